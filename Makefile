@@ -1,0 +1,167 @@
+# Makefile: builds shopctl and shopd, and runs all that checks them. `make help` lists the targets.
+SHELL := /bin/sh
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+BUILD ?= release
+CC := $(if $(filter default undefined,$(origin CC)),gcc,$(CC))
+O := build$(if $(filter-out release,$(BUILD)),/$(BUILD))
+PREFIX ?= /usr/local
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+WARNINGS := -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+	-Wvla -Wpointer-arith -Wwrite-strings -Wundef -Wswitch-enum -Wformat=2 -Wnull-dereference -Wimplicit-fallthrough
+FLAGS_release := -O2 -g -flto=auto -fno-plt -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+FLAGS_debug := -O0 -g3
+FLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DDEF_SANITIZE
+FLAGS_coverage := -O0 -g --coverage
+FLAGS_tsan := -O1 -g -fsanitize=thread
+FLAGS := $(FLAGS_$(BUILD))
+ifeq ($(findstring clang,$(CC)),clang)
+FLAGS := $(subst -flto=auto,,$(FLAGS)) -Wno-gnu-statement-expression
+endif
+ifeq ($(strip $(FLAGS)),)
+$(error BUILD=$(BUILD) is unknown: use release, debug, asan, tsan or coverage)
+endif
+CPPFLAGS := -I. -D_GNU_SOURCE -isystem /usr/include/postgresql -isystem /usr/share/include/llhttp
+CFLAGS := -std=gnu17 -fPIE -pthread $(WARNINGS) $(FLAGS)
+LDFLAGS := -pie -pthread -Wl,--as-needed -Wl,-z,relro,-z,now $(FLAGS)
+AR := $(if $(findstring clang,$(CC)),ar,gcc-ar)
+
+LIBS_base := -lpq -ljansson -lyaml -lm
+LIBS_shopctl := $(LIBS_base) -lcurl -lsmartcols -lcsv -lgumbo -lutf8proc
+LIBS_shopd := $(LIBS_base) -lsodium -lcrypto -lbrotlienc -lz -lcap-ng -lseccomp
+LIBS_tests := $(LIBS_shopctl) $(LIBS_shopd) -lcheck_pic -lsubunit -lrt -lm
+
+sources = $(sort $(wildcard $(1)/*.c $(1)/*/*.c))
+objects = $(patsubst %.c,$(O)/%.o,$(1))
+
+BASE := $(call sources,base)
+PROVISIONER := $(call sources,provisioner)
+CLI := $(call sources,cli)
+RUNTIME := $(call sources,runtime)
+MAINS := cli/main.c runtime/main.c
+SUPPORT := $(call sources,tests/support)
+SUITES := $(patsubst tests/test_%.c,%,$(sort $(wildcard tests/test_*.c)))
+LLHTTP := $(patsubst %,$(O)/llhttp/%.o,api http llhttp)
+
+SQL_FILES := $(sort $(wildcard sql/*/*.sql sql/*/*/*.sql))
+PLAN_FILES := $(sort $(wildcard plans/*.yaml))
+THEME_FILES := $(sort $(wildcard web/theme/* web/theme/*/* web/theme/*/*/*))
+
+ALL_C := $(BASE) $(PROVISIONER) $(CLI) $(RUNTIME) $(SUPPORT) $(SUITES:%=tests/test_%.c) $(sort $(wildcard bench/*.c tests/fuzz/*.c))
+ALL_H := $(sort $(wildcard base/*.h provisioner/*.h provisioner/*/*.h cli/*.h runtime/*.h runtime/*/*.h tests/support/*.h))
+
+.PHONY: all build deps demo check bench lint fmt coverage fuzz install clean docs help
+all: deps
+	@$(MAKE) build
+
+build: $(O)/bin/shopctl $(O)/bin/shopd compile_commands.json
+
+help:
+	@echo 'make            installs what is missing and builds build/bin/shopctl and build/bin/shopd'
+	@echo 'make BUILD=asan the same into build/asan/bin (also debug, tsan, coverage); CC=clang works too'
+	@echo 'make demo       starts a platform with two shops and prints their addresses'
+	@echo 'make check      runs every test [SUITE=noun] [TEST=part of a name]'
+	@echo 'make lint       format, static analysis, the allowed arrows'
+	@echo 'make fmt        formats the C files'
+	@echo 'make bench      measures [ONLY=name]'
+	@echo 'make coverage   line and branch coverage of make check'
+	@echo 'make fuzz       runs each fuzzer for a minute [SECONDS=60]'
+	@echo 'make docs       writes the man pages and the OpenAPI document from the tables'
+	@echo 'make install    installs into DESTDIR/PREFIX, with systemd units'
+	@echo 'make deps       installs the packages of packages.txt'
+
+deps:
+	@sh tests/deps.sh
+
+# ---- objects ----
+
+$(O)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo 'cc $@'
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(O)/cli/version.o: CPPFLAGS += -DVERSION='"$(VERSION)"'
+$(O)/runtime/core/version.o: CPPFLAGS += -DVERSION='"$(VERSION)"'
+
+$(O)/llhttp/%.o: /usr/share/llhttp/%.c Makefile
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) -std=gnu17 -fPIE $(FLAGS) -w -c $< -o $@
+
+$(O)/embed/sql.c: base/embed.sh $(SQL_FILES)
+	@mkdir -p $(@D)
+	@sh base/embed.sh EMBEDDED_SQL sql $(SQL_FILES) > $@
+$(O)/embed/plans.c: base/embed.sh $(PLAN_FILES)
+	@mkdir -p $(@D)
+	@sh base/embed.sh EMBEDDED_PLANS plans $(PLAN_FILES) > $@
+$(O)/embed/theme.c: base/embed.sh $(THEME_FILES)
+	@mkdir -p $(@D)
+	@sh base/embed.sh EMBEDDED_THEME web/theme $(THEME_FILES) > $@
+$(O)/embed/%.o: $(O)/embed/%.c
+	@$(CC) $(CPPFLAGS) $(filter-out -flto=auto,$(CFLAGS)) -c $< -o $@
+
+archive = @rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+$(O)/libbase.a: $(call objects,$(BASE)); $(archive)
+$(O)/libprovisioner.a: $(call objects,$(PROVISIONER)) $(O)/embed/sql.o $(O)/embed/plans.o; $(archive)
+$(O)/libcli.a: $(call objects,$(filter-out $(MAINS),$(CLI))); $(archive)
+$(O)/libruntime.a: $(call objects,$(filter-out $(MAINS),$(RUNTIME))) $(O)/embed/theme.o $(LLHTTP); $(archive)
+$(O)/libsupport.a: $(call objects,$(SUPPORT)); $(archive)
+
+$(O)/bin/shopctl: $(O)/cli/main.o $(O)/libcli.a $(O)/libprovisioner.a $(O)/libbase.a
+	@mkdir -p $(@D)
+	@echo 'ld $@'
+	@$(CC) $(LDFLAGS) $^ $(LIBS_shopctl) -o $@
+$(O)/bin/shopd: $(O)/runtime/main.o $(O)/libruntime.a $(O)/libbase.a
+	@mkdir -p $(@D)
+	@echo 'ld $@'
+	@$(CC) $(LDFLAGS) $^ $(LIBS_shopd) -o $@
+$(O)/tests/bin/test_%: $(O)/tests/test_%.o $(O)/libsupport.a $(O)/libcli.a $(O)/libprovisioner.a $(O)/libruntime.a $(O)/libbase.a
+	@mkdir -p $(@D)
+	@echo 'ld $@'
+	@$(CC) $(LDFLAGS) $^ $(LIBS_tests) -o $@
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)
+
+compile_commands.json: Makefile $(ALL_C)
+	@sh tests/lint/compile_commands.sh '$(CC) $(CPPFLAGS) $(CFLAGS)' $(ALL_C) > $@
+
+# ---- what is done with them ----
+
+# The tests run under the sanitizers; `make check BUILD=release` runs them without.
+CHECK_BUILD := $(if $(filter command line,$(origin BUILD)),$(BUILD),asan)
+check: deps
+	@$(MAKE) BUILD=$(CHECK_BUILD) tests
+	@sh tests/run.sh $(if $(filter-out release,$(CHECK_BUILD)),build/$(CHECK_BUILD),build) '$(SUITE)' '$(TEST)'
+
+.PHONY: tests
+tests: build $(SUITES:%=$(O)/tests/bin/test_%)
+
+demo: all
+	@sh web/samples/demo.sh
+
+lint: deps
+	@$(MAKE) compile_commands.json
+	@sh tests/lint/lint.sh $(ALL_C) $(ALL_H)
+
+fmt:
+	clang-format -i $(ALL_C) $(ALL_H)
+
+bench: all
+	@sh bench/run.sh '$(ONLY)'
+
+coverage: deps
+	@sh tests/coverage.sh
+
+fuzz: deps
+	@sh tests/fuzz/run.sh $(or $(SECONDS),60)
+
+docs: all
+	@sh docs/generate.sh
+
+install: all
+	@sh provisioner/install.sh '$(DESTDIR)' '$(PREFIX)'
+
+clean:
+	rm -rf build compile_commands.json

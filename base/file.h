@@ -1,0 +1,17 @@
+// base/file.h: whole files, read and written so that a crash leaves the old one or the new one.
+#pragma once
+#include "base/error.h"
+#include "base/str.h"
+
+// Reads a file of at most `size_max` bytes ("-" is the standard input) into `arena`. Fails with ERR_NOT_FOUND,
+// ERR_FORBIDDEN, ERR_TOO_LARGE or ERR_FAILED, naming the path.
+MUST_CHECK bool file_read(Str path, size_t size_max, Arena *arena, Str *out, Error *err);
+
+// Writes beside the file, syncs, renames. `mode` as in chmod.
+MUST_CHECK bool file_write(Str path, Str content, unsigned mode, Error *err);
+
+// Makes a directory and those above it that are missing; one that is there is success.
+MUST_CHECK bool directory_make(Str path, unsigned mode, Error *err);
+
+bool file_exists(Str path);
+void fd_close(int *fd);    // for CLEANUP: closes unless negative, sets -1

@@ -1,0 +1,160 @@
+// base/json.c: JSON by jansson.
+#include "base/json.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdarg.h>
+
+#include "base/arena.h"
+
+// jansson's own limit (2,048) costs more stack than a worker thread has to spare. Brackets in strings don't count.
+static bool is_deeper_than(Str text, int depth_max, size_t *at)
+{
+    int depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        if (in_string) {
+            i += c == '\\';
+            in_string = c != '"';
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '[' || c == '{') {
+            *at = i;
+            if (++depth > depth_max)
+                return true;
+        } else if (c == ']' || c == '}') {
+            depth--;
+        }
+    }
+    return false;
+}
+
+bool json_parse(Str text, Json **out, Error *err)
+{
+    size_t deep_at = 0;
+    if (is_deeper_than(text, JSON_DEPTH_MAX, &deep_at)) {
+        error_set(err, ERR_MALFORMED, "the JSON document is refused");
+        error_where(err, "byte %zu", deep_at + 1);
+        return error_why(err, "it is nested deeper than %d levels", JSON_DEPTH_MAX);
+    }
+    json_error_t fault = {0};
+    size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY;
+    json_t *json = json_loadb(text.data ? text.data : "", text.len, flags, &fault);
+    if (json) {
+        *out = json;
+        return true;
+    }
+    if (json_error_code(&fault) == json_error_out_of_memory)
+        return error_set(err, ERR_NO_MEMORY, "there isn't enough memory for the JSON document");
+    error_set(err, ERR_MALFORMED, "the JSON document is refused");
+    error_where(err, "%d:%d", fault.line, fault.column);
+    return error_why(err, "%s", fault.text);
+}
+
+static int print_chunk(const char *data, size_t size, void *buf)
+{
+    strbuf_add(buf, (Str){data, size});
+    return 0;
+}
+
+bool json_print(const Json *json, unsigned indent, Arena *arena, Str *out, Error *err)
+{
+    StrBuf buf = {.arena = arena};
+    size_t flags = JSON_ENCODE_ANY | (indent ? JSON_INDENT(indent) : JSON_COMPACT);
+    int rc = json_dump_callback(json, print_chunk, &buf, flags);
+    Str text = strbuf_str(&buf);
+    if (!arena_ok(arena, err))
+        return false;
+    if (rc != 0)
+        return error_set(err, ERR_NO_MEMORY, "there isn't enough memory to print a JSON document");
+    *out = text;
+    return true;
+}
+
+Json *json_hold(Json *json) { return json_incref(json); }
+
+void json_close(Json **json)
+{
+    json_decref(*json);
+    *json = NULL;
+}
+
+bool json_ok(const Json *json, Error *err)
+{
+    return json || error_set(err, ERR_NO_MEMORY, "there isn't enough memory for a JSON document");
+}
+
+Json *json_build(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    json_t *json = json_vpack_ex(NULL, 0, format, list);
+    va_end(list);
+    return json;
+}
+
+Json *json_from_str(Str text) { return json_stringn(text.data ? text.data : "", text.len); }
+Json *json_from_int(int64_t value) { return json_integer(value); }
+Json *json_from_bool(bool value) { return json_boolean(value); }
+
+bool json_put(Json *object, const char *key, Json *value) { return json_object_set_new(object, key, value) == 0; }
+bool json_append(Json *array, Json *value) { return json_array_append_new(array, value) == 0; }
+
+JsonKind json_kind(const Json *json)
+{
+    if (!json)
+        return JSON_KIND_NULL;
+    switch (json_typeof(json)) {
+    case JSON_NULL: return JSON_KIND_NULL;
+    case JSON_FALSE: return JSON_KIND_FALSE;
+    case JSON_TRUE: return JSON_KIND_TRUE;
+    case JSON_INTEGER:
+    case JSON_REAL: return JSON_KIND_NUMBER;
+    case JSON_STRING: return JSON_KIND_STRING;
+    case JSON_ARRAY: return JSON_KIND_ARRAY;
+    case JSON_OBJECT: return JSON_KIND_OBJECT;
+    }
+    return JSON_KIND_NULL;
+}
+
+const Json *json_member(const Json *object, Str key) { return json_object_getn(object, key.data, key.len); }
+const Json *json_get(const Json *object, const char *key) { return json_object_get(object, key); }
+const Json *json_element(const Json *array, size_t i) { return json_array_get(array, i); }
+
+size_t json_count(const Json *json) { return json_is_array(json) ? json_array_size(json) : json_object_size(json); }
+
+Str json_str(const Json *json)
+{
+    return json_is_string(json) ? (Str){json_string_value(json), json_string_length(json)} : S("");
+}
+
+bool json_is_int(const Json *json) { return json_is_integer(json); }
+int64_t json_int64(const Json *json) { return json_integer_value(json); }
+
+Str json_number_text(const Json *json, Arena *arena)
+{
+    if (json_is_integer(json))
+        return str_format(arena, "%lld", json_integer_value(json));
+    double value = json_number_value(json);
+    char text[32];
+    for (int digits = 1; digits <= 17; digits++) {
+        (void)snprintf(text, sizeof(text), "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    return str_copy(arena, str_of(text));
+}
+
+JsonIter json_iter(const Json *object) { return (JsonIter){.object = object}; }
+
+bool json_next(JsonIter *it)
+{
+    json_t *object = (json_t *)it->object;    // the iterator's only use of it is to read
+    it->at = it->at ? json_object_iter_next(object, it->at) : json_object_iter(object);
+    if (!it->at)
+        return false;
+    it->key = (Str){json_object_iter_key(it->at), json_object_iter_key_len(it->at)};
+    it->value = json_object_iter_value(it->at);
+    return true;
+}

@@ -1,0 +1,420 @@
+// base/pg.c: PostgreSQL by libpq.
+#include "base/pg.h"
+
+#include <errno.h>
+#include <libpq-fe.h>
+#include <poll.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+
+enum {
+    CONNECT_TIMEOUT_MS = 5000,
+    STATEMENT_TIMEOUT_MS = 30000,
+    GRACE_MS = 2000,    // how long we wait beyond the server's own statement_timeout
+    PARAMS_MAX = 64,
+    SCRATCH_BUDGET = 512 * MIB,
+};
+
+struct Db {
+    PGconn *conn;
+    Arena *scratch;    // parameters of the statement under way
+    int64_t statement_timeout_ms;
+};
+
+struct Rows {
+    PGresult *result;
+};
+
+static void ignore_notice(void *context, const PGresult *result)
+{
+    (void)context;
+    (void)result;
+}
+
+// ---- errors
+// ---------------------------------------------------------------------------------------------------------------
+
+typedef struct StateRow {
+    const char *prefix;    // of the SQLSTATE
+    ErrorCode code;
+} StateRow;
+
+static const StateRow STATE_ROWS[] = {
+    {"08", ERR_UNREACHABLE},  {"57P", ERR_UNREACHABLE}, {"53300", ERR_UNREACHABLE}, {"23505", ERR_EXISTS},
+    {"22", ERR_INVALID},      {"23", ERR_INVALID},      {"42501", ERR_FORBIDDEN},   {"28", ERR_FORBIDDEN},
+    {"3D000", ERR_NOT_FOUND}, {"40", ERR_BUSY},         {"55P03", ERR_BUSY},        {"57014", ERR_BUSY},
+    {"53", ERR_BUSY},         {"58", ERR_UNREACHABLE},
+};
+
+static const char *field(const PGresult *result, int code)
+{
+    const char *text = result ? PQresultErrorField(result, code) : NULL;
+    return text ? text : "";
+}
+
+static ErrorCode code_of_state(const char *state)
+{
+    for (size_t i = 0; i < COUNT(STATE_ROWS); i++)
+        if (strncmp(state, STATE_ROWS[i].prefix, strlen(STATE_ROWS[i].prefix)) == 0)
+            return STATE_ROWS[i].code;
+    return ERR_FAILED;
+}
+
+static bool error_from_connection(Error *err, const PGconn *conn)
+{
+    const char *message = PQerrorMessage(conn);
+    error_set(err, ERR_UNREACHABLE, "the database '%s' on '%s' can't be reached", PQdb(conn) ? PQdb(conn) : "",
+              PQhost(conn) ? PQhost(conn) : "");
+    return error_why(err, "%.*s", STR_ARG(str_trim(str_of(message))));
+}
+
+// Functions of ours raise SQLSTATE SH001 with the error's name as constraint, `where` as column, why as detail, next as
+// hint.
+static bool error_from_pg(Error *err, const PGconn *conn, const PGresult *result)
+{
+    const char *state = field(result, PG_DIAG_SQLSTATE);
+    if (state[0] == '\0')
+        return error_from_connection(err, conn);
+    bool is_ours = strcmp(state, "SH001") == 0;
+    const char *constraint = field(result, PG_DIAG_CONSTRAINT_NAME);
+    error_set(err, is_ours ? error_code_of(constraint) : code_of_state(state), "%s",
+              field(result, PG_DIAG_MESSAGE_PRIMARY));
+    error_where(err, "%s", field(result, is_ours ? PG_DIAG_COLUMN_NAME : PG_DIAG_CONSTRAINT_NAME));
+    const char *detail = field(result, PG_DIAG_MESSAGE_DETAIL);
+    error_why(err, "%s", detail[0] || is_ours ? detail : state);
+    return error_next(err, "%s", field(result, PG_DIAG_MESSAGE_HINT));
+}
+
+// ---- waiting
+// --------------------------------------------------------------------------------------------------------------
+
+// Waits until the connection can be read (or written); false on a timeout.
+static bool socket_wait(const PGconn *conn, short events, int64_t deadline_ms)
+{
+    for (;;) {
+        int64_t left = deadline_ms - clock_ms();
+        if (left <= 0)
+            return false;
+        struct pollfd socket = {.fd = PQsocket(conn), .events = events};
+        int ready = poll(&socket, 1, (int)MIN(left, (int64_t)INT32_MAX));
+        if (ready > 0)
+            return true;
+        if (ready < 0 && errno != EINTR)
+            return false;
+    }
+}
+
+static bool connect_wait(PGconn *conn, int64_t deadline_ms)
+{
+    PostgresPollingStatusType status = PGRES_POLLING_WRITING;
+    while (status != PGRES_POLLING_OK) {
+        if (status == PGRES_POLLING_FAILED || PQstatus(conn) == CONNECTION_BAD)
+            return false;
+        if (!socket_wait(conn, status == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline_ms))
+            return false;
+        status = PQconnectPoll(conn);
+    }
+    return true;
+}
+
+static bool is_refused_login(const PGconn *conn)
+{
+    const char *message = PQerrorMessage(conn);
+    return strstr(message, "authentication failed") || strstr(message, "no password supplied") ||
+           strstr(message, "does not exist") || strstr(message, "permission denied for database");
+}
+
+bool db_open(Str dsn, const DbOptions *options, Db **out, Error *err)
+{
+    static const DbOptions DEFAULTS = {0};
+    options = options ? options : &DEFAULTS;
+    Db *db = calloc(1, sizeof(*db));
+    if (!db)
+        return error_set(err, ERR_NO_MEMORY, "there isn't enough memory for a database connection");
+    db->scratch = arena_open(SCRATCH_BUDGET);
+    db->statement_timeout_ms = options->statement_timeout_ms ? options->statement_timeout_ms : STATEMENT_TIMEOUT_MS;
+    char timeout[64];
+    (void)snprintf(timeout, sizeof(timeout), "-c statement_timeout=%lld", (long long)db->statement_timeout_ms);
+    Str name = str_copy(db->scratch, dsn);
+    const char *keys[] = {"dbname", "application_name", "options", "client_encoding", NULL};
+    const char *values[] = {name.data, options->application ? options->application : "shopctl", timeout, "UTF8", NULL};
+    db->conn = PQconnectStartParams(keys, values, 1);
+    int64_t connect_ms = options->connect_timeout_ms ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
+    if (db->conn && connect_wait(db->conn, clock_ms() + connect_ms)) {
+        (void)PQsetNoticeReceiver(db->conn, ignore_notice, NULL);
+        *out = db;
+        return true;
+    }
+    if (!db->conn)
+        error_set(err, ERR_NO_MEMORY, "there isn't enough memory for a database connection");
+    else if (error_from_connection(err, db->conn), err->why[0] == '\0')
+        error_why(err, "there was no answer within %lld ms", (long long)connect_ms);
+    else if (is_refused_login(db->conn))
+        err->code = ERR_FORBIDDEN;
+    db_close(&db);
+    return false;
+}
+
+void db_close(Db **db)
+{
+    if (!*db)
+        return;
+    PQfinish((*db)->conn);
+    arena_close(&(*db)->scratch);
+    free(*db);
+    *db = NULL;
+}
+
+// Flushes what is to be sent and waits for the next result; NULL in *out at the end of the statement.
+static bool result_wait(Db *db, int64_t deadline_ms, PGresult **out, Error *err)
+{
+    while (PQflush(db->conn) == 1)
+        if (!socket_wait(db->conn, POLLIN | POLLOUT, deadline_ms) || !PQconsumeInput(db->conn))
+            break;
+    while (PQisBusy(db->conn)) {
+        if (!socket_wait(db->conn, POLLIN, deadline_ms)) {
+            error_set(err, ERR_UNREACHABLE, "the database '%s' doesn't answer", PQdb(db->conn));
+            return error_why(err, "nothing came within %lld ms", (long long)db->statement_timeout_ms + GRACE_MS);
+        }
+        if (!PQconsumeInput(db->conn))
+            return error_from_connection(err, db->conn);
+    }
+    *out = PQgetResult(db->conn);
+    return true;
+}
+
+static bool is_success(ExecStatusType status)
+{
+    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_COPY_IN ||
+           status == PGRES_COPY_OUT || status == PGRES_EMPTY_QUERY;
+}
+
+// Reads results to the end of the statement, or to the start of a COPY. The last one, or the first error, decides.
+static bool results_read(Db *db, PGresult **out, Error *err)
+{
+    int64_t deadline_ms = clock_ms() + db->statement_timeout_ms + GRACE_MS;
+    PGresult *last = NULL;
+    for (;;) {
+        PGresult *result = NULL;
+        if (!result_wait(db, deadline_ms, &result, err)) {
+            PQclear(last);
+            return false;
+        }
+        if (!result)
+            break;
+        bool keep_first = last && !is_success(PQresultStatus(last));
+        PQclear(keep_first ? result : last);
+        last = keep_first ? last : result;
+        ExecStatusType status = PQresultStatus(last);
+        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT)
+            break;
+    }
+    if (!last)
+        return error_from_connection(err, db->conn);
+    if (!is_success(PQresultStatus(last))) {
+        error_from_pg(err, db->conn, last);
+        PQclear(last);
+        return false;
+    }
+    *out = last;
+    return true;
+}
+
+bool db_query(Db *db, Str sql, Params params, Rows **out, Error *err)
+{
+    const char *values[PARAMS_MAX];
+    assert(params.count <= PARAMS_MAX);
+    arena_reset(db->scratch);
+    Str text = str_copy(db->scratch, sql);
+    for (size_t i = 0; i < params.count; i++)
+        values[i] = params.values[i].data ? str_copy(db->scratch, params.values[i]).data : NULL;
+    if (!arena_ok(db->scratch, err))
+        return false;
+    Rows *rows = calloc(1, sizeof(*rows));
+    if (!rows)
+        return error_set(err, ERR_NO_MEMORY, "there isn't enough memory for a database statement");
+    if (!PQsendQueryParams(db->conn, text.data, (int)params.count, NULL, values, NULL, NULL, 0))
+        error_from_connection(err, db->conn);
+    else if (results_read(db, &rows->result, err)) {
+        *out = rows;
+        return true;
+    }
+    free(rows);
+    return false;
+}
+
+bool db_run(Db *db, Str sql, Params params, Error *err)
+{
+    Rows *rows = NULL;
+    if (!db_query(db, sql, params, &rows, err))
+        return false;
+    rows_close(&rows);
+    return true;
+}
+
+bool db_script(Db *db, Str sql, Error *err)
+{
+    arena_reset(db->scratch);
+    Str text = str_copy(db->scratch, sql);
+    if (!arena_ok(db->scratch, err))
+        return false;
+    PGresult *result = NULL;
+    if (!PQsendQuery(db->conn, text.data))
+        return error_from_connection(err, db->conn);
+    if (!results_read(db, &result, err))
+        return false;
+    PQclear(result);
+    return true;
+}
+
+bool db_begin(Db *db, Error *err) { return db_script(db, S("begin"), err); }
+
+bool db_commit(Db *db, Error *err)
+{
+    if (PQtransactionStatus(db->conn) == PQTRANS_INERROR) {
+        db_rollback(db);
+        return error_set(err, ERR_FAILED, "the transaction failed before it could be committed");
+    }
+    return db_script(db, S("commit"), err);
+}
+
+void db_rollback(Db *db)
+{
+    Error ignored = {0};
+    if (!db_script(db, S("rollback"), &ignored))
+        error_clear(&ignored);
+}
+
+bool db_copy_in(Db *db, Str sql, Error *err) { return db_script(db, sql, err); }
+
+bool db_copy_put(Db *db, Str bytes, Error *err)
+{
+    enum { PUT_MAX = 1024 * MIB - 1 };
+    assert(bytes.len <= PUT_MAX);
+    return PQputCopyData(db->conn, bytes.data, (int)bytes.len) == 1 || error_from_connection(err, db->conn);
+}
+
+bool db_copy_in_end(Db *db, int64_t *row_count, Error *err)
+{
+    PGresult *result = NULL;
+    if (PQputCopyEnd(db->conn, NULL) != 1)
+        return error_from_connection(err, db->conn);
+    if (!results_read(db, &result, err))
+        return false;
+    if (row_count)
+        *row_count = strtoll(PQcmdTuples(result), NULL, 10);
+    PQclear(result);
+    return true;
+}
+
+// The rest of a COPY is thrown away with the connection's transaction: the server is told to stop.
+static void copy_out_cancel(Db *db)
+{
+    char ignored[256];
+    PGcancel *cancel = PQgetCancel(db->conn);
+    (void)PQcancel(cancel, ignored, sizeof(ignored));
+    PQfreeCancel(cancel);
+    char *chunk = NULL;
+    while (PQgetCopyData(db->conn, &chunk, 0) > 0)
+        PQfreemem(chunk);
+    for (PGresult *result = NULL; (result = PQgetResult(db->conn));)
+        PQclear(result);
+}
+
+bool db_copy_out(Db *db, Str sql, CopyPut *put, void *context, Error *err)
+{
+    if (!db_script(db, sql, err))
+        return false;
+    char *chunk = NULL;
+    int length = 0;
+    while ((length = PQgetCopyData(db->conn, &chunk, 0)) > 0) {
+        bool ok = put(context, (Str){chunk, (size_t)length}, err);
+        PQfreemem(chunk);
+        if (!ok) {
+            copy_out_cancel(db);
+            return false;
+        }
+    }
+    PGresult *result = NULL;
+    if (length == -2)
+        return error_from_connection(err, db->conn);
+    if (!results_read(db, &result, err))
+        return false;
+    PQclear(result);
+    return true;
+}
+
+bool db_wait_notify(Db *db, int64_t timeout_ms, bool *out_got, Error *err)
+{
+    int64_t deadline_ms = clock_ms() + timeout_ms;
+    for (;;) {
+        if (!PQconsumeInput(db->conn))
+            return error_from_connection(err, db->conn);
+        PGnotify *notify = PQnotifies(db->conn);
+        if (notify) {
+            PQfreemem(notify);
+            *out_got = true;
+            return true;
+        }
+        if (!socket_wait(db->conn, POLLIN, deadline_ms)) {
+            *out_got = false;
+            return true;
+        }
+    }
+}
+
+static Str escaped(Arena *arena, char *text)
+{
+    Str copy = str_copy(arena, str_of(text));
+    PQfreemem(text);
+    return copy;
+}
+
+Str db_name(Db *db, Arena *arena, Str name)
+{
+    return escaped(arena, PQescapeIdentifier(db->conn, name.data, name.len));
+}
+Str db_literal(Db *db, Arena *arena, Str text)
+{
+    return escaped(arena, PQescapeLiteral(db->conn, text.data, text.len));
+}
+
+size_t rows_count(const Rows *rows) { return (size_t)PQntuples(rows->result); }
+
+size_t rows_column(const Rows *rows, const char *name)
+{
+    int column = PQfnumber(rows->result, name);
+    assert(column >= 0);
+    return (size_t)column;
+}
+
+bool rows_is_null(const Rows *rows, size_t row, size_t column)
+{
+    return PQgetisnull(rows->result, (int)row, (int)column);
+}
+
+Str rows_str(const Rows *rows, size_t row, size_t column)
+{
+    assert(row < rows_count(rows) && column < (size_t)PQnfields(rows->result));
+    const char *text = PQgetvalue(rows->result, (int)row, (int)column);
+    return (Str){text, (size_t)PQgetlength(rows->result, (int)row, (int)column)};
+}
+
+int64_t rows_int64(const Rows *rows, size_t row, size_t column)
+{
+    return strtoll(rows_str(rows, row, column).data, NULL, 10);
+}
+
+bool rows_bool(const Rows *rows, size_t row, size_t column) { return str_eq(rows_str(rows, row, column), S("t")); }
+
+size_t rows_affected(const Rows *rows) { return (size_t)strtoull(PQcmdTuples(rows->result), NULL, 10); }
+
+void rows_close(Rows **rows)
+{
+    if (!*rows)
+        return;
+    PQclear((*rows)->result);
+    free(*rows);
+    *rows = NULL;
+}

@@ -1,0 +1,4 @@
+// runtime/main.c: shopd.
+#include "base/def.h"
+
+int main(void) { return EXIT_SUCCESS; }

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Installs the packages of packages.txt and the npm ones of tests/browser that are missing; does nothing when all are there.
+set -eu
+cd "$(dirname "$0")/.."
+wanted=$(grep -v '^#' packages.txt)
+installed=$(dpkg-query -W -f '${Package} ${db:Status-Abbrev}\n' 2>/dev/null | sed -n 's/ ii *$//p')
+missing=
+for package in $wanted; do
+    case $package in
+        # Another build of node, outside of Debian's packages, serves as well.
+        nodejs | npm) command -v "${package%js}" >/dev/null 2>&1 && continue ;;
+    esac
+    printf '%s\n' "$installed" | grep -qx "$package" || missing="$missing $package"
+done
+if [ -n "$missing" ]; then
+    echo "installing$missing" >&2
+    root=
+    [ "$(id -u)" = 0 ] || root=sudo
+    $root apt-get update -qq
+    # shellcheck disable=SC2086 # a list of words
+    $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+lock=tests/browser/package-lock.json
+if [ -f $lock ] && ! cmp -s $lock tests/browser/node_modules/.lock-installed; then
+    (cd tests/browser && npm ci --silent --no-audit --no-fund && cp package-lock.json node_modules/.lock-installed) >&2
+fi

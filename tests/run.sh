@@ -1,0 +1,49 @@
+#!/bin/sh
+# Runs the test suites in parallel against a PostgreSQL of their own: run.sh BUILD_DIR [SUITE] [TEST]
+set -eu
+cd "$(dirname "$0")/.."
+build=$1 suite=${2:-} test=${3:-}
+work=$(mktemp -d /tmp/shop-check.XXXXXX)
+pg_bin=$(find /usr/lib/postgresql -path '*/bin/initdb' | sort -V | tail -n 1)
+pg_bin=${pg_bin%/initdb}
+as_postgres=
+if [ "$(id -u)" = 0 ]; then
+    as_postgres='runuser -u postgres --'
+    chown postgres "$work"
+fi
+chmod 711 "$work"
+stop() {
+    $as_postgres "$pg_bin/pg_ctl" -D "$work/data" -m immediate stop >/dev/null 2>&1 || true
+    rm -rf "$work"
+}
+trap stop EXIT
+trap 'exit 130' INT TERM
+(
+    cd /
+    $as_postgres "$pg_bin/initdb" -D "$work/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null
+    $as_postgres "$pg_bin/pg_ctl" -D "$work/data" -l "$work/data/log" -w start -o "-k $work -c listen_addresses='' \
+        -c fsync=off -c wal_level=logical -c jit=off -c max_connections=300 -c max_locks_per_transaction=256" >/dev/null
+)
+export TEST_PG="host=$work user=postgres dbname=postgres" TEST_BUILD="$PWD/$build" TEST_WORK="$work" TEST="$test"
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=1}" UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
+case $build in *asan | *tsan) export CK_FORK=no ;; esac
+for c in tests/test_*.c; do basename "$c" .c | sed 's/^test_//'; done >"$work/suites"
+for script in tests/suite_*.sh; do
+    if [ -f "$script" ]; then basename "$script" .sh | sed 's/^suite_//'; fi
+done >>"$work/suites"
+if [ -n "$suite" ]; then
+    grep -x "$suite" "$work/suites" >"$work/one" || { echo "there is no suite '$suite'; there are:"; cat "$work/suites"; exit 64; } >&2
+    mv "$work/one" "$work/suites"
+fi
+mkdir "$work/out"
+xargs -P "$(nproc)" -I{} sh tests/run_suite.sh {} "$work/out" <"$work/suites" || true
+passed=0 failed=0
+for name in $(cat "$work/suites"); do
+    line=$(grep -E "^$name: [0-9]+ passed, [0-9]+ failed" "$work/out/$name" | tail -n 1 || true)
+    ok=$(echo "$line" | sed -n 's/.*: \([0-9]*\) passed.*/\1/p') bad=$(echo "$line" | sed -n 's/.*, \([0-9]*\) failed.*/\1/p')
+    [ "$(cat "$work/out/$name.exit")" = 0 ] || [ "${bad:-0}" != 0 ] || bad=1
+    passed=$((passed + ${ok:-0})) failed=$((failed + ${bad:-1}))
+    [ "${bad:-1}" = 0 ] || echo "repeat with: make check SUITE=$name${test:+ TEST=$test}"
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

@@ -1,0 +1,54 @@
+// tests/support/more_check.c: runs a table of cases and prints what Check makes of it.
+#include "tests/support/more_check.h"
+
+enum { CASE_TIMEOUT_S = 120, BUDGET_STEP = 16, BUDGET_MAX = 4 * MIB };
+
+int check_main(const char *noun, const CheckCase *cases, size_t count)
+{
+    const char *part = getenv("TEST");
+    Suite *suite = suite_create(noun);
+    for (size_t i = 0; i < count; i++) {
+        if (part && *part && !strstr(cases[i].test->name, part))
+            continue;
+        TCase *tcase = tcase_create(cases[i].test->name);
+        tcase_set_timeout(tcase, CASE_TIMEOUT_S);
+        if (cases[i].rows)
+            tcase_add_loop_test(tcase, cases[i].test, 0, (int)cases[i].rows);
+        else
+            tcase_add_test(tcase, cases[i].test);
+        suite_add_tcase(suite, tcase);
+    }
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    printf("%s: %d passed, %d failed\n", noun, srunner_ntests_run(runner) - failed, failed);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+bool error_says(const Error *err, const char *part)
+{
+    const char *texts[] = {err->what, err->where, err->why, err->next};
+    for (size_t i = 0; i < COUNT(texts); i++)
+        if (strstr(texts[i], part))
+            return true;
+    for (unsigned i = 0; i < err->cause_count; i++)
+        if (strstr(err->causes[i], part))
+            return true;
+    return false;
+}
+
+void check_every_budget(bool (*call)(Arena *arena, Error *err))
+{
+    for (size_t budget = 0; budget <= BUDGET_MAX; budget += BUDGET_STEP) {
+        Arena *arena = arena_open(budget);
+        Error err = {0};
+        bool ok = call(arena, &err);
+        arena_close(&arena);
+        if (ok)
+            return;
+        ck_assert_msg(err.code == ERR_NO_MEMORY, "a budget of %zu bytes: %s: %s", budget, error_name(err.code),
+                      err.what);
+    }
+    ck_abort_msg("no budget up to %d bytes was enough", BUDGET_MAX);
+}

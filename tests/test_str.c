@@ -1,0 +1,106 @@
+// tests/test_str.c: views, numbers, UTF-8 and the nearest name.
+#include "base/str.h"
+#include "tests/support/more_check.h"
+
+static const struct {
+    Str text;
+    bool is_utf8;
+} UTF8_ROWS[] = {
+    {S("plain"), true},
+    {S("Ca\xc3\xb1"
+       "a"),
+     true},
+    {S("\xf0\x9f\x8d\x8b"), true},
+    {S("\xc0\xaf"), false},
+    {S("\xed\xa0\x80"), false},
+    {S("\xf4\x90\x80\x80"), false},
+    {S("cut \xe2\x82"), false},
+    {S("a\0b"), false},
+};
+
+TEST(utf8_is_told_from_what_is_not)
+{
+    ck_assert_int_eq(str_is_utf8(UTF8_ROWS[_i].text), UTF8_ROWS[_i].is_utf8);
+}
+
+static const Refused REFUSED_NUMBERS[] = {
+    {S(""), "''"},          {S("-"), "'-'"}, {S("12a"), "'12a'"}, {S("+1"), "'+1'"}, {S("9223372036854775808"), "922"},
+    {S("-11"), "from -10"},
+};
+
+TEST(what_is_not_a_number_in_bounds_is_refused)
+{
+    Error err = {0};
+    int64_t value = 7;
+    ck_assert(!str_int64(REFUSED_NUMBERS[_i].text, -10, INT64_MAX, &value, &err));
+    ck_assert_says(&err, ERR_INVALID, REFUSED_NUMBERS[_i].says);
+    ck_assert_int_eq(value, 7);
+}
+
+static const struct {
+    Str text;
+    int64_t value;
+} NUMBERS[] = {
+    {S("0"), 0}, {S("-9223372036854775808"), INT64_MIN}, {S("9223372036854775807"), INT64_MAX}, {S("007"), 7}};
+
+TEST(a_number_is_read)
+{
+    Error err = {0};
+    int64_t value = 1;
+    ck_assert_ok(str_int64(NUMBERS[_i].text, INT64_MIN, INT64_MAX, &value, &err), &err);
+    ck_assert_int_eq(value, NUMBERS[_i].value);
+}
+
+static const struct {
+    Str a, b;
+    size_t edits;
+} DISTANCES[] = {{S("tenant"), S("tenant"), 0}, {S("tenat"), S("tenant"), 1},   {S("tennat"), S("tenant"), 1},
+                 {S(""), S("abc"), 3},          {S("kitten"), S("sitting"), 3}, {S("ca"), S("abc"), 3}};
+
+TEST(edits_between_two_words_are_counted)
+{
+    ck_assert_uint_eq(str_distance(DISTANCES[_i].a, DISTANCES[_i].b), DISTANCES[_i].edits);
+    ck_assert_uint_eq(str_distance(DISTANCES[_i].b, DISTANCES[_i].a), DISTANCES[_i].edits);
+}
+
+TEST(the_nearest_name_is_found_or_none)
+{
+    static const Str NAMES[] = {S("tenant"), S("plan"), S("product")};
+    ck_assert_str(str_nearest(S("prodcut"), NAMES, COUNT(NAMES)), S("product"));
+    ck_assert_str(str_nearest(S("zebra"), NAMES, COUNT(NAMES)), S(""));
+}
+
+TEST(a_text_is_cut_at_each_separator)
+{
+    Str rest = S("a,,b"), part = S("");
+    ck_assert(str_cut(&rest, ',', &part));
+    ck_assert_str(part, S("a"));
+    ck_assert(str_cut(&rest, ',', &part));
+    ck_assert_str(part, S(""));
+    ck_assert(str_cut(&rest, ',', &part));
+    ck_assert_str(part, S("b"));
+    ck_assert(!str_cut(&rest, ',', &part));
+}
+
+static bool built_text(Arena *arena, Error *err)
+{
+    StrBuf buf = {.arena = arena};
+    for (int i = 0; i < 100; i++)
+        strbuf_format(&buf, "%d,", i);
+    Str text = str_format(arena, "%.*s!", STR_ARG(strbuf_str(&buf)));
+    if (!arena_ok(arena, err))
+        return false;
+    ck_assert_uint_eq(text.len, 291);
+    ck_assert(str_has_suffix(text, S("98,99,!")));
+    return true;
+}
+
+TEST(a_text_is_built_whole_or_memory_ran_out)
+{
+    check_every_budget(built_text);
+}
+
+SUITE(str, EACH(utf8_is_told_from_what_is_not, UTF8_ROWS),
+      EACH(what_is_not_a_number_in_bounds_is_refused, REFUSED_NUMBERS), EACH(a_number_is_read, NUMBERS),
+      EACH(edits_between_two_words_are_counted, DISTANCES), ONCE(the_nearest_name_is_found_or_none),
+      ONCE(a_text_is_cut_at_each_separator), ONCE(a_text_is_built_whole_or_memory_ran_out))
