@@ -1,0 +1,71 @@
+// runtime/core/server.h: shopd as a process: threads, listeners, signals, the life from start to drain.
+#pragma once
+#include "runtime/core/loop.h"
+#include "runtime/core/request.h"
+#include "runtime/core/settings.h"
+
+typedef struct Server Server;
+typedef struct AccessLog AccessLog;    // runtime/core/access.h
+typedef struct Metrics Metrics;        // runtime/core/metrics.h
+typedef struct Clients Clients;        // a thread's connections: runtime/core/connection.h
+
+// One thread of the server. Threads share nothing that changes, but for rings and immutable snapshots.
+struct Thread {
+    Server *server;
+    const Settings *settings;
+    unsigned number;    // 0 ... count - 1
+    unsigned count;
+    Loop *loop;
+    Arena *arena;    // as long as the thread
+    Metrics *metrics;
+    AccessLog *access;
+    Clients *clients;
+    void *shop;    // of the hooks: pool, page cache
+};
+
+// What the layers above give to the server. Any may be NULL.
+typedef struct ServerHooks {
+    // Once, before the threads, still with the rights of who started shopd; `server_context` is its own to set.
+    bool (*start)(Server *server, Error *err);
+    void (*stop)(Server *server);    // after the last thread has ended
+    // On each thread, before it accepts and after its last request.
+    bool (*thread_start)(Thread *thread, Error *err);
+    void (*thread_stop)(Thread *thread);
+    // The tenant of a host name (small letters, no port, no trailing dot), held; false: unknown, answered by a 404 that
+    // names no tenant. Without this hook there are no tenants, and routes answer on any host.
+    bool (*find_tenant)(Thread *thread, Str host, TenantRef *out);
+    void (*release_tenant)(Thread *thread, const Tenant *tenant);
+    // Answers (respond_*) for an error outside of /api/; false: core's plain page. `faults` may be NULL.
+    bool (*error_page)(Request *r, const Error *err, const Faults *faults);
+    // Whether /readyz says 200. Called on any thread.
+    bool (*ready)(Server *server);
+    // SIGHUP, on thread 0: the settings have been read again.
+    void (*reload)(Thread *thread);
+    // More lines for /metrics, on the scraping thread; reads other threads' counters as atomics.
+    void (*metrics)(Thread *thread, StrBuf *out);
+} ServerHooks;
+
+typedef struct ServerOptions {
+    const Settings *settings;
+    const ServerHooks *hooks;
+    const RouteSet *routes;    // beside core's own
+    size_t route_set_count;
+    bool is_embedded;    // in a test: no signals, no change of user; ends by server_stop
+} ServerOptions;
+
+// Binds, drops privileges, starts the threads and returns when all of them accept. Fails with ERR_INVALID (address,
+// modules), ERR_EXISTS (address in use), ERR_FORBIDDEN or what a hook says.
+MUST_CHECK bool server_open(const ServerOptions *options, Server **out, Error *err);
+// Waits for SIGTERM or SIGINT (or server_stop), drains, ends the threads. True: all that was under way was answered.
+bool server_wait(Server *server);
+void server_stop(Server *server);    // begins the drain; from any thread
+void server_close(Server **server);
+
+unsigned server_port(const Server *server);    // of the first listener
+unsigned server_thread_count(const Server *server);
+Thread *server_thread(Server *server, unsigned number);    // for posting to its loop; the rest of it belongs to itself
+const Settings *server_settings(const Server *server);
+const Router *server_router(const Server *server);
+const ServerHooks *server_hooks(const Server *server);
+void server_context_set(Server *server, void *context);    // in the start hook
+void *server_context(const Server *server);
