@@ -1,0 +1,302 @@
+-- sql/tenant/functions/catalog.sql: what a shopper reads of a shop's catalogue.
+-- Rules for all files here: one source for all tenants; no schema name but cell's in a body and no SET clause, so that plans are
+-- kept (docs/architecture.md); owned by the tenant's role; EXECUTE is the owner's and cell_owner's, and shopd's for those that
+-- are SECURITY DEFINER. PL/pgSQL where shopd calls, since it keeps plans; plain SQL for helpers, since it is inlined.
+
+-- {"amount": minor units, "currency": ISO 4217}; null for no amount
+create or replace function money(p_amount bigint, p_currency text) returns json language sql immutable as $$
+    select case when p_amount is not null then json_build_object('amount', p_amount, 'currency', p_currency) end
+$$;
+
+create or replace function catalog_bump() returns bigint language sql as $$
+    update catalog_versions set version = version + 1 where id = 1 returning version
+$$;
+
+-- The number in the schema's name, as the cell's channels carry it.
+create or replace function tenant_number() returns text language sql stable as $$
+    select substr(current_schema(), 3)
+$$;
+
+-- What a change that shoppers can see ends with: pages of before are dropped.
+create or replace function catalog_changed() returns void language plpgsql as $$
+begin
+    perform catalog_bump();
+    perform pg_notify('cell_catalog', tenant_number());
+end
+$$;
+
+create or replace function text_config(p_language text) returns regconfig language sql immutable as $$
+    select case p_language when 'es' then 'cell.spanish'::regconfig else 'cell.english'::regconfig end
+$$;
+
+-- A product as the search finds it: the title weighs most, then vendor, type and tags, then the description's text.
+create or replace function product_search(
+    p_language text, p_title text, p_vendor text, p_type text, p_tags text[], p_skus text, p_description text)
+    returns tsvector language sql immutable as $$
+    select setweight(to_tsvector(text_config(p_language), p_title), 'A') ||
+           setweight(to_tsvector(text_config(p_language),
+                                 concat_ws(' ', p_vendor, p_type, array_to_string(p_tags, ' '), p_skus)), 'B') ||
+           setweight(to_tsvector(text_config(p_language),
+                                 left(regexp_replace(p_description, '<[^>]*>', ' ', 'g'), 100000)), 'D')
+$$;
+
+-- What a shopper typed, as a query: all words, the last one also as a beginning. Null where no word is left.
+create or replace function search_query(p_language text, p_text text) returns tsquery language plpgsql stable as $$
+declare
+    v_config regconfig := text_config(p_language);
+    v_words tsquery := websearch_to_tsquery(v_config, p_text);
+    v_last text := (regexp_match(p_text, '([[:alnum:]]{2,})\s*$'))[1];
+    v_begin tsquery;
+begin
+    if v_last is null or p_text ~ '["-]' then
+        return nullif(v_words::text, '')::tsquery;
+    end if;
+    v_begin := websearch_to_tsquery(v_config, left(p_text, length(p_text) - length(substring(p_text from '[[:alnum:]]+\s*$')))) &&
+               to_tsquery('simple', v_last || ':*');
+    if v_begin::text = '' then
+        return nullif(v_words::text, '')::tsquery;
+    end if;
+    return case when v_words::text = '' then v_begin else v_words || v_begin end;
+end
+$$;
+
+create or replace function store_version() returns bigint language plpgsql stable security definer as $$
+begin
+    return (select version from catalog_versions where id = 1);
+end
+$$;
+
+create or replace function shop_show() returns json language plpgsql stable security definer as $$
+begin
+    return (
+        select json_build_object('name', name, 'email', email, 'language', language, 'country', country,
+                                 'currency', currency, 'logo', logo, 'colors', colors,
+                                 'prices_include_tax', prices_include_tax)
+        from settings);
+end
+$$;
+
+create or replace function navigation_list() returns json language plpgsql stable security definer as $$
+begin
+    return (
+        select json_build_object('items', coalesce(json_agg(json_build_object(
+                   'handle', handle, 'title', title, 'url', '/collections/' || handle) order by position, id), '[]'))
+        from categories c
+        where exists (select 1 from product_categories pc join products p on p.id = pc.product_id
+                      where pc.category_id = c.id and p.is_published));
+end
+$$;
+
+create or replace function category_list() returns json language plpgsql stable security definer as $$
+begin
+    return (
+        select json_build_object('items', coalesce(json_agg(json_build_object(
+                   'handle', c.handle, 'title', c.title, 'url', '/collections/' || c.handle,
+                   'product_count', n.product_count, 'image', i.src) order by c.position, c.id), '[]'))
+        from categories c
+        cross join lateral (
+            select count(*) product_count, min(p.position) first_position
+            from product_categories pc join products p on p.id = pc.product_id
+            where pc.category_id = c.id and p.is_published) n
+        left join products f on f.position = n.first_position and f.is_published
+        left join lateral (select src from images where product_id = f.id order by position, id limit 1) i on true
+        where n.product_count > 0);
+end
+$$;
+
+create or replace function category_show(p_handle text) returns json language plpgsql stable security definer as $$
+begin
+    return (
+        select json_build_object('handle', handle, 'title', title, 'description', nullif(description, ''),
+                                 'url', '/collections/' || handle)
+        from categories where handle = p_handle);
+end
+$$;
+
+-- Can one more be sold of this row of stock?
+create or replace function is_available(p_stock stock) returns boolean language sql immutable as $$
+    select not p_stock.is_tracked or p_stock.is_backorder or p_stock.quantity > 0
+$$;
+
+-- A variant's name: its option values, null where the product has no choice.
+create or replace function variant_title(p_values text[]) returns text language sql immutable as $$
+    select nullif(nullif(array_to_string(p_values, ' / '), ''), 'Default Title')
+$$;
+
+create or replace function product_json(p products, p_currency text) returns json language plpgsql stable as $$
+begin
+    return (
+        select json_build_object(
+            'handle', p.handle, 'title', p.title, 'url', '/products/' || p.handle, 'description', p.description,
+            'vendor', p.vendor, 'type', p.product_type, 'tags', to_json(p.tags),
+            'price', money(v.price_minor, p_currency),
+            'compare_at_price', money(v.compare_at_price_minor, p_currency),
+            'available', coalesce(v.available, false),
+            'options', coalesce((
+                select json_agg(json_build_object('name', o.name, 'values', (
+                           select json_agg(value order by first_position) from (
+                               select w.option_values[o.position] as value, min(w.position) as first_position
+                               from variants w
+                               where w.product_id = p.id and w.option_values[o.position] is not null group by 1) x))
+                       order by o.position)
+                from options o
+                where o.product_id = p.id and not (o.name = 'Title' and v.variant_count = 1)), '[]'),
+            'variants', coalesce(v.variants, '[]'),
+            'images', coalesce((
+                select json_agg(json_build_object('src', i.src, 'alt', i.alt, 'position', i.position)
+                                order by i.position, i.id)
+                from images i where i.product_id = p.id), '[]'),
+            'categories', coalesce((
+                select json_agg(json_build_object('handle', c.handle, 'title', c.title, 'url', '/collections/' || c.handle)
+                                order by c.position, c.id)
+                from product_categories pc join categories c on c.id = pc.category_id where pc.product_id = p.id), '[]'),
+            'seo', json_build_object('title', nullif(p.seo_title, ''), 'description', nullif(p.seo_description, '')))
+        from (
+            select count(*) variant_count,
+                   bool_or(is_available(s)) available,
+                   (array_agg(v.price_minor order by v.price_minor, v.position))[1] price_minor,
+                   (array_agg(v.compare_at_price_minor order by v.price_minor, v.position))[1] compare_at_price_minor,
+                   json_agg(json_build_object(
+                       'id', v.id::text, 'sku', nullif(v.sku, ''), 'barcode', nullif(v.barcode, ''),
+                       'title', coalesce(variant_title(v.option_values), p.title), 'options', to_json(v.option_values),
+                       'price', money(v.price_minor, p_currency),
+                       'compare_at_price', money(v.compare_at_price_minor, p_currency),
+                       'available', is_available(s), 'image', v.image_src, 'weight_grams', v.weight_grams)
+                       order by v.position, v.id) variants
+            from variants v join stock s on s.variant_id = v.id where v.product_id = p.id) v);
+end
+$$;
+
+create or replace function summary_json(p products, p_currency text) returns json language plpgsql stable as $$
+begin
+    return (
+        select json_build_object(
+            'handle', p.handle, 'title', p.title, 'url', '/products/' || p.handle, 'vendor', p.vendor,
+            'price', money(v.price_minor, p_currency),
+            'compare_at_price', money(v.compare_at_price_minor, p_currency),
+            'price_varies', coalesce(v.price_varies, false), 'available', coalesce(v.available, false),
+            'image', (select json_build_object('src', i.src, 'alt', i.alt)
+                      from images i where i.product_id = p.id order by i.position, i.id limit 1))
+        from (
+            select bool_or(is_available(s)) available, max(v.price_minor) > min(v.price_minor) price_varies,
+                   (array_agg(v.price_minor order by v.price_minor, v.position))[1] price_minor,
+                   (array_agg(v.compare_at_price_minor order by v.price_minor, v.position))[1] compare_at_price_minor
+            from variants v join stock s on s.variant_id = v.id where v.product_id = p.id) v);
+end
+$$;
+
+create or replace function product_show(p_handle text) returns json language plpgsql stable security definer as $$
+begin
+    return (select product_json(p, s.currency) from products p, settings s where p.handle = p_handle and p.is_published);
+end
+$$;
+
+-- The page's product ids in order, and how many there are in all.
+create or replace function product_page(
+    p_page integer, p_per_page integer, p_sort text, p_q text, p_category text, out ids bigint[], out total bigint)
+    language plpgsql stable as $$
+declare
+    v_query tsquery;
+    v_category bigint;
+    v_offset bigint := (p_page - 1)::bigint * p_per_page;
+begin
+    if p_category is not null then
+        select id into v_category from categories where handle = p_category;
+        if v_category is null then
+            total := null;
+            return;
+        end if;
+    end if;
+    if p_q is not null then
+        v_query := search_query((select language from settings), p_q);
+        if v_query is null then
+            total := 0;
+            ids := '{}';
+            return;
+        end if;
+    end if;
+    if v_query is null and v_category is null and p_sort = 'default' then
+        -- the common list, straight from its index
+        total := (select count(*) from products where is_published);
+        ids := array(select id from products where is_published order by position limit p_per_page offset v_offset);
+        return;
+    end if;
+    select coalesce(array_agg(f.id order by f.place) filter (where f.place > v_offset and f.place <= v_offset + p_per_page), '{}'),
+           count(*)
+    into ids, total
+    from (
+        select p.id, row_number() over (order by
+                   case when p_sort = 'relevance' and v_query is not null then -ts_rank(p.search, v_query) end,
+                   case when p_sort = 'price' then v.price_minor end,
+                   case when p_sort = '-price' then -v.price_minor end,
+                   case when p_sort = 'title' then lower(p.title) end,
+                   case when p_sort = '-title' then lower(p.title) end desc,
+                   case when p_sort = 'newest' then -p.position end,
+                   p.position) place
+        from products p
+        left join lateral (
+            select min(price_minor) price_minor from variants
+            where product_id = p.id and p_sort in ('price', '-price')) v on true
+        where p.is_published and (v_query is null or p.search @@ v_query) and
+              (v_category is null or exists (
+                  select 1 from product_categories pc where pc.category_id = v_category and pc.product_id = p.id))) f;
+end
+$$;
+
+create or replace function product_list(p_page integer, p_per_page integer, p_sort text, p_q text, p_category text)
+    returns json language plpgsql stable security definer as $$
+declare
+    v record;
+begin
+    v := product_page(p_page, p_per_page, p_sort, p_q, p_category);
+    if v.total is null then
+        return null;
+    end if;
+    return json_build_object('items', coalesce((
+        select json_agg(product_json(p, s.currency) order by o.place)
+        from unnest(v.ids) with ordinality o (id, place) join products p on p.id = o.id cross join settings s), '[]'),
+        'page', p_page, 'per_page', p_per_page, 'total', v.total);
+end
+$$;
+
+create or replace function summary_list(p_page integer, p_per_page integer, p_sort text, p_q text, p_category text)
+    returns json language plpgsql stable security definer as $$
+declare
+    v record;
+begin
+    v := product_page(p_page, p_per_page, p_sort, p_q, p_category);
+    if v.total is null then
+        return null;
+    end if;
+    return json_build_object('items', coalesce((
+        select json_agg(summary_json(p, s.currency) order by o.place)
+        from unnest(v.ids) with ordinality o (id, place) join products p on p.id = o.id cross join settings s), '[]'),
+        'page', p_page, 'per_page', p_per_page, 'total', v.total);
+end
+$$;
+
+-- Up to four others: of the same categories first, the nearest in the catalogue's order first.
+create or replace function related_list(p_handle text) returns json language plpgsql stable security definer as $$
+begin
+    return (
+        select json_build_object('items', coalesce(json_agg(summary_json(p, s.currency) order by r.place), '[]'))
+        from settings s
+        cross join lateral (
+            select o.id, row_number() over (order by abs(o.position - t.position), o.position) place
+            from products t
+            join product_categories tc on tc.product_id = t.id
+            join product_categories oc on oc.category_id = tc.category_id and oc.product_id <> t.id
+            join products o on o.id = oc.product_id and o.is_published
+            where t.handle = p_handle
+            group by o.id, o.position, t.position
+            order by place limit 4) r
+        join products p on p.id = r.id);
+end
+$$;
+
+create or replace function media_show(p_sha256 text) returns table (content_type text, content bytea)
+    language plpgsql stable security definer as $$
+begin
+    return query select m.content_type, m.content from media m where m.sha256 = p_sha256;
+end
+$$;

@@ -1,0 +1,58 @@
+-- sql/tenant/functions/stock.sql: the balance of each variant, and the ledger that it is the sum of.
+
+-- Takes the quantities of a cart out of stock, or raises out-of-stock for the first line that can't be had. Rows are locked in the
+-- order of variants, as everywhere. Answers whether something ran out, which shoppers must see.
+create or replace function stock_take_cart(p_cart bigint) returns boolean language plpgsql as $$
+declare
+    v_line record;
+    v_ran_out boolean;
+    v_taken bigint;
+    v_lines bigint;
+begin
+    perform 1
+    from stock
+    where variant_id in (select variant_id from cart_lines where cart_id = p_cart)
+    order by variant_id
+    for update;
+    with taken as (
+        update stock k
+        set quantity = k.quantity - l.quantity
+        from cart_lines l
+        where l.cart_id = p_cart and k.variant_id = l.variant_id and k.is_tracked and
+              (k.is_backorder or k.quantity >= l.quantity)
+        returning k.quantity, k.is_backorder)
+    select count(*), coalesce(bool_or(quantity = 0 and not is_backorder), false) into v_taken, v_ran_out from taken;
+    select count(*) into v_lines from cart_lines l join stock k on k.variant_id = l.variant_id where l.cart_id = p_cart and k.is_tracked;
+    if v_taken = v_lines then
+        return v_ran_out;
+    end if;
+    select l.id, l.quantity, k.quantity as left_over, p.title, variant_title(v.option_values) variant
+    into v_line
+    from cart_lines l
+    join stock k on k.variant_id = l.variant_id
+    join variants v on v.id = l.variant_id
+    join products p on p.id = v.product_id
+    where l.cart_id = p_cart and k.is_tracked and not k.is_backorder and k.quantity < l.quantity
+    order by l.variant_id limit 1;
+    raise exception using errcode = 'SH001', constraint = 'out-of-stock',
+        message = format('''%s'' isn''t there in this quantity', concat_ws(', ', v_line.title, v_line.variant)),
+        detail = format('%s wanted, %s left', v_line.quantity, greatest(v_line.left_over, 0)),
+        hint = case when v_line.left_over > 0 then format('lower the quantity to %s', v_line.left_over) else 'remove the line' end,
+        column = 'lines.' || v_line.id;
+end
+$$;
+
+-- Sets a balance by a movement of the difference; p_reason as in stock_movements. True when it changed.
+create or replace function stock_set(p_variant bigint, p_quantity bigint, p_reason text) returns boolean language plpgsql as $$
+declare
+    v_before bigint;
+begin
+    select quantity into v_before from stock where variant_id = p_variant for update;
+    if v_before is null or v_before = p_quantity then
+        return false;
+    end if;
+    update stock set quantity = p_quantity where variant_id = p_variant;
+    insert into stock_movements (variant_id, quantity, reason) values (p_variant, p_quantity - v_before, p_reason);
+    return true;
+end
+$$;
