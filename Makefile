@@ -16,13 +16,14 @@ FLAGS_release := -O2 -g -flto=auto -fno-plt -fstack-protector-strong -U_FORTIFY_
 FLAGS_debug := -O0 -g3
 FLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DDEF_SANITIZE
 FLAGS_coverage := -O0 -g --coverage
+FLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all -DDEF_SANITIZE
 FLAGS_tsan := -O1 -g -fsanitize=thread
 FLAGS := $(FLAGS_$(BUILD))
 ifeq ($(findstring clang,$(CC)),clang)
 FLAGS := $(subst -flto=auto,,$(FLAGS)) -Wno-gnu-statement-expression
 endif
 ifeq ($(strip $(FLAGS)),)
-$(error BUILD=$(BUILD) is unknown: use release, debug, asan, tsan or coverage)
+$(error BUILD=$(BUILD) is unknown: use release, debug, asan, tsan, coverage or fuzz)
 endif
 CPPFLAGS := -I. -D_GNU_SOURCE -isystem /usr/include/postgresql -isystem /usr/share/include/llhttp
 CFLAGS := -std=gnu17 -fPIE -pthread $(WARNINGS) $(FLAGS)
@@ -126,6 +127,14 @@ $(O)/tests/bin/test_%: $(O)/tests/test_%.o $(O)/libsupport.a $(O)/libcli.a $(O)/
 
 compile_commands.json: Makefile $(ALL_C)
 	@sh tests/lint/compile_commands.sh '$(CC) $(CPPFLAGS) $(CFLAGS)' $(ALL_C) > $@
+
+FUZZERS := $(patsubst tests/fuzz/%.c,$(O)/fuzzers/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+$(O)/fuzzers/%: $(O)/tests/fuzz/%.o $(O)/libcli.a $(O)/libprovisioner.a $(O)/libruntime.a $(O)/libbase.a
+	@mkdir -p $(@D)
+	@echo 'ld $@'
+	@$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ $(LIBS_tests) -o $@
+.PHONY: fuzzers
+fuzzers: $(FUZZERS)
 
 # ---- what is done with them ----
 
