@@ -133,7 +133,11 @@ $(O)/fuzzers/%: $(O)/tests/fuzz/%.o $(O)/libcli.a $(O)/libprovisioner.a $(O)/lib
 	@mkdir -p $(@D)
 	@echo 'ld $@'
 	@$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ $(LIBS_tests) -o $@
-.PHONY: fuzzers
+$(O)/bench/bin/%: $(O)/bench/%.o $(O)/libbase.a
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) $^ $(LIBS_base) -o $@
+.PHONY: fuzzers bench_programs
+bench_programs: $(patsubst bench/%.c,$(O)/bench/bin/%,$(sort $(wildcard bench/*.c)))
 fuzzers: $(FUZZERS)
 
 # ---- what is done with them ----
@@ -158,6 +162,7 @@ fmt:
 	clang-format -i $(ALL_C) $(ALL_H)
 
 bench: all
+	@$(MAKE) bench_programs
 	@sh bench/run.sh '$(ONLY)'
 
 coverage: deps
