@@ -1,0 +1,29 @@
+// cli/output.h: one answer, printed as a table, as JSON, as YAML or as names.
+#pragma once
+#include "base/error.h"
+#include "base/json.h"
+#include "base/str.h"
+
+typedef enum OutputFormat { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_YAML, OUTPUT_NAME } OutputFormat;
+
+// One key of an answer, for the table on the terminal and for the man page alike. An array of them ends with {0}.
+typedef struct OutputKey {
+    const char *key;     // of an item, with dots into objects: "price.amount"; "steps[].name" is for the man page alone
+    const char *type;    // "text", "integer", "bool", "time", "list", "object"
+    const char *help;    // what it means, in the man page
+    const char *heading;    // of its column; NULL: not in the table of a list (a single object shows every key)
+    bool is_right;          // numbers
+    bool is_name;           // what -o name prints; one row at most, else the first row
+} OutputKey;
+
+// Prints an answer to `file`: one object, or {"items": [...], "total": N}. A list is a table with the columns that have
+// a heading; one object is a line per key. Control characters are made visible. Fails with ERR_FAILED where the file
+// can't be written.
+MUST_CHECK bool output_print(const Json *answer, const OutputKey *keys, OutputFormat format, FILE *file, Arena *arena,
+                             Error *err);
+
+// Prints a text as it is.
+MUST_CHECK bool output_text(Str text, FILE *file, Error *err);
+
+// Whether to colour what goes to `file`: it is a terminal, NO_COLOR is unset or empty, TERM isn't dumb.
+bool output_is_coloured(FILE *file);
