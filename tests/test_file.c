@@ -1,0 +1,49 @@
+// tests/test_file.c: files are read and written whole, and what can't be is said with its path.
+#include "base/file.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/support/more_check.h"
+
+static Str work_path(Arena *arena, const char *name)
+{
+    const char *work = getenv("TEST_WORK");
+    return str_format(arena, "%s/file-%d/%s", work ? work : "/tmp", (int)getpid(), name);
+}
+
+TEST(a_file_is_replaced_whole_and_read_back)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Error err = {0};
+    Str path = work_path(arena, "deep/er/note"), text = S("");
+    ck_assert_ok(directory_make(work_path(arena, "deep/er"), 0755, &err), &err);
+    ck_assert_ok(directory_make(work_path(arena, "deep/er"), 0755, &err), &err);
+    ck_assert_ok(file_write(path, S("one"), 0600, &err), &err);
+    ck_assert_ok(file_write(path, S("a\0b"), 0640, &err), &err);
+    ck_assert_ok(file_read(path, 100, arena, &text, &err), &err);
+    ck_assert_str(text, S("a\0b"));
+    struct stat info;
+    ck_assert_int_eq(stat(path.data, &info), 0);
+    ck_assert_uint_eq(info.st_mode & 0777, 0640);
+    ck_assert(file_exists(path));
+}
+
+TEST(a_file_that_is_missing_or_too_large_is_named)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Error err = {0};
+    Str text = S("untouched");
+    ck_assert(!file_read(work_path(arena, "missing"), 100, arena, &text, &err));
+    ck_assert_says(&err, ERR_NOT_FOUND, "/missing'");
+    error_clear(&err);
+    ck_assert(!file_read(S("/proc/self/maps"), 10, arena, &text, &err));
+    ck_assert_says(&err, ERR_TOO_LARGE, "more than 10 bytes");
+    error_clear(&err);
+    ck_assert(!file_read(S("a\0b"), 10, arena, &text, &err));
+    ck_assert_says(&err, ERR_INVALID, "holds NUL");
+    ck_assert_str(text, S("untouched"));
+    ck_assert(!file_exists(work_path(arena, "missing")));
+}
+
+SUITE(file, ONCE(a_file_is_replaced_whole_and_read_back), ONCE(a_file_that_is_missing_or_too_large_is_named))

@@ -1,0 +1,166 @@
+// tests/test_pg.c: PostgreSQL in place: parameters, errors with code and field, COPY, transactions, timeouts.
+#include "base/pg.h"
+
+#include "base/clock.h"
+#include "tests/support/more_check.h"
+#include "tests/support/pg_server.h"
+
+TEST(parameters_go_and_rows_come_back)
+{
+    CLEANUP(db_close) Db *db = test_db_open(test_database("pg"));
+    Error err = {0};
+    CLEANUP(rows_close) Rows *rows = NULL;
+    ck_assert_ok(db_query(db, S("select $1::text a, $2::text b, $3::bigint * 2 c, true d"),
+                          PARAMS(S("it's \xc3\xb1"), SQL_NULL, S("21")), &rows, &err),
+                 &err);
+    ck_assert_uint_eq(rows_count(rows), 1);
+    ck_assert_str(rows_str(rows, 0, 0), S("it's \xc3\xb1"));
+    ck_assert(rows_is_null(rows, 0, 1));
+    ck_assert_int_eq(rows_int64(rows, 0, rows_column(rows, "c")), 42);
+    ck_assert(rows_bool(rows, 0, 3));
+}
+
+static const struct {
+    const char *sql;
+    ErrorCode code;
+    const char *says;
+} FAILING[] = {
+    {"select 1/0", ERR_INVALID, "division"},
+    {"insert into t values (1)", ERR_EXISTS, "t_pkey"},
+    {"insert into t values (-1)", ERR_INVALID, "t_id_check"},
+    {"select nothing", ERR_FAILED, "nothing"},
+    {"set role nobody_at_all", ERR_INVALID, "nobody_at_all"},
+    {"do $$ begin raise exception using errcode = 'SH001', constraint = 'out-of-stock', message = 'm', detail = 'why', "
+     "hint = 'h', "
+     "column = 'lines.3'; end $$",
+     ERR_OUT_OF_STOCK, "lines.3"},
+};
+
+TEST(a_failing_statement_says_code_and_field)
+{
+    CLEANUP(db_close) Db *db = test_db_open(test_database("pg"));
+    Error err = {0};
+    ck_assert_ok(db_script(db, S("create table t (id int primary key check (id > 0)); insert into t values (1)"), &err),
+                 &err);
+    ck_assert(!db_run(db, str_of(FAILING[_i].sql), NO_PARAMS, &err));
+    ck_assert_says(&err, FAILING[_i].code, FAILING[_i].says);
+    error_clear(&err);
+    ck_assert_ok(db_run(db, S("select 1"), NO_PARAMS, &err), &err);    // the connection goes on
+}
+
+TEST(a_script_with_a_failing_statement_leaves_nothing)
+{
+    CLEANUP(db_close) Db *db = test_db_open(test_database("pg"));
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Error err = {0};
+    ck_assert(!db_script(db, S("create table t (id int); select 1/0"), &err));
+    ck_assert_str(test_value(db, arena, "select count(*) from pg_class where relname = 't'"), S("0"));
+}
+
+TEST(a_transaction_that_failed_can_not_be_committed)
+{
+    CLEANUP(db_close) Db *db = test_db_open(test_database("pg"));
+    Error err = {0};
+    ck_assert_ok(db_begin(db, &err), &err);
+    ck_assert(!db_run(db, S("select 1/0"), NO_PARAMS, &err));
+    error_clear(&err);
+    ck_assert(!db_commit(db, &err));
+    ck_assert_says(&err, ERR_FAILED, "before it could be committed");
+}
+
+static bool put_text(void *context, Str bytes, Error *err)
+{
+    (void)err;
+    strbuf_add(context, bytes);
+    return true;
+}
+
+static bool put_nothing(void *context, Str bytes, Error *err)
+{
+    (void)context;
+    (void)bytes;
+    return error_set(err, ERR_FAILED, "the disk is full");
+}
+
+TEST(rows_are_copied_in_and_out)
+{
+    CLEANUP(db_close) Db *db = test_db_open(test_database("pg"));
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Error err = {0};
+    int64_t count = 0;
+    StrBuf out = {.arena = arena};
+    ck_assert_ok(db_script(db, S("create table t (id int, name text)"), &err), &err);
+    ck_assert_ok(db_copy_in(db, S("copy t from stdin"), &err), &err);
+    ck_assert_ok(db_copy_put(db, S("1\tone\n2\t\\N\n"), &err), &err);
+    ck_assert_ok(db_copy_in_end(db, &count, &err), &err);
+    ck_assert_int_eq(count, 2);
+    ck_assert_ok(db_copy_out(db, S("copy t to stdout"), put_text, &out, &err), &err);
+    ck_assert_str(strbuf_str(&out), S("1\tone\n2\t\\N\n"));
+    ck_assert(!db_copy_out(db, S("copy t to stdout"), put_nothing, NULL, &err));
+    ck_assert_says(&err, ERR_FAILED, "the disk is full");
+    error_clear(&err);
+    ck_assert_ok(db_run(db, S("select 1"), NO_PARAMS, &err), &err);
+}
+
+TEST(a_broken_copy_fails_and_copies_nothing)
+{
+    CLEANUP(db_close) Db *db = test_db_open(test_database("pg"));
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Error err = {0};
+    ck_assert_ok(db_script(db, S("create table t (id int)"), &err), &err);
+    ck_assert_ok(db_copy_in(db, S("copy t from stdin"), &err), &err);
+    ck_assert_ok(db_copy_put(db, S("1\nnot a number\n"), &err), &err);
+    ck_assert(!db_copy_in_end(db, NULL, &err));
+    ck_assert_int_eq(err.code, ERR_INVALID);
+    ck_assert_str(test_value(db, arena, "select count(*) from t"), S("0"));
+}
+
+TEST(a_slow_statement_ends_in_busy)
+{
+    Error err = {0};
+    CLEANUP(db_close) Db *db = NULL;
+    ck_assert_ok(db_open(test_database("pg"), &(DbOptions){.statement_timeout_ms = 100}, &db, &err), &err);
+    int64_t start_ms = clock_ms();
+    ck_assert(!db_run(db, S("select pg_sleep(20)"), NO_PARAMS, &err));
+    ck_assert_int_eq(err.code, ERR_BUSY);
+    ck_assert_int_lt(clock_ms() - start_ms, 10000);
+}
+
+static const struct {
+    const char *dsn;
+    const char *says;
+} UNREACHABLE[] = {
+    {"host=/nowhere dbname=x", "/nowhere"},
+    {"host=127.0.0.1 port=1 dbname=x password=secret", "127.0.0.1"},
+};
+
+TEST(a_server_that_is_not_there_is_unreachable_and_no_password_is_told)
+{
+    Error err = {0};
+    CLEANUP(db_close) Db *db = NULL;
+    ck_assert(!db_open(str_of(UNREACHABLE[_i].dsn), &(DbOptions){.connect_timeout_ms = 1000}, &db, &err));
+    ck_assert_says(&err, ERR_UNREACHABLE, UNREACHABLE[_i].says);
+    ck_assert(!error_says(&err, "secret"));
+}
+
+TEST(a_notice_of_another_connection_arrives)
+{
+    Str dsn = test_database("pg");
+    CLEANUP(db_close) Db *listener = test_db_open(dsn);
+    CLEANUP(db_close) Db *speaker = test_db_open(dsn);
+    Error err = {0};
+    bool got = true;
+    ck_assert_ok(db_run(listener, S("listen bell"), NO_PARAMS, &err), &err);
+    ck_assert_ok(db_wait_notify(listener, 20, &got, &err), &err);
+    ck_assert(!got);
+    ck_assert_ok(db_run(speaker, S("notify bell"), NO_PARAMS, &err), &err);
+    ck_assert_ok(db_wait_notify(listener, 5000, &got, &err), &err);
+    ck_assert(got);
+}
+
+SUITE(pg, ONCE(parameters_go_and_rows_come_back), EACH(a_failing_statement_says_code_and_field, FAILING),
+      ONCE(a_script_with_a_failing_statement_leaves_nothing), ONCE(a_transaction_that_failed_can_not_be_committed),
+      ONCE(rows_are_copied_in_and_out), ONCE(a_broken_copy_fails_and_copies_nothing),
+      ONCE(a_slow_statement_ends_in_busy),
+      EACH(a_server_that_is_not_there_is_unreachable_and_no_password_is_told, UNREACHABLE),
+      ONCE(a_notice_of_another_connection_arrives))
