@@ -138,12 +138,16 @@ Str json_number_text(const Json *json, Arena *arena)
         return str_format(arena, "%lld", json_integer_value(json));
     double value = json_number_value(json);
     char text[32];
-    for (int digits = 1; digits <= 17; digits++) {
-        (void)snprintf(text, sizeof(text), "%.*g", digits, value);
+    int digits = 1;
+    for (; digits <= 17; digits++) {
+        (void)snprintf(text, sizeof(text), "%.*e", digits - 1, value);
         if (strtod(text, NULL) == value)
             break;
     }
-    return str_copy(arena, str_of(text));
+    long exponent = strtol(strchr(text, 'e') + 1, NULL, 10);
+    if (exponent < -7 || exponent >= 21)
+        return str_copy(arena, str_of(text));
+    return str_format(arena, "%.*f", MAX(digits - 1 - (int)exponent, 0), value);
 }
 
 JsonIter json_iter(const Json *object) { return (JsonIter){.object = object}; }

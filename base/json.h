@@ -48,8 +48,9 @@ const Json *json_element(const Json *array, size_t i);    // borrowed; NULL beyo
 size_t json_count(const Json *json);                      // elements or members, 0 for all else
 Str json_str(const Json *json);                           // borrowed; the empty text unless it is a string
 bool json_is_int(const Json *json);
-int64_t json_int64(const Json *json);                    // 0 unless it is an integer
-Str json_number_text(const Json *json, Arena *arena);    // a number as the shortest text that reads back the same
+int64_t json_int64(const Json *json);    // 0 unless it is an integer
+// A number as the shortest text that reads back the same, without an exponent from 1e-7 up to 1e21.
+Str json_number_text(const Json *json, Arena *arena);
 
 // Members in order: for (JsonIter it = json_iter(object); json_next(&it);) use it.key, it.value
 typedef struct JsonIter {
