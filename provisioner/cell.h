@@ -1,0 +1,26 @@
+// provisioner/cell.h: cells: databases that hold tenants, opened, listed, kept at the newest version.
+#pragma once
+#include "base/json.h"
+#include "provisioner/platform.h"
+
+enum { CELL_CAPACITY = 1000 };
+
+typedef struct CellSpec {
+    Str name;            // a-z, 0-9 and inner hyphens, up to 40
+    Str dsn;             // of its database; empty: cell_NAME in the control database's server
+    Str url;             // of its shopd, as http://127.0.0.1:8080; empty: none yet, and then new shops aren't asked for
+    int64_t capacity;    // 0: CELL_CAPACITY
+    int64_t spares;      // how many spare schemas are kept; 0: 4
+} CellSpec;
+
+// Opens a cell: makes the database where it is missing, its roles and tables, and records it. Run again after a crash
+// it goes on; for a cell that is open it changes url, capacity and spares where they are given. Fails with ERR_INVALID
+// for a wrong name, or as db_open.
+MUST_CHECK bool cell_add(Platform *platform, const CellSpec *spec, Error *err);
+// Brings a cell's own tables and functions to this version, then those of its tenants, spares last.
+MUST_CHECK bool cell_migrate(Platform *platform, Str name, Error *err);
+
+// {"name","dsn","url","state","tenants","capacity","spares","version","created_at"}; the caller closes *out. Fails with
+// ERR_NOT_FOUND.
+MUST_CHECK bool cell_show(Platform *platform, Str name, Json **out, Error *err);
+MUST_CHECK bool cell_list(Platform *platform, Json **out, Error *err);    // {"items":[...],"total":N}

@@ -1,0 +1,94 @@
+// provisioner/operation.h: one change to the platform, made of steps; recorded before and after each, so that it can be
+// resumed or reverted after a crash at any instruction.
+#pragma once
+#include "base/json.h"
+#include "base/pg.h"
+#include "provisioner/platform.h"
+
+// One that is under way in this process. Members are for reading by steps.
+typedef struct Operation {
+    Platform *platform;
+    const struct Driver *driver;
+    Arena *arena;    // of this run
+    int64_t id;
+    int64_t epoch;    // rises with each process that takes it up; a write with a lower one is refused
+    Str slug;
+    Json *input;        // what was asked for; never changes
+    Json *data;         // what steps hand on to later ones; kept with the record of each step
+    int64_t number;     // the tenant's; 0 until it has one
+    Str cell;           // the cell's name; empty until it is placed
+    int64_t beat_ms;    // when the record last heard of it
+} Operation;
+
+// `probe` asks the world (the cell, the file system, the control database), never the operation's record, whether the
+// step is done; `apply` does it, and nothing when it is done; `revert` takes it back, and does nothing when there is
+// nothing to take back. Each waits in place with a timeout. A step without `revert` can't be taken back: once it is
+// done, the operation only goes forward.
+typedef struct Step {
+    const char *name;
+    bool (*probe)(Operation *operation, bool *out_done, Error *err);
+    bool (*apply)(Operation *operation, Error *err);
+    bool (*revert)(Operation *operation, Error *err);
+} Step;
+
+// The steps of one kind of operation, in order.
+typedef struct Driver {
+    const char *kind;    // "create"
+    const Step *steps;
+    size_t count;
+} Driver;
+
+extern const Driver *const DRIVERS[];    // every kind that there is; ends with NULL
+
+typedef enum EventPhase {
+    EVENT_BEGUN,       // recorded; step is NULL
+    EVENT_BEFORE,      // the step is recorded as begun, its act comes next
+    EVENT_AFTER,       // its act is done, the record comes next
+    EVENT_REVERTED,    // the step is taken back, the record comes next
+    EVENT_ENDED        // step is NULL; state says how
+} EventPhase;
+
+struct Event {
+    int64_t id;
+    const char *kind;
+    Str slug;
+    const char *step;
+    size_t position;    // of the step, from 0
+    size_t count;       // of steps
+    EventPhase phase;
+    bool is_revert;
+    const char *state;    // of EVENT_ENDED: "done", "failed", "reverted"
+};
+
+typedef struct OperationSpec {
+    const Driver *driver;
+    Str slug;
+    const Json *input;    // NULL: {}
+} OperationSpec;
+
+// Records an operation and runs it to its end. One unfinished operation of the same kind for this slug whose process is
+// gone is resumed instead; one that is alive is ERR_BUSY. What can be tried again (ERR_UNREACHABLE, ERR_BUSY,
+// ERR_NO_MEMORY) leaves it "failed", for `operation resume` or the controller; any other failure reverts it. In both
+// cases the step's error is returned. *out_id may be NULL.
+MUST_CHECK bool operation_run(Platform *platform, const OperationSpec *spec, int64_t *out_id, Error *err);
+
+// Goes on with an operation, whoever had it before: a process that still works on it is refused its next write. Fails
+// with ERR_NOT_FOUND, or ERR_STATE when it has ended.
+MUST_CHECK bool operation_resume(Platform *platform, int64_t id, Error *err);
+// Takes back what was done, in reverse order. ERR_STATE also where a step without revert is done.
+MUST_CHECK bool operation_revert(Platform *platform, int64_t id, Error *err);
+
+// Takes up one operation that said nothing for the takeover time: forward where that can succeed, else back. *out_id is
+// 0 where there is none.
+MUST_CHECK bool operation_adopt(Platform *platform, int64_t *out_id, Error *err);
+
+// Says that a long step is alive; cheap when called often. Fails with ERR_BUSY when another process took over.
+MUST_CHECK bool operation_beat(Operation *operation, Error *err);
+
+// The platform's own connection to the operation's cell.
+MUST_CHECK bool operation_cell(Operation *operation, Db **out, Error *err);
+
+// For scripts: {"id","kind","tenant","state","steps":[{"name","state"}],...}. The caller closes *out.
+MUST_CHECK bool operation_show(Platform *platform, int64_t id, Json **out, Error *err);
+// {"items":[...],"total":N}, the newest first; `limit` 0: all; an empty tenant or state: any.
+MUST_CHECK bool operation_list(Platform *platform, Str tenant, Str state, int64_t limit, Json **out, Error *err);

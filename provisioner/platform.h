@@ -1,0 +1,68 @@
+// provisioner/platform.h: the way to the control database and to the cells, for shopctl and the controller.
+#pragma once
+#include "base/pg.h"
+#include "provisioner/setting.h"
+#include "provisioner/slug.h"
+
+typedef struct Platform Platform;    // its connections; one thread at a time: a second thread opens its own
+
+typedef struct Event Event;    // see operation.h
+typedef void PlatformObserver(void *context, const Event *event);
+
+typedef struct PlatformOptions {
+    Str control_dsn;
+    Str data;               // the platform's directory: dumps are kept below it; empty: there can be none
+    Str base_domain;        // shops are SLUG.BASE_DOMAIN; empty: localhost
+    Str operator_name;      // who asks, for the record; empty: the user of the process
+    int64_t takeover_ms;    // how long an operation may say nothing until another process goes on with it; 0: 60,000
+    int64_t smoke_ms;       // how long a new shop may take to answer; 0: 10,000
+} PlatformOptions;
+
+// Connects to the control database that the settings name: control_dsn, or that of the embedded platform in the
+// directory `data` (run/platform.json). Fails with ERR_UNREACHABLE where none runs (next: shopctl up), ERR_FORBIDDEN,
+// or ERR_STATE when its tables are of another version (next: shopctl up).
+MUST_CHECK bool platform_open(const Settings *settings, Platform **out, Error *err);
+// The same with plain values, for tests and for threads of a process that has read its settings.
+MUST_CHECK bool platform_open_with(const PlatformOptions *options, Platform **out, Error *err);
+// The DSN of the control database by the rules of platform_open, in `arena`, without connecting.
+MUST_CHECK bool platform_control_dsn(const Settings *settings, Arena *arena, Str *out, Error *err);
+void platform_close(Platform **platform);
+
+// What it was opened with, defaults filled in; lives as long as the platform.
+const PlatformOptions *platform_options(const Platform *platform);
+
+// Makes (or brings to this version) the schema of the control database. `number_start` is the first tenant number of a
+// new platform; 0: 1,001. Safe to run at once with others.
+MUST_CHECK bool platform_migrate(Str control_dsn, int64_t number_start, Error *err);
+
+// The connection to the control database; it is the platform's, and opened again when it broke.
+Db *platform_control(Platform *platform);
+// The platform's own connection to a cell, as its owner, opened at first use. Fails with ERR_NOT_FOUND for an unknown
+// cell, or as db_open.
+MUST_CHECK bool platform_cell(Platform *platform, Str cell_name, Db **out, Error *err);
+// A new connection to a cell as its owner; the caller closes it.
+MUST_CHECK bool platform_cell_open(Platform *platform, Str cell_name, Db **out, Error *err);
+// Closes the connections that broke, so that the next call opens new ones.
+MUST_CHECK bool platform_reconnect(Platform *platform, Error *err);
+
+// Sees every event of every operation that runs through this platform (progress, tests). NULL: none.
+void platform_observe(Platform *platform, PlatformObserver *observer, void *context);
+void platform_emit(Platform *platform, const Event *event);
+
+typedef struct TenantRecord {
+    int64_t number;    // 0 until it has a schema
+    Str slug, name, email;
+    Str status;    // as lifecycle.h
+    Str plan;
+    int64_t plan_version;
+    Str tier;
+    Str cell;      // empty until it has one
+    Str schema;    // "t_1017", empty until it has one
+    Str url;       // empty until it has a cell
+    Str currency, language, country;
+    Str created_at;    // RFC 3339
+} TenantRecord;
+
+// What the control database says of a tenant; the newest where deleted ones had the same slug. Texts in `arena`. Fails
+// with ERR_NOT_FOUND, naming the nearest slug.
+MUST_CHECK bool platform_tenant(Platform *platform, Slug slug, Arena *arena, TenantRecord *out, Error *err);

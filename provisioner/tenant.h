@@ -1,0 +1,61 @@
+// provisioner/tenant.h: what is done with a tenant: each is an operation, or a move of its record.
+#pragma once
+#include "base/json.h"
+#include "provisioner/plan.h"
+#include "provisioner/platform.h"
+
+// What a new shop is made of. Empty texts have their defaults.
+typedef struct TenantSpec {
+    Str slug;
+    Str name;              // the slug
+    Str email;             // required
+    Str currency;          // EUR: an ISO 4217 code
+    Str language;          // en, or es
+    Str country;           // US: an ISO 3166-1 code
+    Str cell;              // the one with the most room
+    const Str *domains;    // hosts beside SLUG.BASE_DOMAIN
+    size_t domain_count;
+    const Plan *plan;
+} TenantSpec;
+
+// Checks all that can be checked without writing, and gives the operation's input: what --dry-run does. The caller
+// closes *out. Fails with ERR_INVALID (where = the field), ERR_EXISTS, or ERR_STATE.
+MUST_CHECK bool tenant_check(Platform *platform, const TenantSpec *spec, Json **out, Error *err);
+
+// Makes a shop by its tier's driver: returns when it answers. Run again after a crash it goes on. *out_id (may be NULL)
+// is the operation's.
+MUST_CHECK bool tenant_create(Platform *platform, const TenantSpec *spec, int64_t *out_id, Error *err);
+
+MUST_CHECK bool tenant_request(Platform *platform, const TenantSpec *spec, Error *err);    // records the wish
+MUST_CHECK bool tenant_approve(Platform *platform, Slug slug, Error *err);    // and makes the shop that was requested
+MUST_CHECK bool tenant_reject(Platform *platform, Slug slug, Error *err);
+
+MUST_CHECK bool tenant_suspend(Platform *platform, Slug slug, Error *err);    // answers 503, data untouched
+MUST_CHECK bool tenant_resume(Platform *platform, Slug slug, Error *err);
+MUST_CHECK bool tenant_archive(Platform *platform, Slug slug, Error *err);
+// Writes a dump, then removes schema, role and rows.
+MUST_CHECK bool tenant_delete(Platform *platform, Slug slug, Error *err);
+// Brings a deleted shop back from its dump: same slug, hosts, data.
+MUST_CHECK bool tenant_restore(Platform *platform, Slug slug, Error *err);
+
+// Changes to a tenant; a text whose data is NULL stays. Limits: NAME=N, where 0 is none, N < 0 is the plan's again.
+typedef struct TenantChange {
+    Str name, email, language, country;
+    const Plan *plan;
+    const char *limit_names[4];
+    int64_t limits[4];
+    size_t limit_count;
+    const Str *domains_added;
+    size_t domains_added_count;
+    const Str *domains_removed;
+    size_t domains_removed_count;
+} TenantChange;
+MUST_CHECK bool tenant_set(Platform *platform, Slug slug, const TenantChange *change, Error *err);
+
+// For scripts: {"slug","name","status","plan","tier","cell","schema","url","created_at",...}; the caller closes *out.
+MUST_CHECK bool tenant_show(Platform *platform, Slug slug, Json **out, Error *err);
+// {"items":[...],"total":N}, by slug; empty texts: any. Deleted and rejected ones only where `status` names them.
+MUST_CHECK bool tenant_list(Platform *platform, Str status, Str cell, int64_t limit, Json **out, Error *err);
+
+// The names of the steps that an operation of this kind has, for --dry-run: {"steps":["reserve",...]}.
+MUST_CHECK bool tenant_steps(const char *kind, Json **out, Error *err);
