@@ -52,7 +52,7 @@ begin
         return nullif(v_words::text, '')::tsquery;
     end if;
     v_begin := websearch_to_tsquery(v_config, left(p_text, length(p_text) - length(substring(p_text from '[[:alnum:]]+\s*$')))) &&
-               to_tsquery('simple', v_last || ':*');
+               to_tsquery(v_config, v_last || ':*');
     if v_begin::text = '' then
         return nullif(v_words::text, '')::tsquery;
     end if;

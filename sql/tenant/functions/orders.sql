@@ -69,7 +69,7 @@ begin
     if v_shipping is null then
         raise exception using errcode = 'SH001', constraint = 'invalid', message = 'the shipping method isn''t offered',
             detail = format('there is no method ''%s''', p_shipping_method),
-            hint = 'use ' || (select string_agg(key, ', ' order by position) from shipping_methods), column = 'shipping_method';
+            hint = coalesce('use ' || (select string_agg(key, ', ' order by position) from shipping_methods), 'the shop ships nothing'), column = 'shipping_method';
     end if;
     v_ran_out := stock_take_cart(v_cart.id);
 

@@ -1,0 +1,165 @@
+// tests/test_catalog.c: what a shopper reads of a catalogue: search, order, categories, and nothing that isn't on sale.
+#include "base/json.h"
+#include "tests/support/more_check.h"
+#include "tests/support/pg_server.h"
+#include "tests/support/shop_schema.h"
+
+static const struct {
+    const char *query;
+    const char *handles;
+} SEARCHES[] = {
+    {"taza", "taza-azul"},
+    {"tazas", "taza-azul"},
+    {"TAZA azul", "taza-azul"},
+    {"lampara", "lampara"},
+    {"L\xc3\xa1mparas", "lampara"},
+    {"l\xc3\xa1mp", "lampara"},
+    {"ceramica", "taza-azul"},
+    {"acme", "taza-azul"},
+    {"TA-S", "taza-azul"},
+    {"taza -azul", ""},
+    {"nada", ""},
+    {"de la", ""},
+    {"", ""},
+    {"' or 1=1; --", ""},
+    {"\"mesa de\"", "lampara"},
+    {"azul mesa", ""},
+    {"& | ! : * ( )", ""},
+    {"mesa or azul", "taza-azul,lampara"},
+};
+
+TEST(a_search_finds_words_in_any_form_and_only_what_is_on_sale)
+{
+    CLEANUP(db_close) Db *db = test_db_open(test_shop("catalog"));
+    CLEANUP(rows_close) Rows *rows = NULL;
+    Error err = {0};
+    ck_assert_ok(db_run(db,
+                        S("update products p set search = product_search('es', title, vendor, product_type, tags, "
+                          "(select string_agg(sku, ' ') from variants v where v.product_id = p.id), description)"),
+                        NO_PARAMS, &err),
+                 &err);
+    ck_assert_ok(
+        db_query(db,
+                 S("select coalesce(string_agg(p.handle, ',' order by o.place), ''), max(l.total) from product_page(1, "
+                   "10, 'default', $1, null) l "
+                   "left join unnest(l.ids) with ordinality o (id, place) on true left join products p on p.id = o.id"),
+                 PARAMS(str_of(SEARCHES[_i].query)), &rows, &err),
+        &err);
+    ck_assert_str(rows_str(rows, 0, 0), str_of(SEARCHES[_i].handles));
+}
+
+static const struct {
+    const char *sort;
+    const char *handles;
+} SORTS[] = {{"default", "taza-azul,lampara"}, {"price", "taza-azul,lampara"},  {"-price", "lampara,taza-azul"},
+             {"title", "lampara,taza-azul"},   {"-title", "taza-azul,lampara"}, {"newest", "lampara,taza-azul"}};
+
+TEST(a_list_comes_in_the_order_that_was_asked_for)
+{
+    CLEANUP(db_close) Db *db = test_db_open(test_shop("catalog"));
+    CLEANUP(rows_close) Rows *rows = NULL;
+    Error err = {0};
+    ck_assert_ok(db_query(db,
+                          S("select string_agg(i ->> 'handle', ',') from json_array_elements(summary_list(1, 10, $1, "
+                            "null, null) -> 'items') i"),
+                          PARAMS(str_of(SORTS[_i].sort)), &rows, &err),
+                 &err);
+    ck_assert_str(rows_str(rows, 0, 0), str_of(SORTS[_i].handles));
+}
+
+static const struct {
+    const char *sql;
+    const char *answer;
+} ANSWERS[] = {
+    {"select product_list(2, 1, 'default', null, null) #>> '{items,0,handle}'", "lampara"},
+    {"select product_list(3, 1, 'default', null, null) ->> 'total'", "2"},
+    {"select json_array_length(product_list(3, 1, 'default', null, null) -> 'items')", "0"},
+    {"select product_list(1, 10, 'default', null, 'luz') #>> '{items,0,handle}'", "lampara"},
+    {"select product_list(1, 10, 'default', null, 'nowhere') is null", "t"},
+    {"select product_list(1, 10, 'relevance', 'taza', 'luz') ->> 'total'", "0"},
+    {"select product_show('secreto') is null", "t"},
+    {"select product_show('nowhere') is null", "t"},
+    {"select product_show('taza-azul') #>> '{variants,0,available}'", "true"},
+    {"select product_show('taza-azul') #>> '{variants,1,available}'", "false"},
+    {"select product_show('taza-azul') #>> '{options,0,values,0}'", "S"},
+    {"select product_show('lampara') -> 'options'", "[]"},
+    {"select product_show('lampara') #>> '{variants,0,title}'", "L\xc3\xa1mpara de mesa"},
+    {"select string_agg(i ->> 'handle', ',') from json_array_elements(navigation_list() -> 'items') i", "tazas,luz"},
+    {"select category_list() #>> '{items,0,product_count}'", "1"},
+    {"select summary_list(1, 1, 'default', null, null) #>> '{items,0,price_varies}'", "true"},
+    {"select json_array_length(related_list('taza-azul') -> 'items')", "0"},
+    {"select shop_show() ->> 'currency'", "EUR"},
+    {"select cart_show('not a cart at all......') is null", "t"},
+    {"select length(cart_create() ->> 'id')", "32"},
+};
+
+TEST(a_question_has_its_answer)
+{
+    CLEANUP(db_close) Db *db = test_db_open(test_shop("catalog"));
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    ck_assert_str(test_value(db, arena, ANSWERS[_i].sql), str_of(ANSWERS[_i].answer));
+}
+
+static const struct {
+    const char *sql;
+    ErrorCode code;
+    const char *says;
+} REFUSED_CALLS[] = {
+    {"select cart_line_add('cart-that-is-not-there', 1, 1, false)", ERR_NOT_FOUND, "make a new cart"},
+    {"select cart_line_add('cart-that-is-new-here-x', 4, 1, true)", ERR_INVALID, "variant_id"},
+    {"select cart_line_add('cart-that-is-new-here-x', 99, 1, true)", ERR_INVALID, "variant_id"},
+    {"select cart_line_add('cart-that-is-new-here-x', 1, 0, true)", ERR_INVALID, "quantity"},
+    {"select cart_line_add('short', 1, 1, true)", ERR_INVALID, "token"},
+    {"select cart_line_set(cart_create() ->> 'id', 1, 5)", ERR_NOT_FOUND, "line"},
+    {"select cart_line_remove(cart_create() ->> 'id', 1)", ERR_NOT_FOUND, "line"},
+};
+
+TEST(a_wrong_call_says_why)
+{
+    CLEANUP(db_close) Db *db = test_db_open(test_shop("catalog"));
+    Error err = {0};
+    ck_assert(!db_run(db, str_of(REFUSED_CALLS[_i].sql), NO_PARAMS, &err));
+    ck_assert_says(&err, REFUSED_CALLS[_i].code, REFUSED_CALLS[_i].says);
+}
+
+TEST(a_line_of_a_cart_is_added_to_changed_and_removed)
+{
+    CLEANUP(db_close) Db *db = test_db_open(test_shop("catalog"));
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    static const char ADD[] = "select cart_line_add('cart-that-is-new-here-x', 1, 2, true) ->> 'is_new'";
+    ck_assert_str(test_value(db, arena, ADD), S("true"));
+    ck_assert_str(test_value(db, arena, ADD), S("false"));
+    ck_assert_str(test_value(db, arena, "select cart_show('cart-that-is-new-here-x') #>> '{total,amount}'"), S("7600"));
+    ck_assert_str(
+        test_value(db, arena, "select cart_line_set('cart-that-is-new-here-x', 1, 999) #>> '{lines,0,available}'"),
+        S("false"));
+    ck_assert_str(test_value(db, arena, ADD), S("false"));
+    ck_assert_str(test_value(db, arena, "select cart_show('cart-that-is-new-here-x') ->> 'count'"), S("999"));
+    ck_assert_str(test_value(db, arena, "select cart_line_remove('cart-that-is-new-here-x', 1) -> 'lines'"), S("[]"));
+}
+
+TEST(a_job_comes_again_until_it_is_done_or_set_aside)
+{
+    CLEANUP(db_close) Db *db = test_db_open(test_shop("catalog"));
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Error err = {0};
+    ck_assert_ok(
+        db_script(db, S("select job_add('mail', '{}'), job_add('mail', '{}', now() + interval '1 hour')"), &err), &err);
+    ck_assert_str(test_value(db, arena, "select count(*) from cell.bell"), S("2"));
+    ck_assert_str(test_value(db, arena, "select count(*) from job_take(10, '1 minute')"), S("1"));
+    ck_assert_str(test_value(db, arena, "select count(*) from job_take(10, '1 minute')"), S("0"));
+    ck_assert_ok(db_script(db, S("select job_retry(1, 'no route', 2)"), &err), &err);
+    ck_assert_str(test_value(db, arena, "select due_at > now() and set_aside_at is null from jobs where id = 1"),
+                  S("t"));
+    ck_assert_ok(db_script(db, S("update jobs set due_at = now() where id = 1"), &err), &err);
+    ck_assert_str(test_value(db, arena, "select attempts from job_take(10, '1 minute')"), S("2"));
+    ck_assert_ok(db_script(db, S("select job_retry(1, 'no route', 2)"), &err), &err);
+    ck_assert_str(test_value(db, arena, "select set_aside_at is not null from jobs where id = 1"), S("t"));
+    ck_assert_ok(db_script(db, S("select job_done(2)"), &err), &err);
+    ck_assert_str(test_value(db, arena, "select count(*) from jobs"), S("1"));
+}
+
+SUITE(catalog, EACH(a_search_finds_words_in_any_form_and_only_what_is_on_sale, SEARCHES),
+      EACH(a_list_comes_in_the_order_that_was_asked_for, SORTS), EACH(a_question_has_its_answer, ANSWERS),
+      EACH(a_wrong_call_says_why, REFUSED_CALLS), ONCE(a_line_of_a_cart_is_added_to_changed_and_removed),
+      ONCE(a_job_comes_again_until_it_is_done_or_set_aside))
