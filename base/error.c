@@ -29,7 +29,7 @@ static void text_end(char *text, size_t size, int wanted)
     memcpy(text + end, "...", sizeof("..."));
 }
 
-static void text_set(char *text, size_t size, const char *format, va_list list)
+static PRINTF(3, 0) void text_set(char *text, size_t size, const char *format, va_list list)
 {
     text_end(text, size, vsnprintf(text, size, format, list));
 }

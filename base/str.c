@@ -125,7 +125,7 @@ Str str_copy(Arena *arena, Str text)
     return (Str){copy, text.len};
 }
 
-static Str format_list(Arena *arena, const char *format, va_list list)
+static PRINTF(2, 0) Str format_list(Arena *arena, const char *format, va_list list)
 {
     va_list again;
     va_copy(again, list);
