@@ -90,8 +90,9 @@ typedef struct PlanField {
     UnitKind unit;    // of PLAN_INT
     PlanNeed need;
     const char *const *choices;    // of PLAN_CHOICE, ending in NULL
-    int64_t min, max;              // of PLAN_INT, in base units
+    int64_t min, max;              // of PLAN_INT in base units, of PLAN_TEXT in bytes
     const char *initial;           // the default as it would be written; NULL where the field is required
+    const char *example;           // as it would be written
     const char *help;
     const char *enforcer;    // who sees to it
     size_t offset;           // in Plan
