@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/pg_pipe.h"
 
 enum {
     CONNECT_TIMEOUT_MS = 5000,
@@ -417,4 +418,252 @@ void rows_close(Rows **rows)
     PQclear((*rows)->result);
     free(*rows);
     *rows = NULL;
+}
+
+// ---- connection strings
+// ----------------------------------------------------------------------------------------------------
+
+static bool dsn_read(Str dsn, PQconninfoOption **out, Error *err)
+{
+    CLEANUP(arena_close) Arena *scratch = arena_open(dsn.len + KIB);
+    char *message = NULL;
+    *out = PQconninfoParse(str_copy(scratch, dsn).data, &message);
+    if (*out)
+        return true;
+    error_set(err, ERR_INVALID, "the connection string is refused");
+    error_why(err, "%.*s", STR_ARG(str_trim(str_of(message ? message : "out of memory"))));
+    PQfreemem(message);
+    return error_next(err, "write it as in 'host=/run/postgresql dbname=shop'");
+}
+
+bool dsn_value(Str dsn, const char *key, Arena *arena, Str *out, Error *err)
+{
+    PQconninfoOption *options = NULL;
+    if (!dsn_read(dsn, &options, err))
+        return false;
+    Str value = S("");
+    for (const PQconninfoOption *option = options; option->keyword; option++)
+        if (strcmp(option->keyword, key) == 0 && option->val)
+            value = str_copy(arena, str_of(option->val));
+    PQconninfoFree(options);
+    if (!arena_ok(arena, err))
+        return false;
+    *out = value;
+    return true;
+}
+
+static void dsn_add(StrBuf *buf, const char *key, Str value)
+{
+    strbuf_format(buf, "%s%s='", buf->len ? " " : "", key);
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.data[i] == '\'' || value.data[i] == '\\')
+            strbuf_add_char(buf, '\\');
+        strbuf_add_char(buf, value.data[i]);
+    }
+    strbuf_add_char(buf, '\'');
+}
+
+bool dsn_with(Str dsn, const char *key, Str value, Arena *arena, Str *out, Error *err)
+{
+    PQconninfoOption *options = NULL;
+    if (!dsn_read(dsn, &options, err))
+        return false;
+    StrBuf buf = {.arena = arena};
+    for (const PQconninfoOption *option = options; option->keyword; option++)
+        if (option->val && strcmp(option->keyword, key) != 0)
+            dsn_add(&buf, option->keyword, str_of(option->val));
+    PQconninfoFree(options);
+    dsn_add(&buf, key, value);
+    *out = strbuf_str(&buf);
+    return arena_ok(arena, err);
+}
+
+// ---- pipes
+// -----------------------------------------------------------------------------------------------------------------
+
+struct Pipe {
+    PGconn *conn;
+    PipeState state;
+    Arena *scratch;    // parameters of the statement being queued
+    PostgresPollingStatusType polling;
+    bool is_flushing;    // libpq has bytes that the socket didn't take
+    bool is_ended;       // an answer is ready for pipe_answer
+    PGresult *result;    // the last good one, or the first bad one
+};
+
+bool pipe_open(Str dsn, const char *application, Pipe **out, Error *err)
+{
+    Pipe *pipe = calloc(1, sizeof(*pipe));
+    if (!pipe)
+        return error_set(err, ERR_NO_MEMORY, "there isn't enough memory for a database connection");
+    pipe->scratch = arena_open(SCRATCH_BUDGET);
+    pipe->polling = PGRES_POLLING_WRITING;
+    Str name = str_copy(pipe->scratch, dsn);
+    const char *keys[] = {"dbname", "application_name", "client_encoding", NULL};
+    const char *values[] = {name.data, application, "UTF8", NULL};
+    pipe->conn = PQconnectStartParams(keys, values, 1);
+    if (!pipe->conn)
+        error_set(err, ERR_NO_MEMORY, "there isn't enough memory for a database connection");
+    else if (PQstatus(pipe->conn) == CONNECTION_BAD)
+        error_from_connection(err, pipe->conn);
+    else {
+        (void)PQsetNoticeReceiver(pipe->conn, ignore_notice, NULL);
+        *out = pipe;
+        return true;
+    }
+    pipe_close(&pipe);
+    return false;
+}
+
+void pipe_close(Pipe **pipe)
+{
+    if (!*pipe)
+        return;
+    PQclear((*pipe)->result);
+    PQfinish((*pipe)->conn);
+    arena_close(&(*pipe)->scratch);
+    free(*pipe);
+    *pipe = NULL;
+}
+
+PipeState pipe_state(const Pipe *pipe) { return pipe->state; }
+int pipe_socket(const Pipe *pipe) { return PQsocket(pipe->conn); }
+
+unsigned pipe_wants(const Pipe *pipe)
+{
+    if (pipe->state == PIPE_CONNECTING)
+        return pipe->polling == PGRES_POLLING_READING ? POLLIN : POLLOUT;
+    return pipe->is_flushing ? POLLIN | POLLOUT : POLLIN;
+}
+
+static bool pipe_break(Pipe *pipe, Error *err)
+{
+    pipe->state = PIPE_BROKEN;
+    error_from_connection(err, pipe->conn);
+    if (is_refused_login(pipe->conn))
+        err->code = ERR_FORBIDDEN;
+    return false;
+}
+
+static bool pipe_connect(Pipe *pipe, Error *err)
+{
+    pipe->polling = PQconnectPoll(pipe->conn);
+    if (pipe->polling == PGRES_POLLING_FAILED)
+        return pipe_break(pipe, err);
+    if (pipe->polling != PGRES_POLLING_OK)
+        return true;
+    if (PQsetnonblocking(pipe->conn, 1) != 0 || PQenterPipelineMode(pipe->conn) != 1)
+        return pipe_break(pipe, err);
+    pipe->state = PIPE_IDLE;
+    return true;
+}
+
+static void pipe_keep(Pipe *pipe, PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+    bool is_bad_kept = pipe->result && !is_success(PQresultStatus(pipe->result));
+    if (is_bad_kept || status == PGRES_PIPELINE_ABORTED) {
+        PQclear(result);
+        return;
+    }
+    PQclear(pipe->result);
+    pipe->result = result;
+}
+
+// Takes what has come, up to Sync. libpq gives a NULL after each statement's results: two in a row are the end for now.
+static void pipe_collect(Pipe *pipe)
+{
+    int null_count = 0;
+    while (null_count < 2 && !PQisBusy(pipe->conn)) {
+        PGresult *result = PQgetResult(pipe->conn);
+        null_count = result ? 0 : null_count + 1;
+        if (!result)
+            continue;
+        if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
+            PQclear(result);
+            pipe->is_ended = true;
+            return;
+        }
+        pipe_keep(pipe, result);
+        if (PQstatus(pipe->conn) == CONNECTION_BAD)
+            return;
+    }
+}
+
+bool pipe_go_on(Pipe *pipe, Error *err)
+{
+    if (pipe->state == PIPE_CONNECTING)
+        return pipe_connect(pipe, err);
+    int left = PQflush(pipe->conn);
+    pipe->is_flushing = left == 1;
+    bool is_read = PQconsumeInput(pipe->conn) == 1;
+    if (pipe->state == PIPE_BUSY)
+        pipe_collect(pipe);
+    if (!is_read || left < 0 || PQstatus(pipe->conn) == CONNECTION_BAD)
+        return pipe->is_ended || pipe_break(pipe, err);
+    return true;
+}
+
+static bool pipe_send_settings(Pipe *pipe, const PipeCall *call)
+{
+    static const char SETTINGS[] = "select set_config('search_path', $1, true), "
+                                   "set_config('statement_timeout', $2, true), set_config('lock_timeout', $3, true)";
+    char statement_timeout[32], lock_timeout[32];
+    (void)snprintf(statement_timeout, sizeof(statement_timeout), "%lld", (long long)call->statement_timeout_ms);
+    (void)snprintf(lock_timeout, sizeof(lock_timeout), "%lld", (long long)call->lock_timeout_ms);
+    const char *values[] = {str_copy(pipe->scratch, call->search_path).data, statement_timeout, lock_timeout};
+    return PQsendQueryParams(pipe->conn, SETTINGS, 3, NULL, values, NULL, NULL, 0) == 1;
+}
+
+bool pipe_send(Pipe *pipe, const PipeCall *call, Error *err)
+{
+    assert(pipe->state == PIPE_IDLE && call->params.count <= PARAMS_MAX);
+    arena_reset(pipe->scratch);
+    const char *values[PARAMS_MAX];
+    for (size_t i = 0; i < call->params.count; i++)
+        values[i] = call->params.values[i].data ? str_copy(pipe->scratch, call->params.values[i]).data : NULL;
+    Str sql = str_copy(pipe->scratch, call->sql);
+    if (!arena_ok(pipe->scratch, err))
+        return false;
+    if ((call->search_path.len > 0 && !pipe_send_settings(pipe, call)) ||
+        PQsendQueryParams(pipe->conn, sql.data, (int)call->params.count, NULL, values, NULL, NULL, 0) != 1 ||
+        PQpipelineSync(pipe->conn) != 1)
+        return pipe_break(pipe, err);
+    pipe->state = PIPE_BUSY;
+    return true;
+}
+
+bool pipe_answer(Pipe *pipe, PipeAnswer *out)
+{
+    if (!pipe->is_ended)
+        return false;
+    pipe->is_ended = false;
+    pipe->state = PIPE_IDLE;
+    *out = (PipeAnswer){0};
+    PGresult *result = pipe->result;
+    pipe->result = NULL;
+    Rows *rows = calloc(1, sizeof(*rows));
+    if (!rows || !result)
+        error_set(&out->err, ERR_NO_MEMORY, "there isn't enough memory for the database's answer");
+    else if (!is_success(PQresultStatus(result)))
+        error_from_pg(&out->err, pipe->conn, result);
+    else {
+        *rows = (Rows){result};
+        out->rows = rows;
+        return true;
+    }
+    free(rows);
+    PQclear(result);
+    return true;
+}
+
+bool pipe_notification(Pipe *pipe, Arena *arena, Str *channel, Str *payload)
+{
+    PGnotify *notify = PQnotifies(pipe->conn);
+    if (!notify)
+        return false;
+    *channel = str_copy(arena, str_of(notify->relname));
+    *payload = str_copy(arena, str_of(notify->extra));
+    PQfreemem(notify);
+    return true;
 }

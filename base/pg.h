@@ -17,6 +17,11 @@ typedef struct DbOptions {
 MUST_CHECK bool db_open(Str dsn, const DbOptions *options, Db **out, Error *err);
 void db_close(Db **db);
 
+// One value of a connection string ("host", "dbname", "user"), empty when it names none; and the same connection string
+// with one value replaced. Fail with ERR_INVALID, saying what libpq can't read.
+MUST_CHECK bool dsn_value(Str dsn, const char *key, Arena *arena, Str *out, Error *err);
+MUST_CHECK bool dsn_with(Str dsn, const char *key, Str value, Arena *arena, Str *out, Error *err);
+
 // Parameters are texts, $1 first; a Str whose data is NULL is SQL's null.
 typedef struct Params {
     const Str *values;

@@ -1,0 +1,539 @@
+// runtime/core/pool.c: a thread's connections to the database, and the tenants' queues for them.
+#include "runtime/core/pool.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/pg_pipe.h"
+
+enum {
+    MET_MAX = 200,      // tenants of a backend, then it is replaced in a quiet moment
+    MET_FORCE = 400,    // ... and here in any
+    MET_SLOTS = 1024,
+    BUCKETS = 256,
+    GRACE_MS = 1000,    // beyond the server's own statement_timeout: then the connection is given up
+    CONNECT_TIMEOUT_MS = 5000,
+    BACKOFF_FIRST_MS = 50,
+    BACKOFF_MAX_MS = 2000,
+    ARENA_BUDGET = 16 * MIB,
+};
+
+// A connection's place.
+typedef struct Lane {
+    Pool *pool;
+    Pipe *pipe;    // NULL between two connections
+    Query *query;
+    Watch watch;
+    Timer timer;    // connecting takes too long, or the next attempt
+    int64_t backoff_ms;
+    unsigned met_count;
+    int64_t met[MET_SLOTS];    // tenants that this backend has served, hashed
+} Lane;
+
+struct TenantQueue {
+    int64_t tenant;
+    Query *first;
+    Query *last;
+    unsigned running;
+    bool has_turn;
+    TenantQueue *next_turn;
+    TenantQueue *next_bucket;    // and of the free ones
+};
+
+struct Pool {
+    Loop *loop;
+    PoolOptions options;
+    Arena *arena;
+    Lane *lanes;
+    unsigned lane_count;
+    bool is_down;    // no connection, and the last attempt failed
+    bool is_closing;
+    Error down;    // why
+    Deferred dispatch;
+    TenantQueue *first_turn;
+    TenantQueue *last_turn;
+    TenantQueue *buckets[BUCKETS];
+    TenantQueue *free_queues;
+    PoolCounts counts;
+};
+
+#define COUNT_CHANGE(pool, field, by) ((void)__atomic_fetch_add(&(pool)->counts.field, by, __ATOMIC_RELAXED))
+
+static uint64_t hash_of(int64_t tenant) { return ((uint64_t)tenant * UINT64_C(0x9E3779B97F4A7C15)) >> 32; }
+
+// ---- the queues ----
+
+static TenantQueue *queue_find(Pool *pool, int64_t tenant)
+{
+    TenantQueue **bucket = &pool->buckets[hash_of(tenant) % BUCKETS];
+    for (TenantQueue *queue = *bucket; queue; queue = queue->next_bucket)
+        if (queue->tenant == tenant)
+            return queue;
+    TenantQueue *queue = pool->free_queues;
+    if (queue)
+        pool->free_queues = queue->next_bucket;
+    else
+        queue = arena_new(pool->arena, TenantQueue);
+    if (!queue)
+        return NULL;
+    *queue = (TenantQueue){.tenant = tenant, .next_bucket = *bucket};
+    return *bucket = queue;
+}
+
+// Nobody waits and nothing runs: the place is free for another tenant.
+static void queue_retire(Pool *pool, TenantQueue *queue)
+{
+    if (queue->first || queue->running > 0 || queue->has_turn)
+        return;
+    TenantQueue **link = &pool->buckets[hash_of(queue->tenant) % BUCKETS];
+    while (*link != queue)
+        link = &(*link)->next_bucket;
+    *link = queue->next_bucket;
+    queue->next_bucket = pool->free_queues;
+    pool->free_queues = queue;
+}
+
+static void turn_append(Pool *pool, TenantQueue *queue)
+{
+    if (queue->has_turn)
+        return;
+    queue->has_turn = true;
+    queue->next_turn = NULL;
+    if (pool->last_turn)
+        pool->last_turn->next_turn = queue;
+    else
+        pool->first_turn = queue;
+    pool->last_turn = queue;
+}
+
+static TenantQueue *turn_take(Pool *pool)
+{
+    TenantQueue *queue = pool->first_turn;
+    pool->first_turn = queue->next_turn;
+    if (!pool->first_turn)
+        pool->last_turn = NULL;
+    queue->has_turn = false;
+    return queue;
+}
+
+static void query_append(Pool *pool, Query *query)
+{
+    TenantQueue *queue = query->queue;
+    query->next = NULL;
+    query->before = queue->last;
+    if (queue->last)
+        queue->last->next = query;
+    else
+        queue->first = query;
+    queue->last = query;
+    COUNT_CHANGE(pool, waiting, 1);
+    turn_append(pool, queue);
+}
+
+// One that was under way comes before those that weren't.
+static void query_prepend(Pool *pool, Query *query)
+{
+    TenantQueue *queue = query->queue;
+    query->before = NULL;
+    query->next = queue->first;
+    if (queue->first)
+        queue->first->before = query;
+    else
+        queue->last = query;
+    queue->first = query;
+    COUNT_CHANGE(pool, waiting, 1);
+    turn_append(pool, queue);
+}
+
+static void query_remove(Pool *pool, Query *query)
+{
+    TenantQueue *queue = query->queue;
+    if (query->before)
+        query->before->next = query->next;
+    else
+        queue->first = query->next;
+    if (query->next)
+        query->next->before = query->before;
+    else
+        queue->last = query->before;
+    query->next = query->before = NULL;
+    COUNT_CHANGE(pool, waiting, -1U);
+}
+
+static void query_end(Pool *pool, Query *query)
+{
+    timer_stop(pool->loop, &query->timer);
+    COUNT_CHANGE(pool, queries, 1);
+    if (query->err.code != ERR_NONE)
+        COUNT_CHANGE(pool, failures, 1);
+    queue_retire(pool, query->queue);
+    query->ended(query);    // frees its owner, perhaps
+}
+
+static bool error_unknown_outcome(Error *err)
+{
+    error_wrap(err, "the connection to the database was lost");
+    error_why(err, "it is unknown whether the change was made");
+    return error_next(err, "send the same request again, an order with the same Idempotency-Key");
+}
+
+// A query that was under way on a connection that is lost.
+static void query_lost(Pool *pool, Query *query, const Error *why)
+{
+    query->queue->running--;
+    query->is_running = false;
+    if (!query->is_write && !query->was_tried && !pool->is_closing) {
+        query->was_tried = true;
+        query->err.code = ERR_NONE;
+        timer_start(pool->loop, &query->timer, MAX(query->deadline_ms - loop_now_ms(pool->loop), (int64_t)0));
+        query_prepend(pool, query);
+        return;
+    }
+    query->err = *why;
+    if (query->is_write)
+        error_unknown_outcome(&query->err);
+    query_end(pool, query);
+}
+
+static void waiting_fail(Pool *pool)
+{
+    while (pool->first_turn) {
+        TenantQueue *queue = turn_take(pool);
+        if (!queue->first)
+            queue_retire(pool, queue);
+        while (queue->first) {
+            Query *query = queue->first;
+            query_remove(pool, query);
+            query->err = pool->down;
+            bool is_last = !queue->first;
+            query_end(pool, query);
+            if (is_last)
+                break;    // the queue may be another tenant's by now
+        }
+    }
+}
+
+// ---- the connections ----
+
+static void lane_connect(Lane *lane);
+
+static bool lane_is_idle(const Lane *lane) { return lane->pipe && pipe_state(lane->pipe) == PIPE_IDLE && !lane->query; }
+
+static void lane_lost(Lane *lane, const Error *why)
+{
+    Pool *pool = lane->pool;
+    bool was_up = pipe_state(lane->pipe) != PIPE_CONNECTING && lane->backoff_ms == 0;
+    loop_unwatch(pool->loop, &lane->watch);
+    pipe_close(&lane->pipe);
+    if (was_up)
+        COUNT_CHANGE(pool, connected, -1U);
+    Query *query = lane->query;
+    lane->query = NULL;
+    lane->backoff_ms = was_up ? 1 : MIN(MAX(lane->backoff_ms * 2, (int64_t)BACKOFF_FIRST_MS), (int64_t)BACKOFF_MAX_MS);
+    if (!pool->is_closing)
+        timer_start(pool->loop, &lane->timer, lane->backoff_ms);
+    if (!was_up && !pool_is_up(pool)) {
+        if (!pool->is_down)
+            log_error("database_unreachable", why);
+        pool->is_down = true;
+        pool->down = *why;
+        pool->down.code = ERR_UNREACHABLE;
+        loop_defer(pool->loop, &pool->dispatch);
+    }
+    if (query)
+        query_lost(pool, query, why);
+}
+
+static void lane_watch(Lane *lane)
+{
+    Error err = {0};
+    Loop *loop = lane->pool->loop;
+    if (lane->watch.is_watched)
+        loop_watch_change(loop, &lane->watch, pipe_wants(lane->pipe));
+    else if (!loop_watch(loop, &lane->watch, pipe_socket(lane->pipe), pipe_wants(lane->pipe), &err))
+        lane_lost(lane, &err);
+}
+
+static void lane_finish(Lane *lane, PipeAnswer *answer)
+{
+    Pool *pool = lane->pool;
+    Query *query = lane->query;
+    lane->query = NULL;
+    loop_defer(pool->loop, &pool->dispatch);
+    if (answer->err.code == ERR_UNREACHABLE) {    // the server is being stopped, as it says itself
+        query_lost(pool, query, &answer->err);
+        return;
+    }
+    query->queue->running--;
+    query->is_running = false;
+    query->rows = answer->rows;
+    query->err = answer->err;
+    query_end(pool, query);
+}
+
+static void lane_connected(Lane *lane)
+{
+    Pool *pool = lane->pool;
+    timer_stop(pool->loop, &lane->timer);
+    lane->backoff_ms = 0;
+    lane->met_count = 0;
+    memset(lane->met, 0, sizeof(lane->met));
+    COUNT_CHANGE(pool, connected, 1);
+    COUNT_CHANGE(pool, connects, 1);
+    if (pool->is_down)
+        log_line(LOG_INFO, "database_reached", S(""));
+    pool->is_down = false;
+    pool->down.code = ERR_NONE;
+    loop_defer(pool->loop, &pool->dispatch);
+}
+
+static void lane_ready(Watch *watch, uint32_t events)
+{
+    (void)events;
+    Lane *lane = container_of(watch, Lane, watch);
+    Error err = {0};
+    bool was_connecting = pipe_state(lane->pipe) == PIPE_CONNECTING;
+    if (was_connecting)    // libpq may close this socket and open another one with its number
+        loop_unwatch(lane->pool->loop, watch);
+    bool ok = pipe_go_on(lane->pipe, &err);
+    if (ok && was_connecting && pipe_state(lane->pipe) == PIPE_IDLE)
+        lane_connected(lane);
+    PipeAnswer answer;
+    if (lane->query && pipe_answer(lane->pipe, &answer))
+        lane_finish(lane, &answer);
+    if (ok)
+        lane_watch(lane);
+    else
+        lane_lost(lane, &err);
+}
+
+static void lane_due(Timer *timer)
+{
+    Lane *lane = container_of(timer, Lane, timer);
+    if (!lane->pipe) {
+        lane_connect(lane);
+        return;
+    }
+    Error err = {0};
+    error_set(&err, ERR_UNREACHABLE, "the database can't be reached");
+    error_why(&err, "connecting took more than %d ms", CONNECT_TIMEOUT_MS);
+    lane_lost(lane, &err);
+}
+
+static void lane_connect(Lane *lane)
+{
+    Error err = {0};
+    Pool *pool = lane->pool;
+    lane->backoff_ms = MAX(lane->backoff_ms, (int64_t)1);    // until it is connected
+    if (!pipe_open(pool->options.dsn, "shopd", &lane->pipe, &err)) {
+        lane->backoff_ms = MIN(MAX(lane->backoff_ms * 2, (int64_t)BACKOFF_FIRST_MS), (int64_t)BACKOFF_MAX_MS);
+        timer_start(pool->loop, &lane->timer, lane->backoff_ms);
+        if (!pool_is_up(pool)) {
+            pool->is_down = true;
+            pool->down = err;
+            loop_defer(pool->loop, &pool->dispatch);
+        }
+        return;
+    }
+    lane->watch = (Watch){.ready = lane_ready, .is_late = true};
+    timer_start(pool->loop, &lane->timer, CONNECT_TIMEOUT_MS);
+    lane_watch(lane);
+}
+
+// Remembers that this backend has now met the tenant, for which it keeps memory until it ends.
+static void lane_meet(Lane *lane, int64_t tenant)
+{
+    size_t slot = hash_of(tenant) % MET_SLOTS;
+    while (lane->met[slot] != 0 && lane->met[slot] != tenant)
+        slot = (slot + 1) % MET_SLOTS;
+    lane->met_count += lane->met[slot] == 0 && lane->met_count < MET_SLOTS / 2;
+    if (lane->met_count < MET_SLOTS / 2)
+        lane->met[slot] = tenant;
+}
+
+static bool lane_start(Lane *lane, Query *query)
+{
+    Pool *pool = lane->pool;
+    int64_t left_ms = MAX(query->deadline_ms - loop_now_ms(pool->loop), (int64_t)1);
+    char path[48];
+    int length = query->tenant ? snprintf(path, sizeof(path), "t_%lld, pg_temp", (long long)query->tenant)
+                               : snprintf(path, sizeof(path), "cell, pg_temp");
+    const PipeCall call = {
+        .search_path = {path, (size_t)length},
+        .statement_timeout_ms = left_ms,
+        .lock_timeout_ms = MAX(left_ms / 2, (int64_t)1),
+        .sql = query->sql,
+        .params = query->params,
+    };
+    Error err = {0};
+    lane->query = query;
+    query->is_running = true;
+    query->queue->running++;
+    if (query->tenant)
+        lane_meet(lane, query->tenant);
+    timer_start(pool->loop, &query->timer, left_ms + GRACE_MS);
+    if (!pipe_send(lane->pipe, &call, &err) || !pipe_go_on(lane->pipe, &err)) {
+        lane_lost(lane, &err);
+        return false;
+    }
+    lane_watch(lane);
+    return true;
+}
+
+static bool is_another_connecting(const Pool *pool)
+{
+    for (unsigned i = 0; i < pool->lane_count; i++)
+        if (!pool->lanes[i].pipe || pipe_state(pool->lanes[i].pipe) == PIPE_CONNECTING)
+            return true;
+    return false;
+}
+
+// Replaces one backend that has met many tenants, when nobody waits for it.
+static void pool_recycle(Pool *pool)
+{
+    for (unsigned i = 0; i < pool->lane_count; i++) {
+        Lane *lane = &pool->lanes[i];
+        if (lane->met_count <= MET_MAX || !lane_is_idle(lane) || is_another_connecting(pool))
+            continue;
+        if (pool->first_turn && lane->met_count < MET_FORCE)
+            continue;
+        loop_unwatch(pool->loop, &lane->watch);
+        pipe_close(&lane->pipe);
+        COUNT_CHANGE(pool, connected, -1U);
+        COUNT_CHANGE(pool, recycled, 1);
+        lane->met_count = 0;
+        lane_connect(lane);
+    }
+}
+
+// ---- who goes next ----
+
+static Lane *lane_for(Pool *pool, int64_t tenant)
+{
+    unsigned preferred = (unsigned)(hash_of(tenant) % pool->lane_count);
+    for (unsigned i = 0; i < pool->lane_count; i++) {
+        Lane *lane = &pool->lanes[(preferred + i) % pool->lane_count];
+        if (lane_is_idle(lane))
+            return lane;
+    }
+    return NULL;
+}
+
+static void pool_dispatch(Deferred *deferred)
+{
+    Pool *pool = container_of(deferred, Pool, dispatch);
+    if (pool->is_down) {
+        waiting_fail(pool);
+        return;
+    }
+    unsigned share = MAX(pool->lane_count / 2, 1U);    // of one tenant
+    TenantQueue *passed_over = NULL;                   // the first one that has its share: once round is enough
+    while (pool->first_turn && pool->first_turn != passed_over) {
+        Lane *lane = lane_for(pool, pool->first_turn->tenant);
+        if (!lane)
+            break;
+        TenantQueue *queue = turn_take(pool);
+        Query *query = queue->first;
+        if (!query) {
+            queue_retire(pool, queue);
+            continue;
+        }
+        if (queue->running >= share) {
+            passed_over = passed_over ? passed_over : queue;
+            turn_append(pool, queue);
+            continue;
+        }
+        query_remove(pool, query);
+        if (queue->first)
+            turn_append(pool, queue);
+        (void)lane_start(lane, query);    // a lane that is lost has dealt with it
+    }
+    pool_recycle(pool);
+}
+
+static void query_due(Timer *timer)
+{
+    Query *query = container_of(timer, Query, timer);
+    Pool *pool = query->pool;
+    Error err = {0};
+    if (query->is_running) {
+        error_set(&err, ERR_UNREACHABLE, "the database doesn't answer");
+        error_why(&err, "nothing came within %lld ms", (long long)pool->options.timeout_ms + GRACE_MS);
+        query->was_tried = true;    // its time is up
+        for (unsigned i = 0; i < pool->lane_count; i++)
+            if (pool->lanes[i].query == query) {
+                lane_lost(&pool->lanes[i], &err);
+                return;
+            }
+    }
+    query_remove(pool, query);
+    error_set(&query->err, ERR_BUSY, "the shop is busy");
+    error_why(&query->err, "no connection to the database was free for %lld ms", (long long)pool->options.timeout_ms);
+    query_end(pool, query);
+}
+
+void pool_query(Pool *pool, Query *query)
+{
+    query->pool = pool;
+    query->queue = queue_find(pool, query->tenant);
+    query->deadline_ms = loop_now_ms(pool->loop) + pool->options.timeout_ms;
+    query->timer.due = query_due;
+    assert(query->queue);
+    query_append(pool, query);
+    timer_start(pool->loop, &query->timer, pool->options.timeout_ms);
+    loop_defer(pool->loop, &pool->dispatch);
+}
+
+bool pool_is_up(const Pool *pool) { return __atomic_load_n(&pool->counts.connected, __ATOMIC_RELAXED) > 0; }
+
+PoolCounts pool_counts(const Pool *pool)
+{
+    return (PoolCounts){
+        .queries = __atomic_load_n(&pool->counts.queries, __ATOMIC_RELAXED),
+        .failures = __atomic_load_n(&pool->counts.failures, __ATOMIC_RELAXED),
+        .connects = __atomic_load_n(&pool->counts.connects, __ATOMIC_RELAXED),
+        .recycled = __atomic_load_n(&pool->counts.recycled, __ATOMIC_RELAXED),
+        .connected = __atomic_load_n(&pool->counts.connected, __ATOMIC_RELAXED),
+        .waiting = __atomic_load_n(&pool->counts.waiting, __ATOMIC_RELAXED),
+    };
+}
+
+bool pool_open(Loop *loop, const PoolOptions *options, Pool **out, Error *err)
+{
+    Arena *arena = arena_open(ARENA_BUDGET);
+    Pool *pool = arena_new(arena, Pool);
+    Lane *lanes = arena_array(arena, MAX(options->connections, 1U), Lane);
+    if (!arena_ok(arena, err)) {
+        arena_close(&arena);
+        return false;
+    }
+    *pool = (Pool){.loop = loop, .options = *options, .arena = arena, .lanes = lanes};
+    pool->lane_count = MAX(options->connections, 1U);
+    pool->dispatch.run = pool_dispatch;
+    for (unsigned i = 0; i < pool->lane_count; i++) {
+        lanes[i].pool = pool;
+        lanes[i].timer.due = lane_due;
+        lane_connect(&lanes[i]);
+    }
+    *out = pool;
+    return true;
+}
+
+void pool_close(Pool **pool)
+{
+    Pool *closed = *pool;
+    if (!closed)
+        return;
+    *pool = NULL;
+    closed->is_closing = true;
+    error_set(&closed->down, ERR_UNREACHABLE, "the server is stopping");
+    Error stopping = closed->down;
+    for (unsigned i = 0; i < closed->lane_count; i++) {
+        Lane *lane = &closed->lanes[i];
+        if (lane->pipe)
+            lane_lost(lane, &stopping);
+        timer_stop(closed->loop, &lane->timer);
+    }
+    waiting_fail(closed);
+    Arena *arena = closed->arena;
+    arena_close(&arena);
+}
