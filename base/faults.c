@@ -41,6 +41,8 @@ bool faults_none(const Faults *faults, Str document, Error *err)
         error_where(err, "%.*s:%u:%u", STR_ARG(document), first->line, first->column);
     else
         error_where(err, "%.*s", STR_ARG(first->where));
-    error_why(err, "%.*s", STR_ARG(first->why));
+    bool names_field = first->line && first->where.len;
+    error_why(err, "%.*s%s%.*s", STR_ARG(names_field ? first->where : S("")), names_field ? ": " : "",
+              STR_ARG(first->why));
     return error_next(err, "%.*s", STR_ARG(first->next));
 }

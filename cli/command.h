@@ -16,10 +16,11 @@ typedef struct Option {
     const char *name;    // without --
     char letter;         // -f; 0: none
     OptionType type;
+    bool is_required;
     bool is_repeated;              // may be given several times
     const char *value;             // what the value is called in help: "FILE"
     const char *const *choices;    // of OPTION_CHOICE, ending in NULL
-    int64_t min, max;              // of OPTION_INT
+    int64_t min, max;              // of OPTION_INT; both 0: from 0
     const char *initial;           // the default as text; NULL: none
     const char *setting;           // the row of SETTING_ROWS that it sets for this run; NULL: none
     const char *help;
@@ -72,6 +73,7 @@ extern const Noun NOUNS[];    // from cli/commands.def, ending with {0}
 
 // One call, read by the frame. Members are for reading, but for exit_code.
 struct CommandCall {
+    const Noun *nouns;
     const Noun *noun;
     const Command *command;
     Arena *arena;    // of the whole command
@@ -81,6 +83,7 @@ struct CommandCall {
     bool is_yes;
     bool is_quiet;                       // no progress, no notes
     bool is_verbose;                     // causes of errors
+    bool is_help;                        // --help: the frame prints it and runs nothing; noun and command may be NULL
     int exit_code;                       // of success; a command may set COMMAND_DIFFERS
     const struct CommandInput *input;    // what was given; for the accessors
 };

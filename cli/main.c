@@ -1,4 +1,4 @@
 // cli/main.c: shopctl.
-#include "base/def.h"
+#include "cli/command.h"
 
-int main(void) { return EXIT_SUCCESS; }
+int main(int argc, char **argv) { return command_main(NOUNS, argc, argv); }

@@ -3,17 +3,19 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "provisioner/unit.h"
 
 typedef enum OutputFormat { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_YAML, OUTPUT_NAME } OutputFormat;
 
 // One key of an answer, for the table on the terminal and for the man page alike. An array of them ends with {0}.
 typedef struct OutputKey {
-    const char *key;     // of an item, with dots into objects: "price.amount"; "steps[].name" is for the man page alone
-    const char *type;    // "text", "integer", "bool", "time", "list", "object"
-    const char *help;    // what it means, in the man page
+    const char *key;        // with dots into objects: "price.amount"; "steps[].name" is for the man page alone
+    const char *type;       // "text", "integer", "bool", "time", "list", "object", "money" ({"amount", "currency"})
+    UnitKind unit;          // of an integer: a table shows 512MiB, where JSON has 536870912
+    const char *help;       // what it means, in the man page
     const char *heading;    // of its column; NULL: not in the table of a list (a single object shows every key)
     bool is_right;          // numbers
-    bool is_name;           // what -o name prints; one row at most, else the first row
+    bool is_name;           // what -o name prints; none: the first row's
 } OutputKey;
 
 // Prints an answer to `file`: one object, or {"items": [...], "total": N}. A list is a table with the columns that have
@@ -27,3 +29,6 @@ MUST_CHECK bool output_text(Str text, FILE *file, Error *err);
 
 // Whether to colour what goes to `file`: it is a terminal, NO_COLOR is unset or empty, TERM isn't dumb.
 bool output_is_coloured(FILE *file);
+
+// The text with control characters and broken UTF-8 written as \xNN, so that it can do nothing to a terminal.
+Str output_visible(Str text, Arena *arena);

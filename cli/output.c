@@ -1,0 +1,254 @@
+// cli/output.c: answers as tables, JSON, YAML or names.
+#include "cli/output.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/yaml.h"
+#include "cli/table.h"
+
+enum { JSON_INDENT = 2, COLUMNS_MAX = 32 };
+
+bool output_is_coloured(FILE *file)
+{
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    return isatty(fileno(file)) && (!no_color || !*no_color) && term && strcmp(term, "dumb") != 0;
+}
+
+bool output_text(Str text, FILE *file, Error *err)
+{
+    bool is_written = fwrite(text.data ? text.data : "", 1, text.len, file) == text.len;
+    if (fflush(file) == 0 && is_written)
+        return true;
+    return error_from_errno(err, errno, "the answer can't be written");
+}
+
+Str output_visible(Str text, Arena *arena)
+{
+    StrBuf buf = {.arena = arena};
+    for (size_t i = 0; i < text.len;) {
+        size_t length = 1;
+        while (length < 4 && i + length < text.len && !str_is_utf8(str_slice(text, i, i + length)))
+            length++;
+        Str character = str_slice(text, i, i + length);
+        unsigned char first = (unsigned char)character.data[0];
+        bool is_c1 = length == 2 && first == 0xC2 && (unsigned char)character.data[1] < 0xA0;
+        if (!str_is_utf8(character) || first < 0x20 || first == 0x7F) {
+            strbuf_format(&buf, "\\x%02x", first);
+            length = 1;
+        } else if (is_c1) {
+            strbuf_format(&buf, "\\x%02x", (unsigned char)character.data[1]);
+        } else {
+            strbuf_add(&buf, character);
+        }
+        i += length;
+    }
+    return strbuf_str(&buf);
+}
+
+static const OutputKey *key_find(const OutputKey *keys, Str key)
+{
+    for (; keys && keys->key; keys++)
+        if (str_eq(str_of(keys->key), key))
+            return keys;
+    return NULL;
+}
+
+static const Json *value_at(const Json *item, Str key)
+{
+    for (Str part = S(""); str_cut(&key, '.', &part);)
+        item = json_member(item, part);
+    return item;
+}
+
+// The digits after the point in a currency's minor unit, by ISO 4217; 2 where it isn't listed.
+static unsigned currency_digits(Str currency)
+{
+    static const Str NONE[] = {S("BIF"), S("CLP"), S("DJF"), S("GNF"), S("ISK"), S("JPY"), S("KMF"), S("KRW"),
+                               S("PYG"), S("RWF"), S("UGX"), S("VND"), S("VUV"), S("XAF"), S("XOF"), S("XPF")};
+    static const Str THREE[] = {S("BHD"), S("IQD"), S("JOD"), S("KWD"), S("LYD"), S("OMR"), S("TND")};
+    for (size_t i = 0; i < COUNT(NONE); i++)
+        if (str_eq(NONE[i], currency))
+            return 0;
+    for (size_t i = 0; i < COUNT(THREE); i++)
+        if (str_eq(THREE[i], currency))
+            return 3;
+    return 2;
+}
+
+static bool is_money(const Json *value)
+{
+    return json_count(value) == 2 && json_is_int(json_get(value, "amount")) &&
+           json_kind(json_get(value, "currency")) == JSON_KIND_STRING;
+}
+
+static Str money_text(const Json *value, Arena *arena)
+{
+    int64_t amount = json_int64(json_get(value, "amount")), scale = 1;
+    Str currency = json_str(json_get(value, "currency"));
+    unsigned digits = currency_digits(currency);
+    for (unsigned i = 0; i < digits; i++)
+        scale *= 10;
+    if (digits == 0)
+        return str_format(arena, "%lld %.*s", (long long)amount, STR_ARG(currency));
+    return str_format(arena, "%s%lld.%0*lld %.*s", amount < 0 ? "-" : "", llabs(amount / scale), (int)digits,
+                      llabs(amount % scale), STR_ARG(currency));
+}
+
+// `key` is the value's row, or NULL.
+static Str cell_text(const Json *value, const OutputKey *key, Arena *arena)
+{
+    UnitKind unit = key ? key->unit : UNIT_NONE;
+    switch (json_kind(value)) {
+    case JSON_KIND_NULL: return S("");
+    case JSON_KIND_FALSE: return S("no");
+    case JSON_KIND_TRUE: return S("yes");
+    case JSON_KIND_NUMBER:
+        return unit != UNIT_NONE && json_is_int(value) ? unit_text(unit, json_int64(value), arena)
+                                                       : json_number_text(value, arena);
+    case JSON_KIND_STRING: return json_str(value);
+    case JSON_KIND_ARRAY:
+    case JSON_KIND_OBJECT: break;
+    }
+    if (is_money(value) || (key && strcmp(key->type, "money") == 0))
+        return money_text(value, arena);
+    StrBuf buf = {.arena = arena};    // members in a row: "reserve  done"
+    if (json_kind(value) == JSON_KIND_ARRAY) {
+        for (size_t i = 0; i < json_count(value); i++) {
+            strbuf_add(&buf, i ? S(", ") : S(""));
+            strbuf_add(&buf, cell_text(json_element(value, i), key, arena));
+        }
+    } else {
+        for (JsonIter it = json_iter(value); json_next(&it);) {
+            strbuf_add(&buf, buf.len ? S("  ") : S(""));
+            strbuf_add(&buf, cell_text(it.value, NULL, arena));
+        }
+    }
+    return strbuf_str(&buf);
+}
+
+static TableLook look_of(FILE *file, bool has_headings)
+{
+    return (TableLook){.has_headings = has_headings,
+                       .is_coloured = output_is_coloured(file),
+                       .is_terminal = file == stdout && isatty(STDOUT_FILENO)};
+}
+
+static bool list_print(const Json *items, const OutputKey *keys, FILE *file, Arena *arena, Error *err)
+{
+    TableColumn columns[COLUMNS_MAX];
+    const OutputKey *shown[COLUMNS_MAX];
+    size_t column_count = 0, row_count = json_count(items);
+    for (const OutputKey *key = keys; key && key->key; key++) {
+        if (!key->heading)
+            continue;
+        assert(column_count < COLUMNS_MAX);
+        columns[column_count] = (TableColumn){
+            .heading = key->heading, .is_right = key->is_right, .is_cut = !key->is_right && !key->is_name};
+        shown[column_count++] = key;
+    }
+    Str *cells = arena_array(arena, row_count * column_count, Str);
+    if (!arena_ok(arena, err))
+        return false;
+    for (size_t row = 0; row < row_count; row++)
+        for (size_t i = 0; i < column_count; i++)
+            cells[row * column_count + i] =
+                cell_text(value_at(json_element(items, row), str_of(shown[i]->key)), shown[i], arena);
+    return arena_ok(arena, err) && table_print(columns, column_count, cells, row_count, look_of(file, true), file, err);
+}
+
+// The lines of an object: a key and a value each, in `cells`.
+typedef struct Lines {
+    const OutputKey *keys;
+    Arena *arena;
+    Str *cells;
+    size_t count;
+    size_t capacity;
+} Lines;
+
+static void line_add(Lines *lines, Str key, Str value)
+{
+    if (lines->count == lines->capacity) {
+        size_t capacity = MAX(lines->capacity * 2, (size_t)32);
+        Str *cells = arena_array(lines->arena, 2 * capacity, Str);
+        if (!cells)
+            return;
+        if (lines->count)
+            memcpy(cells, lines->cells, 2 * lines->count * sizeof(Str));
+        lines->cells = cells;
+        lines->capacity = capacity;
+    }
+    lines->cells[2 * lines->count] = key;
+    lines->cells[2 * lines->count + 1] = value;
+    lines->count++;
+}
+
+static void object_lines(Lines *lines, Str prefix, const Json *object)
+{
+    for (JsonIter it = json_iter(object); json_next(&it);) {
+        Str name = prefix.len ? str_format(lines->arena, "%.*s.%.*s", STR_ARG(prefix), STR_ARG(it.key))
+                              : str_copy(lines->arena, it.key);
+        const OutputKey *key = key_find(lines->keys, name);
+        bool is_list = json_kind(it.value) == JSON_KIND_ARRAY;
+        bool has_objects = is_list && json_kind(json_element(it.value, 0)) == JSON_KIND_OBJECT;
+        if (json_kind(it.value) == JSON_KIND_OBJECT && !is_money(it.value)) {
+            object_lines(lines, name, it.value);
+        } else if (has_objects) {
+            for (size_t i = 0; i < json_count(it.value); i++)
+                line_add(lines, i == 0 ? name : S(""), cell_text(json_element(it.value, i), NULL, lines->arena));
+        } else {
+            line_add(lines, name, cell_text(it.value, key, lines->arena));
+        }
+    }
+}
+
+static bool object_print(const Json *object, const OutputKey *keys, FILE *file, Arena *arena, Error *err)
+{
+    static const TableColumn COLUMNS[] = {{.heading = "KEY"}, {.heading = "VALUE"}};
+    Lines lines = {.keys = keys, .arena = arena};
+    object_lines(&lines, S(""), object);
+    return arena_ok(arena, err) &&
+           table_print(COLUMNS, COUNT(COLUMNS), lines.cells, lines.count, look_of(file, false), file, err);
+}
+
+static bool names_print(const Json *answer, const Json *items, const OutputKey *keys, FILE *file, Arena *arena,
+                        Error *err)
+{
+    const OutputKey *name = keys;
+    for (const OutputKey *key = keys; key && key->key; key++)
+        if (key->is_name)
+            name = key;
+    assert(name && name->key);
+    StrBuf buf = {.arena = arena};
+    for (size_t i = 0; i < (items ? json_count(items) : 1); i++) {
+        const Json *item = items ? json_element(items, i) : answer;
+        Str text = cell_text(value_at(item, str_of(name->key)), NULL, arena);
+        strbuf_add(&buf, output_visible(text, arena));
+        strbuf_add_char(&buf, '\n');
+    }
+    return arena_ok(arena, err) && output_text(strbuf_str(&buf), file, err);
+}
+
+bool output_print(const Json *answer, const OutputKey *keys, OutputFormat format, FILE *file, Arena *arena, Error *err)
+{
+    const Json *items = json_get(answer, "items");
+    Str text = S("");
+    switch (format) {
+    case OUTPUT_TABLE:
+        if (items ? !list_print(items, keys, file, arena, err) : !object_print(answer, keys, file, arena, err))
+            return false;
+        break;
+    case OUTPUT_JSON:
+        if (!json_print(answer, JSON_INDENT, arena, &text, err))
+            return false;
+        text = str_format(arena, "%.*s\n", STR_ARG(text));
+        break;
+    case OUTPUT_YAML:
+        if (!yaml_print(answer, arena, &text, err))
+            return false;
+        break;
+    case OUTPUT_NAME: return names_print(answer, items, keys, file, arena, err);
+    }
+    return arena_ok(arena, err) && output_text(text, file, err);
+}
