@@ -1,0 +1,24 @@
+#!/bin/sh
+# Starts a platform on this machine with the two sample shops, and prints their addresses; a second run changes nothing.
+set -eu
+cd "$(dirname "$0")/../.."
+shopctl=$PWD/build/bin/shopctl
+listen=127.0.0.1:8080
+if [ "$(id -u)" = 0 ] && [ -z "${SHOPCTL_DATA:-}" ] && ! runuser -u postgres -- test -x "$PWD"; then
+    export SHOPCTL_DATA=/var/lib/shopctl
+    echo "the database's user can't reach $PWD; the data goes to $SHOPCTL_DATA; for your own commands:" >&2
+    echo "  export SHOPCTL_DATA=$SHOPCTL_DATA" >&2
+fi
+"$shopctl" up --listen "$listen" >&2
+missing=$(mktemp)
+trap 'rm -f "$missing"' EXIT
+for slug in acme beta; do
+    "$shopctl" tenant show "$slug" -o name >/dev/null 2>&1 ||
+        awk -v slug="$slug" '/^- slug:/ { wanted = $3 == slug } wanted' web/samples/shops.yaml >>"$missing"
+done
+[ ! -s "$missing" ] || "$shopctl" tenant create -f "$missing" >&2
+for slug in acme beta; do
+    "$shopctl" product import "$slug" "web/samples/$slug.csv" >&2
+done
+echo 'http://acme.localhost:8080/'
+echo 'http://beta.localhost:8080/'
