@@ -123,7 +123,7 @@ static bool directory_fill(Directory *directory, const Directory *before, int64_
     return slots_make(directory, err);
 }
 
-bool directory_make(const Directory *before, int64_t changed, const Rows *rows, Directory **out, Error *err)
+bool directory_build(const Directory *before, int64_t changed, const Rows *rows, Directory **out, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(DIRECTORY_BUDGET);
     Directory *directory = arena_new(arena, Directory);

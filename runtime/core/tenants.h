@@ -19,7 +19,7 @@ typedef struct Tenant {
 // Makes a directory out of cell.directory()'s rows. With `before`, that one's tenants stay but for number `changed`,
 // which is as the rows say, or gone. Tenants that aren't active or suspended aren't in it. *out is held once. Fails
 // with ERR_NO_MEMORY.
-MUST_CHECK bool directory_make(const Directory *before, int64_t changed, const Rows *rows, Directory **out,
+MUST_CHECK bool directory_build(const Directory *before, int64_t changed, const Rows *rows, Directory **out,
                                Error *err);
 Directory *directory_hold(Directory *directory);    // any thread
 void directory_release(Directory **directory);      // any thread; NULL-safe
