@@ -168,21 +168,36 @@ static bool unknown_option(const CommandCall *call, Str name, Error *err)
     return refuse(call, err, what, str_nearest(name, names, count), "--");
 }
 
-static bool choice_check(const CommandCall *call, const Option *option, Str value, Error *err)
+// `place` is the option or argument, for the message.
+static bool choice_check(const CommandCall *call, Str place, const Str *names, size_t count, Str value, Error *err)
 {
-    Str names[NAMES_MAX];
-    size_t count = 0;
-    for (; option->choices[count] && count < NAMES_MAX; count++) {
-        names[count] = str_of(option->choices[count]);
-        if (str_eq(names[count], value))
+    for (size_t i = 0; i < count; i++)
+        if (str_eq(names[i], value))
             return true;
-    }
     Str known = str_join(call->arena, names, count, S(", ")), nearest = str_nearest(value, names, count);
-    error_set(err, ERR_USAGE, "--%s can't be '%.*s'", option->name, STR_ARG(value));
+    error_set(err, ERR_USAGE, "%.*s can't be '%.*s'", STR_ARG(place), STR_ARG(value));
     error_why(err, "it is one of %.*s", STR_ARG(known));
     if (nearest.len)
         return error_next(err, "did you mean '%.*s'?", STR_ARG(nearest));
     return false;
+}
+
+static bool option_choice_check(const CommandCall *call, const Option *option, Str value, Error *err)
+{
+    Str names[NAMES_MAX], place = str_format(call->arena, "--%s", option->name);
+    size_t count = 0;
+    for (; option->choices[count] && count < NAMES_MAX; count++)
+        names[count] = str_of(option->choices[count]);
+    return choice_check(call, place, names, count, value, err);
+}
+
+static bool argument_choice_check(const CommandCall *call, const Argument *argument, Str value, Error *err)
+{
+    Str names[NAMES_MAX], rest = str_of(argument->choices);
+    size_t count = 0;
+    while (count < NAMES_MAX && str_cut(&rest, ' ', &names[count]))
+        count++;
+    return choice_check(call, str_of(argument->name), names, count, value, err);
 }
 
 static bool value_check(const CommandCall *call, const Option *option, Str value, Error *err)
@@ -198,7 +213,7 @@ static bool value_check(const CommandCall *call, const Option *option, Str value
         err->code = ERR_USAGE;
         error_wrap(err, "--%s can't be '%.*s'", option->name, STR_ARG(value));
         return error_next(err, "write it as in '--%s %s'", option->name, option->initial ? option->initial : "10");
-    case OPTION_CHOICE: return choice_check(call, option, value, err);
+    case OPTION_CHOICE: return option_choice_check(call, option, value, err);
     case OPTION_PAIR:
         if (str_find_char(value, '=') > 0 && str_has_char(value, '='))
             break;
@@ -366,6 +381,9 @@ static bool input_check(const CommandCall *call, const CommandInput *input, Erro
     bool is_open = false;
     for (const Argument *argument = call->command->arguments; argument && argument->name; argument++, count++) {
         is_open = argument->is_repeated;
+        if (argument->choices && count < input->argument_count &&
+            !argument_choice_check(call, argument, input->arguments[count], err))
+            return false;
         if (argument->is_required && count >= input->argument_count) {
             error_set(err, ERR_USAGE, "'%.*s' needs %s", STR_ARG(path), argument->name);
             return error_next(err, "write %.*s %.*s", STR_ARG(path), STR_ARG(usage));

@@ -18,19 +18,22 @@ typedef struct Option {
     OptionType type;
     bool is_required;
     bool is_repeated;              // may be given several times
-    const char *value;             // what the value is called in help: "FILE"
+    const char *value;             // what the value is called in help; FILE and DIR are completed as such
     const char *const *choices;    // of OPTION_CHOICE, ending in NULL
     int64_t min, max;              // of OPTION_INT; both 0: from 0
     const char *initial;           // the default as text; NULL: none
     const char *setting;           // the row of SETTING_ROWS that it sets for this run; NULL: none
+    const char *names;             // the command whose -o name completes it: "plan list"; NULL: none
     const char *help;
 } Option;
 
 typedef struct Argument {
     const char *name;    // in capitals: "SLUG"
     bool is_required;
-    bool is_repeated;    // the last one alone
-    bool is_file;        // completed as a file's name
+    bool is_repeated;       // the last one alone
+    bool is_file;           // completed as a file's name
+    const char *names;      // the command whose -o name completes it: "tenant list"; NULL: none
+    const char *choices;    // the words that it may be, with blanks between; NULL: any
     const char *help;
 } Argument;
 

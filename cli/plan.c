@@ -140,7 +140,8 @@ static bool validate_run(CommandCall *call, Error *err)
     return refused_count == 0;
 }
 
-static const Argument NAME_ARGUMENTS[] = {{.name = "NAME", .is_required = true, .help = "The plan's name."}, {0}};
+static const Argument NAME_ARGUMENTS[] = {
+    {.name = "NAME", .is_required = true, .names = "plan list", .help = "The plan's name."}, {0}};
 static const Argument FILE_ARGUMENTS[] = {{.name = "FILE",
                                            .is_required = true,
                                            .is_repeated = true,

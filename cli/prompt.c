@@ -1,32 +1,25 @@
-// cli/prompt.c: asks a person on the terminal, even where the standard input is a pipe.
+// cli/prompt.c: asks a person, on stderr, and reads the answer from the standard input.
 #include "cli/prompt.h"
 
 #include "base/arena.h"
 
 enum { LINE_MAX_BYTES = 256 };
 
-static void terminal_close(FILE **terminal)
-{
-    if (*terminal)
-        (void)fclose(*terminal);
-    *terminal = NULL;
-}
-
 bool prompt_word(const CommandCall *call, Str question, Str word, Error *err)
 {
     if (call->is_yes || call->is_dry_run)
         return true;
-    CLEANUP(terminal_close) FILE *terminal = fopen("/dev/tty", "r+e");
-    if (!terminal) {
-        error_set(err, ERR_USAGE, "%.*s, and there is nobody to ask", STR_ARG(question));
-        error_why(err, "this runs without a terminal");
+    (void)fprintf(stderr, "%.*s.\nType '%.*s' to go on: ", STR_ARG(output_visible(question, call->arena)),
+                  STR_ARG(word));
+    (void)fflush(stderr);
+    char line[LINE_MAX_BYTES] = "";
+    if (!fgets(line, sizeof(line), stdin)) {
+        (void)fputc('\n', stderr);
+        error_set(err, ERR_USAGE, "nothing was changed");
+        error_why(err, "%.*s, and there is nobody to ask", STR_ARG(question));
         return error_next(err, "add --yes if that is what you want");
     }
-    (void)fprintf(terminal, "%.*s.\nType '%.*s' to go on: ", STR_ARG(output_visible(question, call->arena)),
-                  STR_ARG(word));
-    (void)fflush(terminal);
-    char line[LINE_MAX_BYTES] = "";
-    Str answer = fgets(line, sizeof(line), terminal) ? str_trim(str_of(line)) : S("");
+    Str answer = str_trim(str_of(line));
     if (str_eq(answer, word))
         return true;
     error_set(err, ERR_FAILED, "nothing was changed");

@@ -2,6 +2,6 @@
 #pragma once
 #include "cli/command.h"
 
-// Asks on the terminal to type `word` after the question ("this deletes the shop 'acme'"); --yes and --dry-run ask
-// nothing. Fails with ERR_USAGE where there is no terminal (next: --yes) and ERR_FAILED where something else was typed.
+// Asks on stderr to type `word` after the question ("this deletes the shop 'acme'"); --yes and --dry-run ask nothing.
+// Fails with ERR_USAGE where the standard input has ended (next: --yes) and ERR_FAILED where something else was typed.
 MUST_CHECK bool prompt_word(const CommandCall *call, Str question, Str word, Error *err);
