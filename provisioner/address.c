@@ -1,0 +1,160 @@
+// provisioner/address.c: addresses to listen on.
+#include "provisioner/address.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/file.h"
+
+enum { NAME_MAX_BYTES = 256, PORT_MAX = 65535, ANSWER_MAX = 512 };
+
+typedef struct Address {
+    char host[NAME_MAX_BYTES];    // empty: all of this machine's
+    char port[8];
+} Address;
+
+static Str first_of(Str listen) { return str_trim(str_slice(listen, 0, str_find_char(listen, ','))); }
+
+static bool address_parse(Str text, Address *out, Error *err)
+{
+    Error ignored = {0};
+    const char *colon = text.len ? memrchr(text.data, ':', text.len) : NULL;
+    Str host = colon ? str_slice(text, 0, (size_t)(colon - text.data)) : S("");
+    Str port = colon ? str_skip(text, host.len + 1) : S("");
+    bool is_bracketed = str_has_prefix(host, S("[")) && str_has_suffix(host, S("]"));
+    int64_t number = 0;
+    if (!colon || host.len >= NAME_MAX_BYTES || (str_has_char(host, ':') && !is_bracketed) ||
+        str_has_char(host, '\0') || !str_int64(port, 1, PORT_MAX, &number, &ignored)) {
+        error_set(err, ERR_INVALID, "the address '%.*s' is refused", STR_ARG(text));
+        error_why(err, "it isn't ADDRESS:PORT with a port from 1 to %d", PORT_MAX);
+        return error_next(err, "write it as in 127.0.0.1:8080 or [::1]:8080");
+    }
+    if (is_bracketed)
+        host = str_slice(host, 1, host.len - 1);
+    (void)snprintf(out->host, sizeof(out->host), "%.*s", STR_ARG(host));
+    (void)snprintf(out->port, sizeof(out->port), "%d", (int)number);
+    return true;
+}
+
+static void infos_close(struct addrinfo **infos)
+{
+    if (*infos)
+        freeaddrinfo(*infos);
+}
+
+static bool can_bind(Str text, Error *err)
+{
+    Address address;
+    CLEANUP(infos_close) struct addrinfo *infos = NULL;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    if (!address_parse(text, &address, err))
+        return false;
+    int failure = getaddrinfo(address.host[0] ? address.host : NULL, address.port, &hints, &infos);
+    if (failure) {
+        error_set(err, ERR_INVALID, "the address '%.*s' is refused", STR_ARG(text));
+        return error_why(err, "%s", gai_strerror(failure));
+    }
+    // Without SO_REUSEPORT: with it, another shopd there would share its visitors with ours.
+    CLEANUP(fd_close) int fd = socket(infos->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int on = 1;
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
+        return error_from_errno(err, errno, "the address '%.*s' can't be tried", STR_ARG(text));
+    if (bind(fd, infos->ai_addr, infos->ai_addrlen) == 0)
+        return true;
+    int number = errno;
+    error_from_errno(err, number, "shopd can't listen on '%.*s'", STR_ARG(text));
+    if (number == EADDRINUSE) {
+        err->code = ERR_EXISTS;
+        error_why(err, "another process listens there");
+    }
+    return error_next(err, "choose another one by --listen ADDRESS:PORT");
+}
+
+bool address_check(Str listen, Error *err)
+{
+    Str rest = listen, part;
+    while (str_cut(&rest, ',', &part))
+        if (!can_bind(str_trim(part), err))
+            return false;
+    return true;
+}
+
+static const char *reachable_host(const Address *address)
+{
+    if (address->host[0] == '\0' || strcmp(address->host, "0.0.0.0") == 0 || strcmp(address->host, "*") == 0)
+        return "127.0.0.1";
+    return strcmp(address->host, "::") == 0 ? "::1" : address->host;
+}
+
+bool address_url(Str listen, Arena *arena, Str *out, Error *err)
+{
+    Address address;
+    if (!address_parse(first_of(listen), &address, err))
+        return false;
+    const char *host = reachable_host(&address);
+    bool is_v6 = strchr(host, ':') != NULL;
+    *out = str_format(arena, "http://%s%s%s:%s", is_v6 ? "[" : "", host, is_v6 ? "]" : "", address.port);
+    return arena_ok(arena, err);
+}
+
+Str address_of_url(Str url)
+{
+    static const Str OURS[] = {S("127."), S("localhost:"), S("[::1]:")};
+    if (!str_has_prefix(url, S("http://")))
+        return S("");
+    Str address = str_skip(url, strlen("http://"));
+    address = str_slice(address, 0, str_find_char(address, '/'));
+    for (size_t i = 0; i < COUNT(OURS); i++)
+        if (str_has_prefix(address, OURS[i]))
+            return address;
+    return S("");
+}
+
+static bool wait_for(int fd, short events, int64_t deadline_ms)
+{
+    struct pollfd one = {.fd = fd, .events = events};
+    return poll(&one, 1, (int)MAX(deadline_ms - clock_ms(), (int64_t)0)) > 0;
+}
+
+static int connect_to(const Address *address, int64_t deadline_ms)
+{
+    CLEANUP(infos_close) struct addrinfo *infos = NULL;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    if (getaddrinfo(reachable_host(address), address->port, &hints, &infos) != 0)
+        return -1;
+    CLEANUP(fd_close) int fd = socket(infos->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || (connect(fd, infos->ai_addr, infos->ai_addrlen) != 0 &&
+                   (errno != EINPROGRESS || !wait_for(fd, POLLOUT, deadline_ms))))
+        return -1;
+    int connected = fd;
+    fd = -1;
+    return connected;
+}
+
+bool is_address_ready(Str listen, int64_t timeout_ms)
+{
+    static const char REQUEST[] = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    static const Str GOOD = S("HTTP/1.1 200 ");
+    int64_t deadline_ms = clock_ms() + timeout_ms;
+    Error ignored = {0};
+    Address address;
+    if (!address_parse(first_of(listen), &address, &ignored))
+        return false;
+    CLEANUP(fd_close) int fd = connect_to(&address, deadline_ms);
+    if (fd < 0 || send(fd, REQUEST, strlen(REQUEST), MSG_NOSIGNAL) != (ssize_t)strlen(REQUEST))
+        return false;
+    char answer[ANSWER_MAX];
+    size_t length = 0;
+    while (length < GOOD.len && wait_for(fd, POLLIN, deadline_ms)) {
+        ssize_t count = recv(fd, answer + length, sizeof(answer) - length, 0);
+        if (count <= 0)
+            break;
+        length += (size_t)count;
+    }
+    return str_has_prefix((Str){answer, length}, GOOD);
+}

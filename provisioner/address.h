@@ -1,0 +1,18 @@
+// provisioner/address.h: where shopd listens: ADDRESS:PORT as people write it, and whether somebody answers there.
+#pragma once
+#include "base/error.h"
+#include "base/str.h"
+
+// Checks ADDRESS:PORT (an IPv6 address in brackets, a port from 1; several with commas) and that each can be bound now.
+// Fails with ERR_INVALID, ERR_EXISTS where it is in use, or ERR_FORBIDDEN.
+MUST_CHECK bool address_check(Str listen, Error *err);
+
+// "http://ADDRESS:PORT", by which this machine reaches the first address of `listen`, in `arena`: the loopback address
+// for one that means all of them. Fails with ERR_INVALID.
+MUST_CHECK bool address_url(Str listen, Arena *arena, Str *out, Error *err);
+
+// ADDRESS:PORT of a URL "http://ADDRESS:PORT" whose address is this machine's loopback; empty for any other.
+Str address_of_url(Str url);
+
+// Something answers GET /readyz with 200 there, within `timeout_ms`.
+bool is_address_ready(Str listen, int64_t timeout_ms);

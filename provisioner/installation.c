@@ -1,0 +1,141 @@
+// provisioner/installation.c: takes a platform down, and says what runs of it.
+#include "provisioner/installation.h"
+
+#include <signal.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "provisioner/address.h"
+#include "provisioner/cell.h"
+#include "provisioner/cluster.h"
+#include "provisioner/running.h"
+#include "provisioner/supervisor.h"
+
+enum {
+    BUDGET = 64 * MIB,
+    LOCK_TIMEOUT_MS = 180000,
+    SUPERVISOR_GRACE_MS = 70000,    // beside shopd's time: PostgreSQL's
+};
+
+// ---- down ----
+
+typedef struct Stopped {
+    Json *names;
+    bool ok;
+} Stopped;
+
+static void note_stopped(void *context, const Service *service, int pid)
+{
+    Stopped *stopped = context;
+    (void)pid;
+    stopped->ok = stopped->ok && json_append(stopped->names, json_from_str(service->name));
+}
+
+// A supervisor that is told to stops all it knows; what it leaves, or nobody supervised, is stopped here.
+bool installation_stop(const Launch *launch, Json **out, Error *err)
+{
+    const Place *place = &launch->place;
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    CLEANUP(json_close) Json *record = NULL;
+    CLEANUP(running_close) Running running = {0};
+    CLEANUP(running_close) Running left = {0};
+    CLEANUP(json_close) Json *names = json_build("[]");
+    Stopped stopped = {.names = names, .ok = names != NULL};
+    if (!place_record_read(place, &record, err) || !running_open(place, record, arena, &running, err))
+        return false;
+    bool had_supervisor = running.supervisor.pid != 0;
+    if (had_supervisor) {
+        (void)process_stop(&running.supervisor, SIGTERM, launch->stop_timeout_ms + SUPERVISOR_GRACE_MS);
+        for (size_t i = running.count; i-- > 0;)
+            if (running.services[i].process.pid && !is_process_alive(&running.services[i].process))
+                note_stopped(&stopped, &running.services[i], running.services[i].process.pid);
+    }
+    if (!running_open(place, record, arena, &left, err) ||
+        !services_stop(launch, left.services, left.count, note_stopped, &stopped, err))
+        return false;
+    if (had_supervisor)
+        stopped.ok = stopped.ok && json_append(names, json_from_str(S("supervisor")));
+    place_clear(place);
+    Json *answer = stopped.ok ? json_build("{s:b, s:O}", "changed", json_count(names) > 0, "stopped", names) : NULL;
+    if (!json_ok(answer, err))
+        return false;
+    *out = answer;
+    return true;
+}
+
+bool installation_down(const InstallationOptions *options, Json **out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    CLEANUP(fd_close) int lock = -1;
+    Launch launch = {.stop_timeout_ms = setting_int(options->settings, "stop_timeout_s") * 1000};
+    if (!launch_place(options->settings, arena, &launch.place, err))
+        return false;
+    if (!file_exists(launch.place.run)) {    // it never ran here
+        Json *answer = json_build("{s:b, s:[]}", "changed", 0, "stopped");
+        if (!json_ok(answer, err))
+            return false;
+        *out = answer;
+        return true;
+    }
+    return place_lock(&launch.place, "up.lock", LOCK_TIMEOUT_MS, &lock, err) && installation_stop(&launch, out, err);
+}
+
+// ---- status ----
+
+// The cells as the databases say, else as they were known.
+static Json *cells_now(const InstallationOptions *options, const Json *record, bool is_running)
+{
+    CLEANUP(platform_close) Platform *platform = NULL;
+    CLEANUP(json_close) Json *list = NULL;
+    Error unreachable = {0};
+    if (is_running && platform_open(options->settings, &platform, &unreachable) &&
+        cell_list(platform, &list, &unreachable))
+        return json_hold((Json *)json_get(list, "items"));
+    const Json *known = json_get(record, "cells");
+    return known ? json_hold((Json *)known) : json_build("[]");
+}
+
+static Json *processes_list(const Running *running)
+{
+    Json *list = json_build("[]");
+    bool ok = list != NULL;
+    if (ok && running->supervisor.pid)
+        ok = json_append(list, json_build("{s:s, s:i}", "name", "supervisor", "pid", running->supervisor.pid));
+    for (size_t i = 0; i < running->count && ok; i++)
+        if (running->services[i].process.pid)
+            ok = json_append(list, json_build("{s:s%, s:i}", "name", running->services[i].name.data,
+                                              running->services[i].name.len, "pid", running->services[i].process.pid));
+    if (!ok)
+        json_close(&list);
+    return list;
+}
+
+bool installation_status(const InstallationOptions *options, Json **out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    CLEANUP(json_close) Json *record = NULL;
+    CLEANUP(running_close) Running running = {0};
+    Place place;
+    Error ignored = {0};
+    if (!launch_place(options->settings, arena, &place, err) || !place_record_read(&place, &record, err) ||
+        !running_open(&place, record, arena, &running, err))
+        return false;
+    size_t alive = running.alive + (running.supervisor.pid != 0);
+    const char *state = alive == 0 ? "stopped" : record && alive == running.count + 1 ? "running" : "partly";
+    Str listen = json_str(json_get(record, "listen")), dsn = json_str(json_get(json_get(record, "control"), "dsn"));
+    Str url = S("");
+    if (listen.len && !address_url(listen, arena, &url, &ignored))
+        error_clear(&ignored);
+    if (!place.is_embedded)
+        dsn = setting_text(options->settings, "control_dsn");
+    Json *answer = json_build("{s:s, s:s%, s:s%, s:{s:s%}}", "state", state, "data", place.data.data, place.data.len,
+                              "url", url.data, url.len, "control", "dsn", dsn.len ? dsn.data : "", dsn.len);
+    if (!answer || !json_put(answer, "cells", cells_now(options, record, alive > 0)) ||
+        !json_put(answer, "shopd", services_shopd_list(&place, record)) ||
+        !json_put(answer, "processes", processes_list(&running)))
+        json_close(&answer);
+    if (!json_ok(answer, err))
+        return false;
+    *out = answer;
+    return true;
+}

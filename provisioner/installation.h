@@ -1,0 +1,32 @@
+// provisioner/installation.h: a platform on this machine as a whole: bringing it up, taking it down, saying what runs.
+#pragma once
+#include "base/json.h"
+#include "provisioner/launch.h"
+#include "provisioner/setting.h"
+
+typedef struct InstallationOptions {
+    const Settings *settings;
+    bool is_foreground;                              // of up: stay as the supervisor
+    void (*say)(void *context, const char *text);    // what is being done, for a person; NULL: nobody listens
+    void *context;
+} InstallationOptions;
+
+typedef struct InstallationUp {
+    Json *answer;    // {"state","changed","started":[...],"url","data","control":{"dsn"},"cells","shopd"}; the caller's
+    int exit_code;    // of the supervisor that has ended, in the foreground; then there is no answer
+} InstallationUp;
+
+// Starts what is missing and waits until all of it answers. Fails with ERR_UNREACHABLE and the log's last lines when
+// it doesn't within start_timeout_s, ERR_BUSY while another shopctl is at work here, ERR_STATE when it runs in a way
+// that the settings contradict, ERR_EXISTS when the address is taken. What a failing call began it ends again.
+MUST_CHECK bool installation_up(const InstallationOptions *options, InstallationUp *out, Error *err);
+
+// Stops everything, whatever crashed before: {"changed","stopped":["postgres",...]}. Nothing running is success.
+MUST_CHECK bool installation_down(const InstallationOptions *options, Json **out, Error *err);
+
+// {"state":"running|partly|stopped","data","url","control":{"dsn"},"cells":[...],"shopd":[...],"processes":[...]}. With
+// the database gone, cells are what was last known.
+MUST_CHECK bool installation_status(const InstallationOptions *options, Json **out, Error *err);
+
+// What installation_down does, for a caller that holds the lock up.lock.
+MUST_CHECK bool installation_stop(const Launch *launch, Json **out, Error *err);

@@ -1,0 +1,421 @@
+// provisioner/installation_up.c: brings a platform up on this machine.
+#include "provisioner/installation.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/pg.h"
+#include "provisioner/address.h"
+#include "provisioner/cell.h"
+#include "provisioner/cluster.h"
+#include "provisioner/platform.h"
+#include "provisioner/running.h"
+#include "provisioner/supervisor.h"
+
+enum {
+    BUDGET = 64 * MIB,
+    SCRATCH_BUDGET = 4 * MIB,
+    LOCK_TIMEOUT_MS = 180000,
+    SUPERVISOR_LOCK_MS = 5000,
+    STEP_MS = 10,
+    PROBE_TIMEOUT_MS = 1000,
+    TAIL_LINES = 6,
+};
+
+static const char FIRST_CELL[] = "main";
+
+typedef struct Installation {
+    const InstallationOptions *options;
+    Arena *arena;
+    Launch launch;
+    Str control_dsn;
+    Str listen;
+    int64_t deadline_ms;
+    bool must_prepare;    // something didn't run, so the databases may be of an older version
+} Installation;
+
+static void say(const Installation *in, const char *text)
+{
+    if (in->options->say)
+        in->options->say(in->options->context, text);
+}
+
+// ---- up: the supervisor ----
+
+static _Noreturn void supervisor_child(const Installation *in, int lock_fd)
+{
+    Str log = place_path(in->arena, in->launch.place.log, "supervisor.log");
+    int log_fd = log.len ? open(log.data, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640) : -1;
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    bool ok = log_fd >= 0 && null >= 0 && setsid() >= 0 && chdir("/") == 0 && dup2(null, STDIN_FILENO) >= 0 &&
+              dup2(null, STDOUT_FILENO) >= 0 && dup2(log_fd, STDERR_FILENO) >= 0 &&
+              dup3(lock_fd, STDERR_FILENO + 1, O_CLOEXEC) >= 0 && close_range(STDERR_FILENO + 2, ~0U, 0) == 0;
+    if (!ok)
+        _exit(EXIT_FAILURE);
+    _exit(supervisor_run(
+        &(SupervisorOptions){.launch = &in->launch, .starter = {.pidfd = -1}, .lock_fd = STDERR_FILENO + 1}));
+}
+
+// Forks. In the background the child is the supervisor, in the foreground the parent is: *out_is_supervisor tells it
+// that it has been one, and has ended with this exit code.
+static bool supervisor_start(const Installation *in, int *up_lock, bool *out_is_supervisor, int *out_exit_code,
+                             Error *err)
+{
+    CLEANUP(fd_close) int lock_fd = -1;
+    if (!place_lock(&in->launch.place, "supervisor.lock", SUPERVISOR_LOCK_MS, &lock_fd, err))
+        return false;
+    (void)fflush(NULL);
+    supervisor_block_signals();
+    pid_t pid = fork();
+    if (pid < 0) {
+        supervisor_unblock_signals();
+        return error_from_errno(err, errno, "the supervisor can't be started");
+    }
+    bool is_supervisor = in->options->is_foreground ? pid > 0 : pid == 0;
+    if (!is_supervisor) {
+        supervisor_unblock_signals();
+        *out_is_supervisor = false;
+        return true;
+    }
+    fd_close(up_lock);
+    if (!in->options->is_foreground)
+        supervisor_child(in, lock_fd);
+    SupervisorOptions own = {.launch = &in->launch, .is_foreground = true, .lock_fd = lock_fd};
+    if (!process_open_pid(pid, &own.starter, err))
+        return false;
+    own.starter.is_child = true;
+    *out_exit_code = supervisor_run(&own);
+    *out_is_supervisor = true;
+    return true;
+}
+
+// ---- up: the databases ----
+
+static bool postgres_wait(const Installation *in, Error *err)
+{
+    Str dsn = cluster_dsn(&in->launch.place, in->arena, S("postgres"));
+    Service postgres = {.name = S("postgres")};
+    Str failed = place_path(in->arena, in->launch.place.run, "postgres.failed");
+    for (;;) {
+        Error refused = {0};
+        CLEANUP(db_close) Db *db = NULL;
+        if (is_cluster_ready(&in->launch.place) && db_open(dsn, NULL, &db, &refused))
+            return true;
+        if (clock_ms() < in->deadline_ms && !file_exists(failed)) {
+            clock_sleep_ms(STEP_MS);
+            continue;
+        }
+        error_set(err, ERR_UNREACHABLE, "PostgreSQL doesn't start");
+        Str log = service_log(&in->launch.place, &postgres, in->arena);
+        error_where(err, "%.*s", STR_ARG(log));
+        return error_why(err, "%.*s", STR_ARG(place_log_tail(in->arena, log, TAIL_LINES)));
+    }
+}
+
+static bool control_database_make(const Installation *in, Error *err)
+{
+    CLEANUP(db_close) Db *db = NULL;
+    CLEANUP(rows_close) Rows *rows = NULL;
+    if (!db_open(cluster_dsn(&in->launch.place, in->arena, S("postgres")), NULL, &db, err) ||
+        !db_query(db, S("select 1 from pg_database where datname = $1"), PARAMS(S("shop_control")), &rows, err))
+        return false;
+    if (rows_count(rows) > 0)
+        return true;
+    say(in, "making the control database");
+    // A cell's login can connect to its own database alone.
+    return db_run(db, S("revoke connect, temporary on database postgres from public"), NO_PARAMS, err) &&
+           db_run(db, S("revoke connect, temporary on database template1 from public"), NO_PARAMS, err) &&
+           db_run(db, S("create database shop_control"), NO_PARAMS, err) &&
+           db_run(db, S("revoke connect, temporary on database shop_control from public"), NO_PARAMS, err);
+}
+
+static bool cells_make(Installation *in, Platform *platform, Json **out, Error *err)
+{
+    CLEANUP(json_close) Json *list = NULL;
+    if (!cell_list(platform, &list, err))
+        return false;
+    bool is_there = false;
+    const Json *items = json_get(list, "items");
+    for (size_t i = 0; i < json_count(items); i++) {
+        Str name = json_str(json_get(json_element(items, i), "name"));
+        is_there = is_there || str_eq(name, str_of(FIRST_CELL));
+        if (in->must_prepare && !cell_migrate(platform, name, err))
+            return false;
+    }
+    Str url;
+    if (!address_url(in->listen, in->arena, &url, err))
+        return false;
+    CellSpec first = {.name = str_of(FIRST_CELL), .url = url};
+    if (!is_there) {
+        say(in, "opening the first cell");
+        first.capacity = setting_int(in->options->settings, "cell_capacity");
+        first.spares = setting_int(in->options->settings, "spares");
+    }
+    if ((!is_there || in->must_prepare) && !cell_add(platform, &first, err))
+        return false;
+    json_close(&list);
+    return cell_list(platform, out, err);
+}
+
+// The cells as the record keeps them: with the address of their shopd, where it is ours to run.
+static bool record_make(const Installation *in, const Json *list, Json **out, Error *err)
+{
+    const Place *place = &in->launch.place;
+    const Json *items = json_get(list, "items");
+    CLEANUP(json_close) Json *cells = json_build("[]");
+    bool ok = cells != NULL;
+    for (size_t i = 0; i < json_count(items) && ok; i++) {
+        Json *cell = json_hold((Json *)json_element(items, i));
+        Str name = json_str(json_get(cell, "name")), url = json_str(json_get(cell, "url"));
+        Str listen = str_eq(name, str_of(FIRST_CELL)) ? in->listen : address_of_url(url);
+        ok = json_put(cell, "listen", json_from_str(listen)) && json_append(cells, cell);
+    }
+    Json *record =
+        ok ? json_build("{s:i, s:s%, s:s%, s:s%, s:s, s:s, s:{s:s%}, s:O}", "version", 1, "data", place->data.data,
+                        place->data.len, "listen", in->listen.data, in->listen.len, "sockets", place->sockets.data,
+                        place->sockets.len, "database_user", place->database_login, "shopd_user", place->shopd_login,
+                        "control", "dsn", in->control_dsn.data, in->control_dsn.len, "cells", cells)
+           : NULL;
+    if (!json_ok(record, err))
+        return false;
+    *out = record;
+    return true;
+}
+
+static bool same_json(const Json *a, const Json *b, Arena *arena)
+{
+    Error ignored = {0};
+    Str left, right;
+    return a && b && json_print(a, 0, arena, &left, &ignored) && json_print(b, 0, arena, &right, &ignored) &&
+           str_eq(left, right);
+}
+
+// Brings the databases to this version and writes what is known of them; *out is the new record. Tells whether it
+// differs from the old one.
+static bool databases_ready(Installation *in, const Json *before, Json **out, bool *out_differs, Error *err)
+{
+    CLEANUP(platform_close) Platform *platform = NULL;
+    CLEANUP(json_close) Json *list = NULL;
+    CLEANUP(json_close) Json *record = NULL;
+    if (in->launch.place.is_embedded && (!postgres_wait(in, err) || !control_database_make(in, err)))
+        return false;
+    if (in->must_prepare && !platform_migrate(in->control_dsn, 0, err))
+        return error_wrap(err, "the control database can't be brought to this version");
+    PlatformOptions options = {.control_dsn = in->control_dsn,
+                               .data = in->launch.place.data,
+                               .base_domain = setting_text(in->options->settings, "base_domain")};
+    if (!platform_open_with(&options, &platform, err) || !cells_make(in, platform, &list, err) ||
+        !record_make(in, list, &record, err))
+        return false;
+    *out_differs = !same_json(before, record, in->arena);
+    if (*out_differs && !place_record_write(&in->launch.place, record, err))
+        return false;
+    *out = TAKE(record);
+    return true;
+}
+
+// ---- up: waiting ----
+
+static bool not_up(const Installation *in, const Service *service, const char *what, Error *err)
+{
+    Error ignored = {0};
+    Str failed = place_path(in->arena, in->launch.place.run, "%.*s.failed", STR_ARG(service->name)), reason = S("");
+    Str log = service_log(&in->launch.place, service, in->arena);
+    if (!file_read(failed, KIB, in->arena, &reason, &ignored))
+        error_clear(&ignored);
+    error_set(err, ERR_UNREACHABLE, "%.*s %s%s%.*s", STR_ARG(service->name), what, reason.len ? ": " : "",
+              STR_ARG(reason));
+    error_where(err, "%.*s", STR_ARG(log));
+    Str tail = place_log_tail(in->arena, log, TAIL_LINES);
+    return tail.len ? error_why(err, "the log ends in: %.*s", STR_ARG(tail)) : error_why(err, "its log is empty");
+}
+
+// The first that doesn't run or answer; NULL when all do.
+static const Service *waiting_for(const Running *running)
+{
+    for (size_t i = 0; i < running->count; i++) {
+        const Service *service = &running->services[i];
+        if (!service->process.pid ||
+            (service->kind == SERVICE_SHOPD && !is_address_ready(service->listen, PROBE_TIMEOUT_MS)))
+            return service;
+    }
+    return NULL;
+}
+
+static bool services_wait(const Installation *in, const Json *record, Error *err)
+{
+    for (;;) {
+        CLEANUP(arena_close) Arena *scratch = arena_open(SCRATCH_BUDGET);
+        CLEANUP(running_close) Running running = {0};
+        if (!running_open(&in->launch.place, record, scratch, &running, err))
+            return false;
+        const Service *service = waiting_for(&running);
+        if (!service)
+            return true;
+        if (file_exists(place_path(scratch, in->launch.place.run, "%.*s.failed", STR_ARG(service->name))))
+            return not_up(in, service, "doesn't start", err);
+        if (!running.supervisor.pid)
+            return error_set(err, ERR_FAILED, "the supervisor ended before the platform was up");
+        if (clock_ms() >= in->deadline_ms)
+            return not_up(in, service, "doesn't answer in time", err);
+        clock_sleep_ms(STEP_MS);
+    }
+}
+
+// ---- up ----
+
+// Who runs now and didn't before, or as another process.
+static bool started_list(const Running *before, const Running *now, Json **out, Error *err)
+{
+    CLEANUP(json_close) Json *list = json_build("[]");
+    bool ok = list != NULL;
+    for (size_t i = 0; i < now->count && ok; i++) {
+        bool is_old = false;
+        for (size_t j = 0; j < before->count; j++)
+            is_old = is_old || (before->services[j].process.pid == now->services[i].process.pid &&
+                                before->services[j].process.started == now->services[i].process.started);
+        if (!is_old)
+            ok = json_append(list, json_from_str(now->services[i].name));
+    }
+    if (ok && before->supervisor.pid != now->supervisor.pid)
+        ok = json_append(list, json_from_str(S("supervisor")));
+    if (!ok)
+        return json_ok(NULL, err);
+    *out = TAKE(list);
+    return true;
+}
+
+static bool answer_make(const Installation *in, const Json *record, const Running *before, Json **out, Error *err)
+{
+    CLEANUP(running_close) Running now = {0};
+    CLEANUP(json_close) Json *started = NULL;
+    CLEANUP(json_close) Json *answer = NULL;
+    if (!running_open(&in->launch.place, record, in->arena, &now, err) || !started_list(before, &now, &started, err) ||
+        !installation_status(in->options, &answer, err))
+        return false;
+    if (!json_put(answer, "changed", json_from_bool(json_count(started) > 0)) ||
+        !json_put(answer, "started", json_hold(started)))
+        return json_ok(NULL, err);
+    *out = TAKE(answer);
+    return true;
+}
+
+// The address: as it is set, else as it was while something of it runs.
+static bool listen_choose(Installation *in, const Json *record, const Running *before, Error *err)
+{
+    const Settings *settings = in->options->settings;
+    Str recorded = json_str(json_get(record, "listen"));
+    in->listen = str_copy(in->arena, setting_text(settings, "listen"));
+    bool is_served = false;
+    for (size_t i = 0; i < before->count; i++)
+        is_served = is_served || (before->services[i].kind == SERVICE_SHOPD && before->services[i].process.pid);
+    if ((is_served || before->supervisor.pid) && recorded.len && !str_eq(recorded, in->listen)) {
+        if (!str_eq(setting_source(settings, "listen"), S("default"))) {
+            error_set(err, ERR_STATE, "the platform runs already, on %.*s", STR_ARG(recorded));
+            return error_next(err, "run shopctl down first, then up with the new address");
+        }
+        in->listen = str_copy(in->arena, recorded);
+    }
+    Str url;
+    return address_url(in->listen, in->arena, &url, err) && (is_served || address_check(in->listen, err));
+}
+
+// Who owns the cluster decides who may run it.
+static bool cluster_ready_to_run(const Installation *in, const Json *record, Error *err)
+{
+    const Place *place = &in->launch.place;
+    if (!is_cluster_made(place)) {
+        say(in, "making the PostgreSQL cluster");
+        if (!cluster_make(place, in->launch.programs, err))
+            return false;
+    }
+    Service *services = NULL;
+    size_t count = 0, database_count = 0;
+    if (!services_list(place, record, in->arena, &services, &count, err))
+        return false;
+    Str *databases = arena_array(in->arena, count + 1, Str);
+    if (!arena_ok(in->arena, err))
+        return false;
+    databases[database_count++] = str_format(in->arena, "cell_%s", FIRST_CELL);
+    for (size_t i = 0; i < count; i++)
+        if (services[i].kind == SERVICE_SHOPD && !str_eq(services[i].database, databases[0]))
+            databases[database_count++] = services[i].database;
+    return cluster_owner_check(place, err) && place_make_sockets(place, err) &&
+           cluster_configure(place, databases, database_count, err);
+}
+
+static bool up_rest(Installation *in, const Json *before_record, const Running *before, Json **out, Error *err)
+{
+    CLEANUP(json_close) Json *record = NULL;
+    CLEANUP(running_close) Running now = {0};
+    bool differs = false;
+    if (!databases_ready(in, before_record, &record, &differs, err) ||
+        !running_open(&in->launch.place, record, in->arena, &now, err))
+        return false;
+    if (in->must_prepare || differs || now.alive < now.count) {
+        say(in, "starting shopd and the controller");
+        process_signal(&now.supervisor, SIGHUP);
+    }
+    return services_wait(in, record, err) && answer_make(in, record, before, out, err);
+}
+
+// A call that fails takes down what it began, so that the next one begins from the start.
+static void up_undo(const Installation *in, const Running *before)
+{
+    Error ignored = {0};
+    CLEANUP(json_close) Json *answer = NULL;
+    if (before->supervisor.pid || before->alive > 0)
+        return;
+    say(in, "stopping what was started");
+    if (!installation_stop(&in->launch, &answer, &ignored))
+        error_clear(&ignored);
+}
+
+static bool up_locked(Installation *in, int *lock, InstallationUp *out, Error *err)
+{
+    const Place *place = &in->launch.place;
+    CLEANUP(json_close) Json *record = NULL;
+    CLEANUP(running_close) Running before = {0};
+    if (!place_record_read(place, &record, err) || !running_open(place, record, in->arena, &before, err) ||
+        !listen_choose(in, record, &before, err))
+        return false;
+    in->must_prepare = !record || !before.supervisor.pid || before.alive < before.count;
+    in->control_dsn = place->is_embedded ? cluster_dsn(place, in->arena, S("shop_control"))
+                                         : str_copy(in->arena, setting_text(in->options->settings, "control_dsn"));
+    bool is_supervisor = false;
+    if (before.supervisor.pid && in->options->is_foreground) {
+        error_set(err, ERR_STATE, "the platform runs already in the background");
+        error_why(err, "process %d supervises it", before.supervisor.pid);
+        return error_next(err, "run shopctl down first");
+    }
+    if (!before.supervisor.pid) {
+        if (place->is_embedded && !cluster_ready_to_run(in, record, err))
+            return false;
+        say(in, "starting PostgreSQL");
+        if (!supervisor_start(in, lock, &is_supervisor, &out->exit_code, err))
+            return false;
+    }
+    if (is_supervisor || up_rest(in, record, &before, &out->answer, err))
+        return true;
+    if (!in->options->is_foreground)    // there the supervisor sees us fail
+        up_undo(in, &before);
+    return false;
+}
+
+bool installation_up(const InstallationOptions *options, InstallationUp *out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Installation in = {.options = options, .arena = arena};
+    in.deadline_ms = clock_ms() + setting_int(options->settings, "start_timeout_s") * 1000;
+    CLEANUP(fd_close) int lock = -1;
+    *out = (InstallationUp){0};
+    (void)umask(022);    // the database's user must be able to read what we write for it
+    return launch_make(options->settings, arena, &in.launch, err) && place_make(&in.launch.place, err) &&
+           place_lock(&in.launch.place, "up.lock", LOCK_TIMEOUT_MS, &lock, err) && up_locked(&in, &lock, out, err);
+}

@@ -1,0 +1,300 @@
+// provisioner/service.c: the programs of a running platform.
+#include "provisioner/service.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "provisioner/cluster.h"
+
+enum {
+    BUDGET = MIB,
+    POSTGRES_FAST_MS = 60000,
+    POSTGRES_IMMEDIATE_MS = 5000,
+    COMMAND_LINE_MAX = 16 * KIB,
+};
+
+// ---- which ----
+
+// The value of dbname in a DSN of ours.
+static Str dsn_database(Str dsn)
+{
+    Str word;
+    while (str_cut(&dsn, ' ', &word))
+        if (str_has_prefix(word, S("dbname=")))
+            return str_skip(word, strlen("dbname="));
+    return S("");
+}
+
+static Service shopd_service(const Place *place, const Json *cell, Arena *arena)
+{
+    Str dsn = json_str(json_get(cell, "dsn")), name = json_str(json_get(cell, "name"));
+    Str database = str_copy(arena, dsn_database(dsn));
+    return (Service){
+        .kind = SERVICE_SHOPD,
+        .name = str_format(arena, "shopd-%.*s", STR_ARG(name)),
+        .cell = str_copy(arena, name),
+        .database = database,
+        .dsn = place->is_embedded ? cluster_shopd_dsn(place, arena, database) : str_copy(arena, dsn),
+        .listen = str_copy(arena, json_str(json_get(cell, "listen"))),
+        .process = {.pidfd = -1},
+    };
+}
+
+bool services_list(const Place *place, const Json *record, Arena *arena, Service **out, size_t *out_count, Error *err)
+{
+    const Json *cells = json_get(record, "cells");
+    Service *services = arena_array(arena, json_count(cells) + 2, Service);
+    size_t count = 0;
+    if (!arena_ok(arena, err))
+        return false;
+    if (place->is_embedded)
+        services[count++] = (Service){.kind = SERVICE_POSTGRES, .name = S("postgres"), .process = {.pidfd = -1}};
+    for (size_t i = 0; i < json_count(cells); i++)
+        if (json_str(json_get(json_element(cells, i), "listen")).len)
+            services[count++] = shopd_service(place, json_element(cells, i), arena);
+    if (record)
+        services[count++] = (Service){.kind = SERVICE_CONTROLLER, .name = S("controller"), .process = {.pidfd = -1}};
+    if (!arena_ok(arena, err))
+        return false;
+    *out = services;
+    *out_count = count;
+    return true;
+}
+
+// ---- starting ----
+
+Str service_log(const Place *place, const Service *service, Arena *arena)
+{
+    return place_path(arena, place->log, "%.*s.log", STR_ARG(service->name));
+}
+
+static Str pid_path(const Place *place, const Service *service, Arena *arena)
+{
+    return place_path(arena, place->run, "%.*s.pid", STR_ARG(service->name));
+}
+
+bool service_open(const Place *place, Service *service, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Str path = pid_path(place, service, arena);
+    if (!arena_ok(arena, err))
+        return false;
+    process_close(&service->process);
+    if (!process_open(path.data, &service->process, err))
+        return false;
+    return service->process.pid || service->kind != SERVICE_POSTGRES || cluster_open(place, &service->process, err);
+}
+
+static bool shopd_spec(const Launch *launch, const Service *service, Arena *arena, ProcessSpec *out, Error *err)
+{
+    size_t inherited = 0, count = 0;
+    while (launch->environment[inherited])
+        inherited++;
+    const char **argv = arena_array(arena, 12, const char *);
+    const char **environment = arena_array(arena, inherited + 2, const char *);
+    if (!arena_ok(arena, err))
+        return false;
+    memcpy(environment, launch->environment, inherited * sizeof(*environment));
+    argv[count++] = launch->shopd.data;
+    if (launch->place.is_embedded) {
+        argv[count++] = "--cell";
+        argv[count++] = service->dsn.data;
+    } else    // it may hold a password, which isn't for everyone who reads the list of processes
+        environment[inherited] = str_format(arena, "SHOPD_CELL=%.*s", STR_ARG(service->dsn)).data;
+    argv[count++] = "--listen";
+    argv[count++] = service->listen.data;
+    if (launch->threads.len) {
+        argv[count++] = "--threads";
+        argv[count++] = launch->threads.data;
+    }
+    if (launch->place.shopd_user) {    // it binds its port, then becomes this user by itself
+        argv[count++] = "--user";
+        argv[count++] = launch->place.shopd_user;
+    }
+    *out = (ProcessSpec){.argv = argv, .environment = environment, .is_session = true};
+    return arena_ok(arena, err);
+}
+
+static bool service_spec(const Launch *launch, const Service *service, Arena *arena, ProcessSpec *out, Error *err)
+{
+    if (service->kind == SERVICE_POSTGRES)
+        return cluster_spec(&launch->place, launch->programs, arena, out, err);
+    if (service->kind == SERVICE_SHOPD)
+        return shopd_spec(launch, service, arena, out, err);
+    const char **argv = arena_array(arena, 3, const char *);
+    if (!arena_ok(arena, err))
+        return false;
+    argv[0] = launch->shopctl.data;
+    argv[1] = "controller";
+    *out = (ProcessSpec){.argv = argv, .environment = launch->environment, .is_session = true};
+    return true;
+}
+
+bool service_start(const Launch *launch, Service *service, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Str log = service_log(&launch->place, service, arena), pid = pid_path(&launch->place, service, arena);
+    ProcessSpec spec;
+    if (service->kind == SERVICE_POSTGRES &&
+        (!cluster_clear(&launch->place, err) || !place_make_sockets(&launch->place, err)))
+        return false;
+    if (!service_spec(launch, service, arena, &spec, err))
+        return false;
+    CLEANUP(fd_close) int log_fd = open(log.data, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (log_fd < 0)
+        return error_from_errno(err, errno, "the log '%s' can't be opened", log.data);
+    spec.output = log_fd;
+    spec.pid_path = pid.data;
+    return process_start(&spec, &service->process, err);
+}
+
+// ---- stopping ----
+
+static void stop_together(Service *services, size_t count, int64_t timeout_ms)
+{
+    int64_t deadline_ms = clock_ms() + timeout_ms;
+    for (size_t i = 0; i < count; i++)
+        if (services[i].kind != SERVICE_POSTGRES)
+            process_signal(&services[i].process, SIGTERM);
+    for (size_t i = 0; i < count; i++)
+        if (services[i].kind != SERVICE_POSTGRES && services[i].process.pid)
+            (void)process_stop(&services[i].process, SIGTERM, MAX(deadline_ms - clock_ms(), (int64_t)0));
+}
+
+static void stop_postgres(Process *process)
+{
+    ProcessEnd end;
+    process_signal(process, SIGINT);    // fast: transactions are rolled back, then a checkpoint
+    if (!has_process_ended(process, POSTGRES_FAST_MS, &end))
+        (void)process_stop(process, SIGQUIT, POSTGRES_IMMEDIATE_MS);
+}
+
+bool services_stop(const Launch *launch, Service *services, size_t count, ServiceStopped *stopped, void *context,
+                   Error *err)
+{
+    enum { SERVICES_MAX = 512 };
+    int pids[SERVICES_MAX] = {0};
+    assert(count <= SERVICES_MAX);
+    for (size_t i = 0; i < count; i++)
+        pids[i] = services[i].process.pid;
+    stop_together(services, count, launch->stop_timeout_ms);
+    for (size_t i = 0; i < count; i++)
+        if (services[i].kind == SERVICE_POSTGRES && services[i].process.pid)
+            stop_postgres(&services[i].process);
+    for (size_t i = count; i-- > 0;)
+        if (pids[i] && stopped)
+            stopped(context, &services[i], pids[i]);
+    return !launch->place.is_embedded || cluster_clear(&launch->place, err);
+}
+
+// ---- listing ----
+
+// The value of an option in a command line whose words end in NUL; empty where it isn't given.
+static Str option_value(Str line, Str option)
+{
+    Str word, value = S("");
+    bool is_next = false;
+    while (str_cut(&line, '\0', &word)) {
+        if (is_next)
+            value = word;
+        is_next = str_eq(word, option);
+        if (word.len > option.len && str_has_prefix(word, option) && word.data[option.len] == '=')
+            value = str_skip(word, option.len + 1);
+    }
+    return value;
+}
+
+static Str program_name(Str line)
+{
+    Str program = str_slice(line, 0, str_find_char(line, '\0'));
+    const char *slash = program.len ? memrchr(program.data, '/', program.len) : NULL;
+    return slash ? str_skip(program, (size_t)(slash + 1 - program.data)) : program;
+}
+
+// The name of the platform's cell that a DSN means, by its database; empty for another platform's.
+static Str cell_of(const Place *place, const Json *record, Str dsn)
+{
+    const Json *cells = json_get(record, "cells");
+    if (str_find(dsn, place->sockets) == dsn.len && dsn.len)
+        return S("");
+    for (size_t i = 0; i < json_count(cells); i++) {
+        const Json *cell = json_element(cells, i);
+        if (str_eq(dsn_database(dsn), dsn_database(json_str(json_get(cell, "dsn")))))
+            return json_str(json_get(cell, "name"));
+    }
+    return S("");
+}
+
+static Json *modules_list(Str text)
+{
+    Json *list = json_build("[]");
+    Str module;
+    bool ok = list != NULL;
+    if (text.len == 0)
+        text = S("all");
+    while (ok && str_cut(&text, ',', &module))
+        ok = json_append(list, json_from_str(str_trim(module)));
+    if (!ok)
+        json_close(&list);
+    return list;
+}
+
+static Json *shopd_item(const char *pid, Str listen, Str modules, Str cell)
+{
+    Json *item = json_build("{s:I, s:s%, s:s%}", "pid", (json_int)strtol(pid, NULL, 10), "listen",
+                            listen.len ? listen.data : "", listen.len, "cell", cell.data, cell.len);
+    if (!item || !json_put(item, "modules", modules_list(modules)))
+        json_close(&item);
+    return item;
+}
+
+// The shopd that a child of ours is, where its command line doesn't name its cell.
+static const Service *own_service(const Service *services, size_t count, const char *pid)
+{
+    for (size_t i = 0; i < count; i++)
+        if (services[i].kind == SERVICE_SHOPD && services[i].process.pid == (int)strtol(pid, NULL, 10))
+            return &services[i];
+    return NULL;
+}
+
+Json *services_shopd_list(const Place *place, const Json *record)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Error ignored = {0};
+    Service *services = NULL;
+    size_t count = 0;
+    if (!services_list(place, record, arena, &services, &count, &ignored))
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        if (services[i].kind == SERVICE_SHOPD && !service_open(place, &services[i], &ignored))
+            error_clear(&ignored);
+    Json *list = json_build("[]");
+    DIR *all = opendir("/proc");
+    for (struct dirent *entry; list && all && (entry = readdir(all));) {
+        char path[64], text[COMMAND_LINE_MAX];
+        if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
+            continue;
+        (void)snprintf(path, sizeof(path), "/proc/%.20s/cmdline", entry->d_name);
+        CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof(text));
+        Str line = {text, length > 0 ? (size_t)length : 0};
+        if (!str_eq(program_name(line), S("shopd")))
+            continue;
+        const Service *own = own_service(services, count, entry->d_name);
+        Str cell = own ? own->cell : cell_of(place, record, option_value(line, S("--cell")));
+        if (cell.len && !json_append(list, shopd_item(entry->d_name, option_value(line, S("--listen")),
+                                                      option_value(line, S("--modules")), cell)))
+            json_close(&list);
+    }
+    if (all)
+        (void)closedir(all);
+    for (size_t i = 0; i < count; i++)
+        process_close(&services[i].process);
+    return list;
+}

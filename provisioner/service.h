@@ -1,0 +1,36 @@
+// provisioner/service.h: the programs of a running platform: how each is started, found and stopped.
+#pragma once
+#include "base/process.h"
+#include "provisioner/launch.h"
+
+typedef enum ServiceKind { SERVICE_POSTGRES, SERVICE_SHOPD, SERVICE_CONTROLLER } ServiceKind;
+
+typedef struct Service {
+    ServiceKind kind;
+    Str name;           // "postgres", "shopd-main", "controller": of its pid file and its log
+    Str cell;           // of shopd
+    Str database;       // of shopd: the name of the cell's database, where PostgreSQL is embedded
+    Str dsn;            // of shopd: the cell's
+    Str listen;         // of shopd
+    Process process;    // pid 0: it doesn't run
+} Service;
+
+// What should run by the record of the platform, in the order of starting, in `arena`: PostgreSQL where it is embedded,
+// a shopd for each cell that has an address, the controller. Without a record, or with NULL: PostgreSQL alone.
+MUST_CHECK bool services_list(const Place *place, const Json *record, Arena *arena, Service **out, size_t *out_count,
+                              Error *err);
+
+// Finds the process that runs for it, whoever started it.
+MUST_CHECK bool service_open(const Place *place, Service *service, Error *err);
+// Starts it. PostgreSQL's former backends are waited for.
+MUST_CHECK bool service_start(const Launch *launch, Service *service, Error *err);
+Str service_log(const Place *place, const Service *service, Arena *arena);
+
+// Stops what runs, everything before PostgreSQL, and calls `stopped` (may be NULL) for each that did run.
+typedef void ServiceStopped(void *context, const Service *service, int pid);
+MUST_CHECK bool services_stop(const Launch *launch, Service *services, size_t count, ServiceStopped *stopped,
+                              void *context, Error *err);
+
+// Every shopd on this machine that serves a cell of this platform, by what the kernel says of it:
+// [{"pid","listen","modules","cell"}]. NULL without memory.
+Json *services_shopd_list(const Place *place, const Json *record);
