@@ -1,4 +1,5 @@
-// provisioner/product_import.h: Shopify's product CSV into a tenant's catalogue; docs/import.md says what each column does.
+// provisioner/product_import.h: Shopify's product CSV into a tenant's catalogue; docs/import.md says what each column
+// does.
 #pragma once
 #include "base/faults.h"
 #include "base/json.h"
@@ -19,8 +20,8 @@ typedef struct ImportReport {
     int64_t images;      // distinct images of a handle
     int64_t skipped;     // lines that can't be used
     Faults faults;
-    bool is_refused;     // there are bad lines, and nothing was imported because of them
-    bool is_changed;     // the catalogue changed (or would have, in a dry run)
+    bool is_refused;    // there are bad lines, and nothing was imported because of them
+    bool is_changed;    // the catalogue changed (or would have, in a dry run)
 } ImportReport;
 
 // Imports the file at `path` ("-" is the standard input) in one transaction into the tenant whose schema is
