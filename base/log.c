@@ -16,6 +16,8 @@ static _Atomic LogLevel level_min = LOG_INFO;
 
 void log_level_set(LogLevel level) { atomic_store(&level_min, level); }
 
+bool log_is_on(LogLevel level) { return level >= atomic_load_explicit(&level_min, memory_order_relaxed); }
+
 static void escaped_char(StrBuf *buf, unsigned char c)
 {
     if (c == '"' || c == '\\')
@@ -49,7 +51,7 @@ void log_field_int(StrBuf *buf, const char *key, int64_t value)
 
 void log_line(LogLevel level, const char *event, Str fields)
 {
-    if (level < atomic_load_explicit(&level_min, memory_order_relaxed))
+    if (!log_is_on(level))
         return;
     char time[CLOCK_TEXT];
     char head[160];

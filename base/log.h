@@ -6,6 +6,7 @@
 typedef enum LogLevel { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR } LogLevel;
 
 void log_level_set(LogLevel level);    // lines below it are dropped; LOG_INFO at the start
+bool log_is_on(LogLevel level);
 
 // One line: {"time","level","event",...}; `fields` is the inside of a JSON object made by log_field_*, or empty.
 void log_line(LogLevel level, const char *event, Str fields);

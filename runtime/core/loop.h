@@ -2,6 +2,7 @@
 #pragma once
 #include <sys/epoll.h>
 
+#include "base/arena.h"
 #include "base/error.h"
 
 // One turn: wait; client watches; late watches (database sockets: they may free what a client event still points to);
@@ -9,7 +10,7 @@
 // before their first use; nothing allocates. Only loop_post may be called from another thread.
 typedef struct Loop Loop;
 
-MUST_CHECK bool loop_open(Loop **out, Error *err);    // fails with ERR_NO_MEMORY or ERR_FAILED
+MUST_CHECK bool loop_open(Arena *arena, Loop **out, Error *err);    // fails with ERR_NO_MEMORY or ERR_FAILED
 void loop_close(Loop **loop);
 void loop_run(Loop *loop);                // until loop_stop
 void loop_stop(Loop *loop);               // this turn is the last one
@@ -29,7 +30,7 @@ MUST_CHECK bool loop_watch(Loop *loop, Watch *watch, int fd, uint32_t events, Er
 void loop_watch_change(Loop *loop, Watch *watch, uint32_t events);    // nothing happens when they are the same
 void loop_unwatch(Loop *loop, Watch *watch);                          // before the descriptor is closed; twice is fine
 
-// A call in the future, at most LOOP_TICK_MS late and never early. O(1) to start, move and stop.
+// A call in the future, counted from this turn's start, up to LOOP_TICK_MS late. O(1) to start, move and stop.
 enum { LOOP_TICK_MS = 16 };
 typedef struct Timer Timer;
 struct Timer {

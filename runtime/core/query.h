@@ -13,9 +13,9 @@ struct Query {
     int64_t tenant;    // number: whose schema the call runs in, and whose queue it waits in; 0: the cell's own
     Str sql;
     Params params;
-    bool is_write;            // a lost connection leaves its outcome unknown: it isn't tried again
+    bool is_write;                  // a lost connection leaves its outcome unknown: it isn't tried again
     void (*ended)(Query *query);    // once, on the pool's thread, never from within pool_query
-    Rows *rows;               // the caller's from `ended` on; NULL when it failed
+    Rows *rows;                     // the caller's from `ended` on; NULL when it failed
     Error err;
 
     // the pool's own

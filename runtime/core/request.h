@@ -3,6 +3,8 @@
 #include "base/arena.h"
 #include "base/faults.h"
 #include "base/json.h"
+#include "runtime/core/http.h"
+#include "runtime/core/peer.h"
 #include "runtime/core/query.h"
 #include "runtime/core/response.h"
 #include "runtime/core/route.h"
@@ -11,12 +13,7 @@ typedef struct Tenant Tenant;            // runtime/core/tenants.h
 typedef struct Thread Thread;            // runtime/core/server.h
 typedef struct Connection Connection;    // runtime/core/connection.h
 
-enum { REQUEST_HEADERS_MAX = 128, REQUEST_ID_TEXT = 37, TRACEPARENT_LEN = 55, REQUEST_PARAMETERS_MAX = 64 };
-
-// Where in the head a field line's name and value are; the head itself never moves once it is complete.
-typedef struct HeaderAt {
-    uint16_t name_at, name_len, value_at, value_len;
-} HeaderAt;
+enum { REQUEST_ID_LEN = 16, TRACEPARENT_LEN = 55, REQUEST_PARAMETERS_MAX = 64 };
 
 // What core knows of a tenant, from the find_tenant hook; held until the request ends.
 typedef struct TenantRef {
@@ -40,10 +37,10 @@ struct Request {
     Str query;                 // raw, after '?'; data is NULL where there is none
     Str host;                  // small letters, without port and trailing dot
     Str authority;             // as it came, with port, for links
+    Address peer;              // of the connection
     bool is_secure;            // the client speaks TLS to us or to a trusted proxy
-    Str client;                // its address as text, through trusted proxies
     Str head;                  // the raw head
-    HeaderAt headers[REQUEST_HEADERS_MAX];
+    const HeaderAt *headers;
     size_t header_count;
     Str body;    // whole and decoded
     const Route *route;
@@ -51,23 +48,34 @@ struct Request {
     size_t parameter_count;
     TenantRef tenant;
     Str id;             // of the X-Request-Id header
-    Str traceparent;    // as it came, or empty
+    Str traceparent;    // for calls further on, with a parent id of our own; empty where none came
+    Str trace_id;       // of it
     int64_t start_us;
-    Error err;
     Response response;
     RequestQuery database;
-    bool is_waiting;    // between request_wait and request_resume
-    Json *json;         // of request_json, closed with the request
+    unsigned waits;    // calls of request_wait that request_resume hasn't ended
+    Json *json;        // of request_json, closed with the request
 
     // core's own
-    char id_text[REQUEST_ID_TEXT];
+    Framing framing;
+    char id_text[REQUEST_ID_LEN];
+    char trace_text[TRACEPARENT_LEN];
+    int64_t retry_after_s;    // for 429 and 503; 0: the usual one
+    unsigned allowed;         // methods of the path, for 405
+    bool is_refused;          // err is set before the body has been read
+    Hold input;               // what its views look into, once its connection is gone
+    Arena *home;              // where this struct lives
     Request *next_free;
+
+    Error err;    // the last member: of it only the code starts from zero
 };
 
 // ---- reading ----
 
 // A header's value without outer blanks; data is NULL where it is absent. The first one, should there be several.
 Str request_header(const Request *r, Str name);
+// The client's address as text in the arena, through trusted proxies.
+Str request_client(Request *r);
 // A cookie's value (RFC 6265, quotes taken off); data is NULL where it is absent. The first one wins.
 Str request_cookie(const Request *r, Str name);
 // A parameter of the path by its name in the pattern; asserts that the pattern has it.
@@ -101,7 +109,7 @@ MUST_CHECK bool request_json(Request *r, const Json **out, Error *err);
 
 // Says that the answer comes later; the handler then returns true. The connection reads no further request meanwhile.
 void request_wait(Request *r);
-// Ends the wait, on the request's own thread: `is_ok` is what the function that went on has returned; false: core
+// Ends one wait, on the request's own thread: `is_ok` is what the function that went on has returned; false: core
 // answers from r->err. When that function called request_wait again, the wait goes on. `r` may be gone afterwards.
 void request_resume(Request *r, bool is_ok);
 // True when the client has gone during the wait: what has not been started need not be.

@@ -27,6 +27,7 @@ typedef struct Response {
     const Str *parts;
     size_t part_count;
     Str body;         // the only part of respond()
+    Str policy;       // Content-Security-Policy; empty: the usual one
     size_t length;    // of all parts
     Hold hold;
 } Response;
@@ -52,3 +53,12 @@ void respond_policy(Request *r, Str policy);
 // `faults` may be NULL; its entries become errors[]. Used by core for failing handlers; a handler that has Faults calls
 // it itself. Always returns true.
 bool respond_error(Request *r, const Error *err, const Faults *faults);
+
+// ---- for core ----
+
+typedef struct Stamp Stamp;
+// The head of r's answer, in its arena; empty when that is spent. `closes`: with Connection: close.
+Str response_head(Request *r, const Stamp *now, bool closes);
+// Forgets an answer and releases what it holds.
+void response_drop(Response *response);
+const char *status_reason(int status);

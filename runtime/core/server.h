@@ -1,18 +1,26 @@
 // runtime/core/server.h: shopd as a process: threads, listeners, signals, the life from start to drain.
 #pragma once
+#include "runtime/core/access.h"
+#include "runtime/core/limit.h"
 #include "runtime/core/loop.h"
+#include "runtime/core/metrics.h"
+#include "runtime/core/peer.h"
 #include "runtime/core/request.h"
 #include "runtime/core/settings.h"
+#include "runtime/core/stamp.h"
 
 typedef struct Server Server;
-typedef struct AccessLog AccessLog;    // runtime/core/access.h
-typedef struct Metrics Metrics;        // runtime/core/metrics.h
-typedef struct Clients Clients;        // a thread's connections: runtime/core/connection.h
+typedef struct Clients Clients;    // a thread's connections: runtime/core/connection.h
 
-// One thread of the server. Threads share nothing that changes, but for rings and immutable snapshots.
+// One thread of the server. Threads share nothing that changes, but for rings, rate limits (atomic) and immutable
+// snapshots.
 struct Thread {
     Server *server;
-    const Settings *settings;
+    const Settings *settings;    // replaced between two turns when they are read again
+    const struct ServerHooks *hooks;
+    const Router *router;
+    const Proxies *proxies;
+    Limits *limits;
     unsigned number;    // 0 ... count - 1
     unsigned count;
     Loop *loop;
@@ -20,12 +28,15 @@ struct Thread {
     Metrics *metrics;
     AccessLog *access;
     Clients *clients;
-    void *shop;    // of the hooks: pool, page cache
+    Stamp stamp;         // as of this turn
+    uint64_t id_seed;    // of request ids
+    void *shop;          // of the hooks: pool, page cache
 };
 
 // What the layers above give to the server. Any may be NULL.
 typedef struct ServerHooks {
-    // Once, before the threads, still with the rights of who started shopd; `server_context` is its own to set.
+    // Once, before the threads, with the rights of the user that shopd runs as (the listeners are bound);
+    // server_context_set is for it.
     bool (*start)(Server *server, Error *err);
     void (*stop)(Server *server);    // after the last thread has ended
     // On each thread, before it accepts and after its last request.
@@ -51,10 +62,12 @@ typedef struct ServerOptions {
     const RouteSet *routes;    // beside core's own
     size_t route_set_count;
     bool is_embedded;    // in a test: no signals, no change of user; ends by server_stop
+    // SIGHUP: reads the settings again, into `arena`; NULL: they stay. Those of a running server keep their place.
+    bool (*reread)(Arena *arena, Settings *out, Error *err);
 } ServerOptions;
 
-// Binds, drops privileges, starts the threads and returns when all of them accept. Fails with ERR_INVALID (address,
-// modules), ERR_EXISTS (address in use), ERR_FORBIDDEN or what a hook says.
+// Binds, drops privileges, runs the start hook, starts the threads and returns when all of them accept. Fails with
+// ERR_USAGE (an address), ERR_EXISTS (in use), ERR_FORBIDDEN or what a hook says.
 MUST_CHECK bool server_open(const ServerOptions *options, Server **out, Error *err);
 // Waits for SIGTERM or SIGINT (or server_stop), drains, ends the threads. True: all that was under way was answered.
 bool server_wait(Server *server);
@@ -67,5 +80,6 @@ Thread *server_thread(Server *server, unsigned number);    // for posting to its
 const Settings *server_settings(const Server *server);
 const Router *server_router(const Server *server);
 const ServerHooks *server_hooks(const Server *server);
+void server_metrics_write(Thread *thread, StrBuf *out);    // of all threads, and of the hooks
 void server_context_set(Server *server, void *context);    // in the start hook
 void *server_context(const Server *server);

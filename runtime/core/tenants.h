@@ -20,7 +20,7 @@ typedef struct Tenant {
 // which is as the rows say, or gone. Tenants that aren't active or suspended aren't in it. *out is held once. Fails
 // with ERR_NO_MEMORY.
 MUST_CHECK bool directory_build(const Directory *before, int64_t changed, const Rows *rows, Directory **out,
-                               Error *err);
+                                Error *err);
 Directory *directory_hold(Directory *directory);    // any thread
 void directory_release(Directory **directory);      // any thread; NULL-safe
 

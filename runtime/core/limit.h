@@ -1,0 +1,15 @@
+// runtime/core/limit.h: requests per second of each tenant, counted for the whole process without a lock.
+#pragma once
+#include "base/error.h"
+
+// One token bucket per tenant, shared by all threads: a bucket is one number, the time at which it will be full again
+// (the generic cell rate algorithm), changed by compare and swap.
+typedef struct Limits Limits;
+
+MUST_CHECK bool limits_open(Limits **out, Error *err);    // fails with ERR_NO_MEMORY
+void limits_close(Limits **limits);
+
+// Takes a token of tenant `number` (from 1). The bucket holds `burst` tokens (0: as many as per_second) and gets
+// `per_second` new ones a second. True: the request may pass. False: *wait_ms until there will be one. A rate of 0 has
+// no limit. `now_us` is clock_us().
+bool limits_take(Limits *limits, int64_t number, int64_t per_second, int64_t burst, int64_t now_us, int64_t *wait_ms);
