@@ -242,6 +242,14 @@ bool process_start(const ProcessSpec *spec, Process *out, Error *err)
     return true;
 }
 
+int64_t process_age_ms(const Process *process)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_BOOTTIME, &now);
+    int64_t now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return now_ms - (int64_t)(process->started * 1000 / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
 static bool poll_in(int fd, int64_t timeout_ms)
 {
     int64_t deadline_ms = clock_ms() + timeout_ms;

@@ -41,6 +41,7 @@ MUST_CHECK bool process_open_pid(int pid, Process *out, Error *err);
 MUST_CHECK bool process_write_self(const char *pid_path, Error *err);
 
 void process_close(Process *process);    // forgets it (it goes on); pid becomes 0
+int64_t process_age_ms(const Process *process);
 bool is_process_alive(const Process *process);
 void process_signal(const Process *process, int signal);    // one that has ended is none
 

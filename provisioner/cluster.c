@@ -231,7 +231,8 @@ static Str settings_text(const Place *place, Arena *arena)
                        "lc_messages = 'C.UTF-8'\n"
                        "timezone = 'UTC'\n"
                        "log_timezone = 'UTC'\n"));
-    strbuf_format(&buf, "include_if_exists = '%.*s/custom.conf'\n", STR_ARG(quoted(arena, place->data)));
+    if (file_exists(place_path(arena, place->data, "custom.conf")))
+        strbuf_format(&buf, "include = '%.*s/custom.conf'\n", STR_ARG(quoted(arena, place->data)));
     return strbuf_str(&buf);
 }
 
@@ -393,10 +394,15 @@ bool cluster_clear(const Place *place, Error *err)
         error_set(err, ERR_BUSY, "%zu processes of the former PostgreSQL server don't end", count);
         return error_why(err, "process %d is one", pids[0]);
     }
+    // A dead server's number may still be taken, by a stranger or by itself where nobody reaps it.
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
-    Str path = place_path(arena, place->pg, "postmaster.pid");
+    const Str locks[] = {
+        place_path(arena, place->pg, "postmaster.pid"), place_path(arena, place->sockets, ".s.PGSQL.5432.lock"),
+        place_path(arena, place->shopd_sockets.len ? place->shopd_sockets : place->sockets, ".s.PGSQL.5432.lock")};
     if (!arena_ok(arena, err))
         return false;
-    return unlink(path.data) == 0 || errno == ENOENT ||
-           error_from_errno(err, errno, "'%s' can't be removed", path.data);
+    for (size_t i = 0; i < COUNT(locks); i++)
+        if (unlink(locks[i].data) != 0 && errno != ENOENT && errno != ENOTDIR)
+            return error_from_errno(err, errno, "'%s' can't be removed", locks[i].data);
+    return true;
 }

@@ -34,6 +34,6 @@ MUST_CHECK bool cluster_open(const Place *place, Process *out, Error *err);
 // The server says of itself that it accepts connections.
 bool is_cluster_ready(const Place *place);
 
-// Without a server: lets its left-over backends go, for some 300 ms by themselves, then by force, and removes a
-// postmaster.pid that nobody stands behind, so that the next one can start.
+// Without a server: lets its left-over backends go, for some 300 ms by themselves, then by force, and removes the
+// lock files that nobody stands behind, so that the next one can start.
 MUST_CHECK bool cluster_clear(const Place *place, Error *err);

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "provisioner/address.h"
 #include "provisioner/cell.h"
@@ -14,6 +15,8 @@
 enum {
     BUDGET = 64 * MIB,
     LOCK_TIMEOUT_MS = 180000,
+    SETTLE_MS = 5000,
+    STEP_MS = 10,
     SUPERVISOR_GRACE_MS = 70000,    // beside shopd's time: PostgreSQL's
 };
 
@@ -31,6 +34,24 @@ static void note_stopped(void *context, const Service *service, int pid)
     stopped->ok = stopped->ok && json_append(stopped->names, json_from_str(service->name));
 }
 
+// One that was forked just now may not have said yet who it is; the lock tells that there is one.
+static bool supervisor_settle(const Place *place, Error *err)
+{
+    for (int64_t deadline_ms = clock_ms() + SETTLE_MS;; clock_sleep_ms(STEP_MS)) {
+        CLEANUP(process_close) Process process;
+        CLEANUP(fd_close) int lock = -1;
+        Error held = {0};
+        if (!supervisor_open(place, &process, err))
+            return false;
+        if (process.pid || place_lock(place, SUPERVISOR_LOCK, 0, &lock, &held))
+            return true;
+        if (held.code != ERR_BUSY || clock_ms() >= deadline_ms) {
+            *err = held;
+            return false;
+        }
+    }
+}
+
 // A supervisor that is told to stops all it knows; what it leaves, or nobody supervised, is stopped here.
 bool installation_stop(const Launch *launch, Json **out, Error *err)
 {
@@ -41,7 +62,8 @@ bool installation_stop(const Launch *launch, Json **out, Error *err)
     CLEANUP(running_close) Running left = {0};
     CLEANUP(json_close) Json *names = json_build("[]");
     Stopped stopped = {.names = names, .ok = names != NULL};
-    if (!place_record_read(place, &record, err) || !running_open(place, record, arena, &running, err))
+    if (!supervisor_settle(place, err) || !place_record_read(place, &record, err) ||
+        !running_open(place, record, arena, &running, err))
         return false;
     bool had_supervisor = running.supervisor.pid != 0;
     if (had_supervisor) {
@@ -134,6 +156,35 @@ bool installation_status(const InstallationOptions *options, Json **out, Error *
         !json_put(answer, "shopd", services_shopd_list(&place, record)) ||
         !json_put(answer, "processes", processes_list(&running)))
         json_close(&answer);
+    if (!json_ok(answer, err))
+        return false;
+    *out = answer;
+    return true;
+}
+
+// ---- dry runs ----
+
+bool installation_preview(const InstallationOptions *options, bool is_up, Json **out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    CLEANUP(json_close) Json *record = NULL;
+    CLEANUP(running_close) Running running = {0};
+    CLEANUP(json_close) Json *names = json_build("[]");
+    Launch launch;
+    if (is_up ? !launch_make(options->settings, arena, &launch, err)
+              : !launch_place(options->settings, arena, &launch.place, err))
+        return false;
+    if (!place_record_read(&launch.place, &record, err) || !running_open(&launch.place, record, arena, &running, err))
+        return false;
+    bool ok = names != NULL;
+    for (size_t i = 0; i < running.count && ok; i++)
+        if ((running.services[i].process.pid != 0) != is_up)
+            ok = json_append(names, json_from_str(running.services[i].name));
+    if (ok && is_up && !record)    // the first time: there is no list yet
+        ok = json_append(names, json_from_str(S("shopd-main"))) && json_append(names, json_from_str(S("controller")));
+    if (ok && (running.supervisor.pid != 0) != is_up)
+        ok = json_append(names, json_from_str(S("supervisor")));
+    Json *answer = ok ? json_build("{s:b, s:O}", "changed", 0, is_up ? "would_start" : "would_stop", names) : NULL;
     if (!json_ok(answer, err))
         return false;
     *out = answer;

@@ -28,5 +28,8 @@ MUST_CHECK bool installation_down(const InstallationOptions *options, Json **out
 // the database gone, cells are what was last known.
 MUST_CHECK bool installation_status(const InstallationOptions *options, Json **out, Error *err);
 
+// What up or down would do now, by the same checks: {"changed":false,"would_start":[...]} or {...,"would_stop":[...]}.
+MUST_CHECK bool installation_preview(const InstallationOptions *options, bool is_up, Json **out, Error *err);
+
 // What installation_down does, for a caller that holds the lock up.lock.
 MUST_CHECK bool installation_stop(const Launch *launch, Json **out, Error *err);

@@ -25,6 +25,7 @@ enum {
     SUPERVISOR_LOCK_MS = 5000,
     STEP_MS = 10,
     PROBE_TIMEOUT_MS = 1000,
+    STEADY_MS = 150,    // the controller has nothing to be asked; one that fails at its start ends sooner
     TAIL_LINES = 6,
 };
 
@@ -42,7 +43,7 @@ typedef struct Installation {
 
 static void say(const Installation *in, const char *text)
 {
-    if (in->options->say)
+    if (in->options->say && text)
         in->options->say(in->options->context, text);
 }
 
@@ -62,15 +63,31 @@ static _Noreturn void supervisor_child(const Installation *in, int lock_fd)
         &(SupervisorOptions){.launch = &in->launch, .starter = {.pidfd = -1}, .lock_fd = STDERR_FILENO + 1}));
 }
 
+// The supervisor has said who it is: from then on `down` finds it.
+static bool supervisor_wait(const Place *place, pid_t pid, Error *err)
+{
+    for (int64_t deadline_ms = clock_ms() + SUPERVISOR_LOCK_MS; clock_ms() < deadline_ms; clock_sleep_ms(1)) {
+        CLEANUP(process_close) Process process;
+        if (!supervisor_open(place, &process, err))
+            return false;
+        if (process.pid == pid)
+            return true;
+    }
+    error_set(err, ERR_FAILED, "the supervisor doesn't start");
+    return error_next(err, "see its log in '%.*s'", STR_ARG(place->log));
+}
+
 // Forks. In the background the child is the supervisor, in the foreground the parent is: *out_is_supervisor tells it
 // that it has been one, and has ended with this exit code.
 static bool supervisor_start(const Installation *in, int *up_lock, bool *out_is_supervisor, int *out_exit_code,
                              Error *err)
 {
     CLEANUP(fd_close) int lock_fd = -1;
-    if (!place_lock(&in->launch.place, "supervisor.lock", SUPERVISOR_LOCK_MS, &lock_fd, err))
+    if (!place_lock(&in->launch.place, SUPERVISOR_LOCK, SUPERVISOR_LOCK_MS, &lock_fd, err))
         return false;
+    place_forget_failures(&in->launch.place);
     (void)fflush(NULL);
+    pid_t own_pid = getpid();
     supervisor_block_signals();
     pid_t pid = fork();
     if (pid < 0) {
@@ -81,7 +98,7 @@ static bool supervisor_start(const Installation *in, int *up_lock, bool *out_is_
     if (!is_supervisor) {
         supervisor_unblock_signals();
         *out_is_supervisor = false;
-        return true;
+        return supervisor_wait(&in->launch.place, in->options->is_foreground ? own_pid : pid, err);
     }
     fd_close(up_lock);
     if (!in->options->is_foreground)
@@ -96,6 +113,16 @@ static bool supervisor_start(const Installation *in, int *up_lock, bool *out_is_
 }
 
 // ---- up: the databases ----
+
+// The log's last lines for a person, the last one for the error.
+static bool log_tell(const Installation *in, Str log, Error *err)
+{
+    Str tail = place_log_tail(in->arena, log, TAIL_LINES), line = S("");
+    error_where(err, "%.*s", STR_ARG(log));
+    while (str_cut(&tail, '\n', &line))
+        say(in, str_format(in->arena, "log: %.*s", STR_ARG(line)).data);
+    return line.len ? error_why(err, "the log ends in: %.*s", STR_ARG(line)) : error_why(err, "its log is empty");
+}
 
 static bool postgres_wait(const Installation *in, Error *err)
 {
@@ -113,8 +140,7 @@ static bool postgres_wait(const Installation *in, Error *err)
         }
         error_set(err, ERR_UNREACHABLE, "PostgreSQL doesn't start");
         Str log = service_log(&in->launch.place, &postgres, in->arena);
-        error_where(err, "%.*s", STR_ARG(log));
-        return error_why(err, "%.*s", STR_ARG(place_log_tail(in->arena, log, TAIL_LINES)));
+        return log_tell(in, log, err);
     }
 }
 
@@ -231,9 +257,7 @@ static bool not_up(const Installation *in, const Service *service, const char *w
         error_clear(&ignored);
     error_set(err, ERR_UNREACHABLE, "%.*s %s%s%.*s", STR_ARG(service->name), what, reason.len ? ": " : "",
               STR_ARG(reason));
-    error_where(err, "%.*s", STR_ARG(log));
-    Str tail = place_log_tail(in->arena, log, TAIL_LINES);
-    return tail.len ? error_why(err, "the log ends in: %.*s", STR_ARG(tail)) : error_why(err, "its log is empty");
+    return log_tell(in, log, err);
 }
 
 // The first that doesn't run or answer; NULL when all do.
@@ -242,6 +266,7 @@ static const Service *waiting_for(const Running *running)
     for (size_t i = 0; i < running->count; i++) {
         const Service *service = &running->services[i];
         if (!service->process.pid ||
+            (service->kind == SERVICE_CONTROLLER && process_age_ms(&service->process) < STEADY_MS) ||
             (service->kind == SERVICE_SHOPD && !is_address_ready(service->listen, PROBE_TIMEOUT_MS)))
             return service;
     }
@@ -306,27 +331,25 @@ static bool answer_make(const Installation *in, const Json *record, const Runnin
     return true;
 }
 
-// The address: as it is set, else as it was while something of it runs.
+// The address: as it is set, else as it was the last time.
 static bool listen_choose(Installation *in, const Json *record, const Running *before, Error *err)
 {
     const Settings *settings = in->options->settings;
     Str recorded = json_str(json_get(record, "listen"));
-    in->listen = str_copy(in->arena, setting_text(settings, "listen"));
+    bool is_set = !str_eq(setting_source(settings, "listen"), S("default")) || recorded.len == 0;
+    in->listen = str_copy(in->arena, is_set ? setting_text(settings, "listen") : recorded);
     bool is_served = false;
     for (size_t i = 0; i < before->count; i++)
         is_served = is_served || (before->services[i].kind == SERVICE_SHOPD && before->services[i].process.pid);
     if ((is_served || before->supervisor.pid) && recorded.len && !str_eq(recorded, in->listen)) {
-        if (!str_eq(setting_source(settings, "listen"), S("default"))) {
-            error_set(err, ERR_STATE, "the platform runs already, on %.*s", STR_ARG(recorded));
-            return error_next(err, "run shopctl down first, then up with the new address");
-        }
-        in->listen = str_copy(in->arena, recorded);
+        error_set(err, ERR_STATE, "the platform runs already, on %.*s", STR_ARG(recorded));
+        return error_next(err, "run shopctl down first, then up with the new address");
     }
     Str url;
     return address_url(in->listen, in->arena, &url, err) && (is_served || address_check(in->listen, err));
 }
 
-// Who owns the cluster decides who may run it.
+// The cluster, its settings and its sockets' directories, as the server needs them.
 static bool cluster_ready_to_run(const Installation *in, const Json *record, Error *err)
 {
     const Place *place = &in->launch.place;
@@ -397,7 +420,8 @@ static bool up_locked(Installation *in, int *lock, InstallationUp *out, Error *e
     if (!before.supervisor.pid) {
         if (place->is_embedded && !cluster_ready_to_run(in, record, err))
             return false;
-        say(in, "starting PostgreSQL");
+        say(in,
+            place->is_embedded && before.services[0].process.pid ? "starting the supervisor" : "starting PostgreSQL");
         if (!supervisor_start(in, lock, &is_supervisor, &out->exit_code, err))
             return false;
     }

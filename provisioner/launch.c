@@ -37,51 +37,88 @@ static bool shopd_path(const Settings *settings, Str shopctl, Arena *arena, Str 
     return true;
 }
 
+// A setting's value as text; empty for one that isn't set.
+static Str setting_value(const Settings *settings, const SettingRow *row, Arena *arena)
+{
+    switch (row->type) {
+    case SETTING_TEXT:
+    case SETTING_CHOICE: return setting_text(settings, row->name);
+    case SETTING_INT: return str_format(arena, "%lld", (long long)setting_int(settings, row->name));
+    case SETTING_BOOL: return setting_is_true(settings, row->name) ? S("true") : S("false");
+    }
+    return S("");
+}
+
+static Str variable_name(Arena *arena, const char *prefix, const char *setting)
+{
+    Str name = str_format(arena, "%s%s", prefix, setting);
+    for (size_t i = 0; i < name.len; i++)
+        if (name.data[i] >= 'a' && name.data[i] <= 'z')
+            ((char *)name.data)[i] -= 'a' - 'A';
+    return name;
+}
+
+typedef struct Environment {
+    Arena *arena;
+    const char **rows;
+    size_t count;
+} Environment;
+
+static void variable_set(Environment *environment, Str name, Str value)
+{
+    Str prefix = str_format(environment->arena, "%.*s=", STR_ARG(name));
+    for (size_t i = 0; i < environment->count;)
+        if (str_has_prefix(str_of(environment->rows[i]), prefix))
+            environment->rows[i] = environment->rows[--environment->count];
+        else
+            i++;
+    Str row = str_format(environment->arena, "%.*s%.*s", STR_ARG(prefix), STR_ARG(value));
+    environment->rows[environment->count++] = row.data;
+}
+
+// A path that is right wherever the program starts.
+static Str real_path(Arena *arena, Str path)
+{
+    char real[PATH_MAX];
+    return path.len && realpath(str_copy(arena, path).data, real) ? str_copy(arena, str_of(real)) : path;
+}
+
 // What shopd and the controller inherit: what says where things are, and the settings of this run.
 static bool environment_make(const Settings *settings, const Place *place, Arena *arena, const char *const **out,
                              Error *err)
 {
-    static const char *const KEPT[] = {
-        "PATH=", "HOME=", "LANG=", "LC_ALL=", "TZ=", "PGPASSFILE=", "TMPDIR=", "ASAN_OPTIONS=", "UBSAN_OPTIONS="};
-    static const char *const FROM_SETTINGS[] = {
-        "SHOPCTL_DATA=", "SHOPCTL_CONFIG=", "SHOPCTL_CONTROL_DSN=", "SHOPCTL_LISTEN=", "SHOPCTL_BASE_DOMAIN="};
-    size_t total = 0, count = 0;
+    static const char *const KEPT[] = {"PATH=",   "HOME=",         "LANG=",          "LC_ALL=",  "TZ=",   "PGPASSFILE=",
+                                       "TMPDIR=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "SHOPCTL_", "SHOPD_"};
+    static const char *const SHOPD[] = {"base_domain", "cache_bytes", "log_level"};
+    size_t total = 0, rows = 0;
     while (environ[total])
         total++;
-    const char **environment = arena_array(arena, total + 16, const char *);
+    while (SETTING_ROWS[rows].name)
+        rows++;
+    Environment environment = {.arena = arena,
+                               .rows = arena_array(arena, total + rows + COUNT(SHOPD) + 4, const char *)};
     if (!arena_ok(arena, err))
         return false;
-    for (size_t i = 0; i < total; i++) {
-        Str entry = str_of(environ[i]);
-        bool keep = str_has_prefix(entry, S("SHOPCTL_")) || str_has_prefix(entry, S("SHOPD_"));
-        for (size_t j = 0; j < COUNT(KEPT) && !keep; j++)
-            keep = str_has_prefix(entry, str_of(KEPT[j]));
-        for (size_t j = 0; j < COUNT(FROM_SETTINGS) && keep; j++)
-            keep = !str_has_prefix(entry, str_of(FROM_SETTINGS[j]));
-        if (keep)
-            environment[count++] = environ[i];
+    for (size_t i = 0; i < total; i++)
+        for (size_t j = 0; j < COUNT(KEPT); j++)
+            if (strncmp(environ[i], KEPT[j], strlen(KEPT[j])) == 0) {
+                environment.rows[environment.count++] = environ[i];
+                break;
+            }
+    for (const SettingRow *row = SETTING_ROWS; row->name; row++) {
+        Str value = setting_value(settings, row, arena);
+        if (str_has_prefix(setting_source(settings, row->name), S("--")))
+            variable_set(&environment, variable_name(arena, "SHOPCTL_", row->name), value);
+        for (size_t i = 0; i < COUNT(SHOPD); i++)
+            if (strcmp(row->name, SHOPD[i]) == 0)
+                variable_set(&environment, variable_name(arena, "SHOPD_", row->name), value);
     }
-    char config[PATH_MAX] = "";
-    Str named = settings_config(settings);
-    if (named.len && !realpath(str_copy(arena, named).data, config))
-        config[0] = '\0';
-    environment[count++] = str_format(arena, "SHOPCTL_DATA=%.*s", STR_ARG(place->data)).data;
-    if (config[0])
-        environment[count++] = str_format(arena, "SHOPCTL_CONFIG=%s", config).data;
-    static const struct {
-        const char *setting, *variable;
-    } PASSED[] = {{"control_dsn", "SHOPCTL_CONTROL_DSN"}, {"listen", "SHOPCTL_LISTEN"},
-                  {"base_domain", "SHOPCTL_BASE_DOMAIN"}, {"base_domain", "SHOPD_BASE_DOMAIN"},
-                  {"cache_bytes", "SHOPD_CACHE_BYTES"},   {"log_level", "SHOPD_LOG_LEVEL"}};
-    for (size_t i = 0; i < COUNT(PASSED); i++) {
-        Str value = strcmp(PASSED[i].setting, "cache_bytes") == 0
-                        ? str_format(arena, "%lld", (long long)setting_int(settings, "cache_bytes"))
-                        : setting_text(settings, PASSED[i].setting);
-        if (value.len)
-            environment[count++] = str_format(arena, "%s=%.*s", PASSED[i].variable, STR_ARG(value)).data;
-    }
-    environment[count] = NULL;
-    *out = environment;
+    variable_set(&environment, S("SHOPCTL_DATA"), place->data);
+    if (setting_text(settings, "plans").len)
+        variable_set(&environment, S("SHOPCTL_PLANS"), real_path(arena, setting_text(settings, "plans")));
+    if (settings_config(settings).len)
+        variable_set(&environment, S("SHOPCTL_CONFIG"), real_path(arena, settings_config(settings)));
+    *out = environment.rows;
     return arena_ok(arena, err);
 }
 

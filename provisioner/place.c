@@ -293,6 +293,8 @@ static void remove_matching(const char *path, const char *pattern)
             (void)unlinkat(dirfd(directory), entry->d_name, 0);
 }
 
+void place_forget_failures(const Place *place) { remove_matching(place->run.data, "*.failed"); }
+
 void place_clear(const Place *place)
 {
     const Str directories[] = {place->sockets, place->shopd_sockets};

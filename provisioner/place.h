@@ -36,6 +36,7 @@ MUST_CHECK bool place_make(const Place *place, Error *err);
 MUST_CHECK bool place_make_sockets(const Place *place, Error *err);
 // Removes the directories of the sockets, pid files and what else only makes sense while the platform runs.
 void place_clear(const Place *place);
+void place_forget_failures(const Place *place);    // what an earlier supervisor said of its services
 
 // A file below run/ or log/, in `arena`: place_path(arena, place->run, "%s.pid", name).
 Str place_path(Arena *arena, Str directory, const char *format, ...) PRINTF(3, 4);

@@ -9,6 +9,8 @@ typedef struct SupervisorOptions {
     int lock_fd;           // the platform's supervisor lock, held as long as we live
 } SupervisorOptions;
 
+#define SUPERVISOR_LOCK "supervisor.lock"    // in run/: whoever supervises holds it
+
 // The signals that it takes, to be blocked before it is forked, so that none is lost: SIGTERM and SIGINT stop
 // everything, SIGHUP reads the platform's record again and starts what is missing at once.
 void supervisor_block_signals(void);
