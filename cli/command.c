@@ -402,7 +402,7 @@ static bool input_check(const CommandCall *call, const CommandInput *input, Erro
     return true;
 }
 
-static bool call_settings(CommandCall *call, char *const *environment, Error *err)
+static bool call_settings(CommandCall *call, const char *const *environment, Error *err)
 {
     const CommandInput *input = call->input;
     SettingGiven *given = arena_array(call->arena, input->given_count + 1, SettingGiven);
@@ -420,7 +420,7 @@ static bool call_settings(CommandCall *call, char *const *environment, Error *er
     }
     SettingSources sources = {
         .given = given, .given_count = count, .environment = environment, .config = command_text(call, "config")};
-    return settings_read(&sources, call->arena, &call->settings, err);
+    return settings_gather(&sources, call->arena, &call->settings, err);
 }
 
 static OutputFormat format_of(const CommandCall *call)
@@ -433,7 +433,7 @@ static OutputFormat format_of(const CommandCall *call)
     return format;
 }
 
-bool command_parse(const Noun *nouns, const char *const *words, char *const *environment, Arena *arena,
+bool command_parse(const Noun *nouns, const char *const *words, const char *const *environment, Arena *arena,
                    CommandCall **out, Error *err)
 {
     Words all = {.words = words, .noun_at = SIZE_MAX, .verb_at = SIZE_MAX};

@@ -114,7 +114,7 @@ void command_note(const CommandCall *call, const char *format, ...) PRINTF(2, 3)
 
 // Reads the words after the program's name into *out, which lives in `arena`. Fails with ERR_USAGE, naming the nearest
 // noun, verb, option or choice. Settings are read unless the command is standalone; `environment` as `environ`.
-MUST_CHECK bool command_parse(const Noun *nouns, const char *const *words, char *const *environment, Arena *arena,
+MUST_CHECK bool command_parse(const Noun *nouns, const char *const *words, const char *const *environment, Arena *arena,
                               CommandCall **out, Error *err);
 
 // All of main: parses, runs, prints the error, gives the exit code.

@@ -93,7 +93,7 @@ int command_main(const Noun *nouns, int argc, char **argv)
     }
     Error err = {0};
     CommandCall *call = NULL;
-    if (!command_parse(nouns, words, environ, arena, &call, &err) || !call_run(call, &err)) {
+    if (!command_parse(nouns, words, (const char *const *)environ, arena, &call, &err) || !call_run(call, &err)) {
         error_print(&err, call, wants_json(words), stderr);
         return error_exit_code(err.code);
     }

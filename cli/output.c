@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/currency.h"
 #include "base/yaml.h"
 #include "cli/table.h"
 
@@ -62,21 +63,6 @@ static const Json *value_at(const Json *item, Str key)
     return item;
 }
 
-// The digits after the point in a currency's minor unit, by ISO 4217; 2 where it isn't listed.
-static unsigned currency_digits(Str currency)
-{
-    static const Str NONE[] = {S("BIF"), S("CLP"), S("DJF"), S("GNF"), S("ISK"), S("JPY"), S("KMF"), S("KRW"),
-                               S("PYG"), S("RWF"), S("UGX"), S("VND"), S("VUV"), S("XAF"), S("XOF"), S("XPF")};
-    static const Str THREE[] = {S("BHD"), S("IQD"), S("JOD"), S("KWD"), S("LYD"), S("OMR"), S("TND")};
-    for (size_t i = 0; i < COUNT(NONE); i++)
-        if (str_eq(NONE[i], currency))
-            return 0;
-    for (size_t i = 0; i < COUNT(THREE); i++)
-        if (str_eq(THREE[i], currency))
-            return 3;
-    return 2;
-}
-
 static bool is_money(const Json *value)
 {
     return json_count(value) == 2 && json_is_int(json_get(value, "amount")) &&
@@ -85,15 +71,11 @@ static bool is_money(const Json *value)
 
 static Str money_text(const Json *value, Arena *arena)
 {
-    int64_t amount = json_int64(json_get(value, "amount")), scale = 1;
     Str currency = json_str(json_get(value, "currency"));
-    unsigned digits = currency_digits(currency);
-    for (unsigned i = 0; i < digits; i++)
-        scale *= 10;
-    if (digits == 0)
-        return str_format(arena, "%lld %.*s", (long long)amount, STR_ARG(currency));
-    return str_format(arena, "%s%lld.%0*lld %.*s", amount < 0 ? "-" : "", llabs(amount / scale), (int)digits,
-                      llabs(amount % scale), STR_ARG(currency));
+    if (currency_digits(currency) < 0)
+        return str_format(arena, "%lld %.*s", (long long)json_int64(json_get(value, "amount")), STR_ARG(currency));
+    Str amount = currency_text(json_int64(json_get(value, "amount")), currency, arena);
+    return str_format(arena, "%.*s %.*s", STR_ARG(amount), STR_ARG(currency));
 }
 
 // `key` is the value's row, or NULL.

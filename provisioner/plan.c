@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/arena.h"
+#include "base/currency.h"
 #include "base/embed.h"
 #include "base/file.h"
 #include "base/yaml.h"
@@ -288,14 +289,6 @@ static bool is_plan_name(Str name)
     return name.len > 0;
 }
 
-static bool is_currency(Str text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (text.data[i] < 'A' || text.data[i] > 'Z')
-            return false;
-    return text.len == 3;
-}
-
 // What no single field can tell.
 static void plan_check(PlanReader *reader, Str name)
 {
@@ -308,8 +301,8 @@ static void plan_check(PlanReader *reader, Str name)
         fault_add(reader, node, "name", str_format(reader->arena, "the file is named '%.*s'", STR_ARG(name)),
                   S("give both the same name"));
     node = NODE_OF(reader, price_currency);
-    if (node && plan->price_currency.len && !is_currency(plan->price_currency))
-        fault_add(reader, node, "price.currency", S("it isn't three capital letters"), S("write it as in 'EUR'"));
+    if (node && plan->price_currency.len && currency_digits(plan->price_currency) < 0)
+        fault_add(reader, node, "price.currency", S("it is no currency of ISO 4217"), S("write it as in 'EUR'"));
     node = NODE_OF(reader, requests_burst);
     if (node && plan->requests_burst && plan->requests_burst < plan->requests_per_second)
         fault_add(reader, node, "limits.requests_burst", S("it is less than limits.requests_per_second"),

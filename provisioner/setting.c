@@ -237,7 +237,7 @@ static bool variable_read(const char *entry, Arena *arena, Str *variable, Str *n
 
 static bool environment_read(Settings *settings, const SettingSources *sources, Arena *arena, Str *config, Error *err)
 {
-    for (char *const *entry = sources->environment; entry && *entry; entry++) {
+    for (const char *const *entry = sources->environment; entry && *entry; entry++) {
         Str variable, name, text;
         if (!variable_read(*entry, arena, &variable, &name, &text))
             continue;
@@ -319,7 +319,7 @@ static bool config_read(Settings *settings, Str path, Arena *arena, Error *err)
     return faults_none(&faults, path, err);
 }
 
-bool settings_read(const SettingSources *sources, Arena *arena, const Settings **out, Error *err)
+bool settings_gather(const SettingSources *sources, Arena *arena, const Settings **out, Error *err)
 {
     Settings *settings = arena_new(arena, Settings);
     Str config = S("");

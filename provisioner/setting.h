@@ -18,7 +18,7 @@ typedef struct SettingRow {
 
 extern const SettingRow SETTING_ROWS[];    // ends with a row whose name is NULL
 
-// The values of one run; lives in the arena of settings_read.
+// The values of one run; lives in the arena of settings_gather.
 typedef struct Settings Settings;
 
 // One that comes from the command line; it wins over all else.
@@ -31,14 +31,14 @@ typedef struct SettingGiven {
 typedef struct SettingSources {
     const SettingGiven *given;
     size_t given_count;
-    char *const *environment;    // as `environ`; NULL: none. SHOPCTL_CONFIG names the file
+    const char *const *environment;    // as `environ`; NULL: none. SHOPCTL_CONFIG names the file
     Str config;    // the file's path; empty: SHOPCTL_CONFIG's, else /etc/shopctl/config.yaml where it is there
 } SettingSources;
 
 // Reads every setting from the first source that has it. Fails with ERR_NOT_FOUND where a named file is missing,
 // ERR_INVALID where a value is refused (where = FILE:LINE:COLUMN, the variable or the option) or a key is unknown (the
 // nearest is named), and ERR_USAGE for an unknown name on the command line.
-MUST_CHECK bool settings_read(const SettingSources *sources, Arena *arena, const Settings **out, Error *err);
+MUST_CHECK bool settings_gather(const SettingSources *sources, Arena *arena, const Settings **out, Error *err);
 
 // A setting's value by its name, which must be in the table and of this type; as long as the settings live.
 Str setting_text(const Settings *settings, const char *name);        // of text or choice

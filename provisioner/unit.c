@@ -114,8 +114,8 @@ bool unit_parse(UnitKind kind, Str text, int64_t *out, Error *err)
     Str suffix = str_trim(str_skip(text, end));
     int64_t factor = 1;
     bool is_zero = end == 1 && text.data[0] == '0' && suffix.len == 0;
-    if (kind == UNIT_NONE && suffix.len > 0)
-        return refuse(kind, text, "it is a whole number without unit", err);
+    if (kind == UNIT_NONE && (suffix.len > 0 || point < end))
+        return refuse(kind, text, "it isn't a whole number without unit", err);
     if (kind != UNIT_NONE && !is_zero) {
         const UnitRow *row = unit_find(kind, suffix);
         if (!row || row->meant) {
