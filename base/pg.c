@@ -167,6 +167,62 @@ void db_close(Db **db)
     *db = NULL;
 }
 
+bool db_is_broken(const Db *db) { return PQstatus(db->conn) != CONNECTION_OK; }
+
+static bool is_plain(Str value)
+{
+    static const Str SPECIAL = S(" \t\n'\\");
+    for (size_t i = 0; i < SPECIAL.len; i++)
+        if (str_has_char(value, SPECIAL.data[i]))
+            return false;
+    return value.len > 0;
+}
+
+static void add_option(StrBuf *dsn, const char *key, Str value)
+{
+    const char *quote = is_plain(value) ? "" : "'";
+    strbuf_format(dsn, "%s%s=%s", dsn->len ? " " : "", key, quote);
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.data[i] == '\'' || value.data[i] == '\\')
+            strbuf_add_char(dsn, '\\');
+        strbuf_add_char(dsn, value.data[i]);
+    }
+    strbuf_add(dsn, str_of(quote));
+}
+
+bool dsn_with_database(Str dsn, Str database, Arena *arena, Str *out, Error *err)
+{
+    char *message = NULL;
+    PQconninfoOption *options = PQconninfoParse(str_copy(arena, dsn).data, &message);
+    if (!options) {
+        error_set(err, ERR_INVALID, "the connection string of a database is refused");
+        error_why(err, "%.*s", STR_ARG(str_trim(str_of(message ? message : "there isn't enough memory"))));
+        PQfreemem(message);
+        return error_next(err, "write it as in 'host=/run/postgresql dbname=shop'");
+    }
+    StrBuf text = {.arena = arena};
+    for (const PQconninfoOption *option = options; option->keyword; option++)
+        if (option->val && strcmp(option->keyword, "dbname") != 0)
+            add_option(&text, option->keyword, str_of(option->val));
+    add_option(&text, "dbname", database);
+    PQconninfoFree(options);
+    if (!arena_ok(arena, err))
+        return false;
+    *out = strbuf_str(&text);
+    return true;
+}
+
+Str dsn_database(Str dsn, Arena *arena)
+{
+    Str name = S("");
+    PQconninfoOption *options = PQconninfoParse(str_copy(arena, dsn).data, NULL);
+    for (const PQconninfoOption *option = options; option && option->keyword; option++)
+        if (option->val && strcmp(option->keyword, "dbname") == 0)
+            name = str_copy(arena, str_of(option->val));
+    PQconninfoFree(options);
+    return name;
+}
+
 // Flushes what is to be sent and waits for the next result; NULL in *out at the end of the statement.
 static bool result_wait(Db *db, int64_t deadline_ms, PGresult **out, Error *err)
 {

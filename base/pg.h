@@ -17,6 +17,15 @@ typedef struct DbOptions {
 MUST_CHECK bool db_open(Str dsn, const DbOptions *options, Db **out, Error *err);
 void db_close(Db **db);
 
+// The same DSN (string or URI) for another database of its server, as a connection string in `arena`. Fails with
+// ERR_INVALID when `dsn` is none.
+MUST_CHECK bool dsn_with_database(Str dsn, Str database, Arena *arena, Str *out, Error *err);
+// The database that a DSN names, in `arena`; empty where it names none or is no DSN.
+Str dsn_database(Str dsn, Arena *arena);
+
+// Whether the connection is lost: every further call fails.
+bool db_is_broken(const Db *db);
+
 // One value of a connection string ("host", "dbname", "user"), empty when it names none; and the same connection string
 // with one value replaced. Fail with ERR_INVALID, saying what libpq can't read.
 MUST_CHECK bool dsn_value(Str dsn, const char *key, Arena *arena, Str *out, Error *err);

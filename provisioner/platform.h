@@ -19,8 +19,7 @@ typedef struct PlatformOptions {
 } PlatformOptions;
 
 // Connects to the control database that the settings name: control_dsn, or that of the embedded platform in the
-// directory `data` (run/platform.json). Fails with ERR_UNREACHABLE where none runs (next: shopctl up), ERR_FORBIDDEN,
-// or ERR_STATE when its tables are of another version (next: shopctl up).
+// directory `data` (run/platform.json). Fails with ERR_UNREACHABLE where none runs (next: shopctl up) or ERR_FORBIDDEN.
 MUST_CHECK bool platform_open(const Settings *settings, Platform **out, Error *err);
 // The same with plain values, for tests and for threads of a process that has read its settings.
 MUST_CHECK bool platform_open_with(const PlatformOptions *options, Platform **out, Error *err);

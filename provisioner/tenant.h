@@ -40,7 +40,8 @@ MUST_CHECK bool tenant_restore(Platform *platform, Slug slug, Error *err);
 
 // Changes to a tenant; a text whose data is NULL stays. Limits: NAME=N, where 0 is none, N < 0 is the plan's again.
 typedef struct TenantChange {
-    Str name, email, language, country;
+    Str name, email, language, country, logo;
+    const Json *colors;
     const Plan *plan;
     const char *limit_names[4];
     int64_t limits[4];

@@ -1,0 +1,245 @@
+// provisioner/platform.c: the connections of one thread to the control database and to cells.
+#include "provisioner/platform.h"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/json.h"
+#include "provisioner/launch.h"
+#include "provisioner/migration.h"
+
+enum { TAKEOVER_MS = 60000, SMOKE_MS = 10000, CELLS_MAX = 256, BUDGET = 16 * MIB, NUMBER_START = 1001 };
+
+typedef struct CellConnection {
+    Str name;
+    Db *db;
+} CellConnection;
+
+struct Platform {
+    Arena *arena;
+    PlatformOptions options;
+    Db *control;
+    CellConnection cells[CELLS_MAX];
+    size_t cell_count;
+    PlatformObserver *observer;
+    void *observer_context;
+};
+
+static const DbOptions DB_OPTIONS = {.application = "shopctl"};
+
+static Str user_name(Arena *arena)
+{
+    struct passwd entry, *found = NULL;
+    char buffer[4 * KIB];
+    if (getpwuid_r(getuid(), &entry, buffer, sizeof(buffer), &found) == 0 && found)
+        return str_copy(arena, str_of(found->pw_name));
+    return str_format(arena, "uid %u", (unsigned)getuid());
+}
+
+bool platform_open_with(const PlatformOptions *options, Platform **out, Error *err)
+{
+    Arena *arena = arena_open(BUDGET);
+    Platform *platform = arena_new(arena, Platform);
+    if (!platform) {
+        bool ok = arena_ok(arena, err);
+        arena_close(&arena);
+        return ok;
+    }
+    platform->arena = arena;
+    platform->options = (PlatformOptions){
+        .control_dsn = str_copy(arena, options->control_dsn),
+        .data = str_copy(arena, options->data),
+        .base_domain = str_copy(arena, options->base_domain.len ? options->base_domain : S("localhost")),
+        .operator_name = options->operator_name.len ? str_copy(arena, options->operator_name) : user_name(arena),
+        .takeover_ms = options->takeover_ms ? options->takeover_ms : TAKEOVER_MS,
+        .smoke_ms = options->smoke_ms ? options->smoke_ms : SMOKE_MS};
+    if (arena_ok(arena, err) && db_open(platform->options.control_dsn, &DB_OPTIONS, &platform->control, err)) {
+        *out = platform;
+        return true;
+    }
+    platform_close(&platform);
+    return false;
+}
+
+bool platform_control_dsn(const Settings *settings, Arena *arena, Str *out, Error *err)
+{
+    Str dsn = setting_text(settings, "control_dsn");
+    if (dsn.len) {
+        *out = str_copy(arena, dsn);
+        return arena_ok(arena, err);
+    }
+    Place place = {0};
+    CLEANUP(json_close) Json *record = NULL;
+    if (!launch_place(settings, arena, &place, err) || !place_record_read(&place, &record, err))
+        return false;
+    dsn = json_str(json_get(json_get(record, "control"), "dsn"));
+    if (dsn.len == 0) {
+        error_set(err, ERR_UNREACHABLE, "there is no platform in '%.*s'", STR_ARG(place.data));
+        return error_next(err, "start one: shopctl up, or name its directory with --data or SHOPCTL_DATA");
+    }
+    *out = str_copy(arena, dsn);
+    return arena_ok(arena, err);
+}
+
+bool platform_open(const Settings *settings, Platform **out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Place place = {0};
+    PlatformOptions options = {.base_domain = setting_text(settings, "base_domain"),
+                               .takeover_ms = setting_int(settings, "controller_takeover_s") * 1000};
+    if (!platform_control_dsn(settings, arena, &options.control_dsn, err) ||
+        !launch_place(settings, arena, &place, err))
+        return false;
+    options.data = place.data;
+    if (platform_open_with(&options, out, err))
+        return true;
+    if (err->code == ERR_UNREACHABLE && err->next[0] == '\0')
+        error_next(err, "start it: shopctl up");
+    return false;
+}
+
+void platform_close(Platform **platform)
+{
+    if (!*platform)
+        return;
+    db_close(&(*platform)->control);
+    for (size_t i = 0; i < (*platform)->cell_count; i++)
+        db_close(&(*platform)->cells[i].db);
+    Arena *arena = (*platform)->arena;
+    *platform = NULL;
+    arena_close(&arena);
+}
+
+const PlatformOptions *platform_options(const Platform *platform) { return &platform->options; }
+
+Db *platform_control(Platform *platform) { return platform->control; }
+
+bool platform_reconnect(Platform *platform, Error *err)
+{
+    for (size_t i = 0; i < platform->cell_count; i++)
+        if (platform->cells[i].db && db_is_broken(platform->cells[i].db))
+            db_close(&platform->cells[i].db);
+    if (!db_is_broken(platform->control))
+        return true;
+    Db *db = NULL;
+    if (!db_open(platform->options.control_dsn, &DB_OPTIONS, &db, err))
+        return false;
+    db_close(&platform->control);
+    platform->control = db;
+    return true;
+}
+
+bool platform_cell_open(Platform *platform, Str cell_name, Db **out, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    if (!db_query(platform->control, S("select dsn from control.cells where name = $1"), PARAMS(cell_name), &rows, err))
+        return false;
+    if (rows_count(rows) == 0) {
+        error_set(err, ERR_NOT_FOUND, "there is no cell '%.*s'", STR_ARG(cell_name));
+        return error_next(err, "see shopctl cell list");
+    }
+    return db_open(rows_str(rows, 0, 0), &DB_OPTIONS, out, err);
+}
+
+bool platform_cell(Platform *platform, Str cell_name, Db **out, Error *err)
+{
+    size_t i = 0;
+    while (i < platform->cell_count && !str_eq(platform->cells[i].name, cell_name))
+        i++;
+    if (i == CELLS_MAX) {    // a loop over very many cells: the oldest connection makes room
+        i = 0;
+        db_close(&platform->cells[0].db);
+        platform->cells[0].name = str_copy(platform->arena, cell_name);
+    } else if (i == platform->cell_count) {
+        platform->cells[platform->cell_count++].name = str_copy(platform->arena, cell_name);
+    }
+    CellConnection *cell = &platform->cells[i];
+    if (cell->db && db_is_broken(cell->db))
+        db_close(&cell->db);
+    if (!arena_ok(platform->arena, err) || (!cell->db && !platform_cell_open(platform, cell_name, &cell->db, err)))
+        return false;
+    *out = cell->db;
+    return true;
+}
+
+void platform_observe(Platform *platform, PlatformObserver *observer, void *context)
+{
+    platform->observer = observer;
+    platform->observer_context = context;
+}
+
+void platform_emit(Platform *platform, const Event *event)
+{
+    if (platform->observer)
+        platform->observer(platform->observer_context, event);
+}
+
+bool platform_migrate(Str control_dsn, int64_t number_start, Error *err)
+{
+    static const MigrationTarget TARGET = {.folder = "control", .schema = {"control", 7}};
+    CLEANUP(db_close) Db *db = NULL;
+    CLEANUP(rows_close) Rows *rows = NULL;
+    if (!db_open(control_dsn, &DB_OPTIONS, &db, err))
+        return false;
+    if (!db_script(db, S("create schema if not exists control"), err)) {
+        if (err->code != ERR_EXISTS)    // another one made it at the same moment
+            return false;
+        error_clear(err);
+    }
+    size_t applied = 0;
+    if (!migration_run(db, &TARGET, &applied, err))
+        return false;
+    if (number_start == 0 || number_start == NUMBER_START)
+        return true;
+    char start[32];
+    (void)snprintf(start, sizeof(start), "%lld", (long long)number_start);
+    return db_run(db,
+                  S("select setval('control.tenant_numbers', $1::bigint, false) from control.tenant_numbers "
+                    "where not is_called"),
+                  PARAMS(str_of(start)), err);
+}
+
+static bool not_found(Platform *platform, Slug slug, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    CLEANUP(rows_close) Rows *rows = NULL;
+    if (!db_query(platform->control, S("select control.tenant_slugs_like($1)"), PARAMS(slug.text), &rows, err))
+        return false;
+    size_t count = rows_count(rows);
+    Str *names = arena_array(arena, count + 1, Str);
+    if (!arena_ok(arena, err))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        names[i] = rows_str(rows, i, 0);
+    Str nearest = str_nearest(slug.text, names, count);
+    error_set(err, ERR_NOT_FOUND, "there is no tenant '%.*s'", STR_ARG(slug.text));
+    if (nearest.len)
+        return error_next(err, "did you mean '%.*s'?", STR_ARG(nearest));
+    return error_next(err, "see shopctl tenant list");
+}
+
+bool platform_tenant(Platform *platform, Slug slug, Arena *arena, TenantRecord *out, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    if (!db_query(platform->control,
+                  S("select d ->> 'slug', d ->> 'name', d ->> 'email', d ->> 'status', d ->> 'plan', d ->> 'tier', "
+                    "d ->> 'cell', d ->> 'schema', d ->> 'url', d ->> 'currency', d ->> 'language', d ->> 'country', "
+                    "d ->> 'created_at', d ->> 'number', d ->> 'plan_version' from control.tenant_show($1, $2) d"),
+                  PARAMS(slug.text, platform->options.base_domain), &rows, err))
+        return false;
+    if (rows_count(rows) == 0)
+        return not_found(platform, slug, err);
+    TenantRecord record = {0};
+    Str *texts[] = {&record.slug,     &record.name,    &record.email,     &record.status, &record.plan,
+                    &record.tier,     &record.cell,    &record.schema,    &record.url,    &record.currency,
+                    &record.language, &record.country, &record.created_at};
+    for (size_t i = 0; i < COUNT(texts); i++)
+        *texts[i] = str_copy(arena, rows_str(rows, 0, i));
+    record.number = rows_int64(rows, 0, COUNT(texts));
+    record.plan_version = rows_int64(rows, 0, COUNT(texts) + 1);
+    if (!arena_ok(arena, err))
+        return false;
+    *out = record;
+    return true;
+}

@@ -1,0 +1,23 @@
+// provisioner/spare.h: spare tenants: schemas with their roles, made ahead, so that creating a shop needs no DDL.
+#pragma once
+#include "provisioner/platform.h"
+
+enum { SPARES_PER_TRANSACTION = 4 };    // of some 110 locks each
+
+// Makes `count` spares in a cell, several to a transaction; above one transaction's worth by two connections at once. A
+// crash leaves whole spares only. Fails as db_open, or ERR_BUSY.
+MUST_CHECK bool spares_make(Platform *platform, Str cell_name, size_t count, Error *err);
+
+// Makes spares until the cell has as many as it keeps, one transaction at a time with a pause between them, so that the
+// cell's shops don't feel it (each drops the plans that their connections keep). *out_made is how many.
+MUST_CHECK bool spares_fill(Platform *platform, Str cell_name, int64_t pause_ms, size_t *out_made, Error *err);
+
+// Appends the statements that make one spare: what spares_make runs, for measurements.
+void spare_script(StrBuf *sql, int64_t number, Str shopd_role);
+
+// The role that shopd logs in as in a cell, in `arena`: that of its database. Fails as db_query.
+MUST_CHECK bool cell_shopd_role(Db *cell, Arena *arena, Str *out, Error *err);
+
+// Removes a tenant from its cell in one transaction: schema, role, rows. One that isn't there is success. Refused with
+// ERR_BUSY for an operation that was taken over.
+MUST_CHECK bool tenant_drop(Db *cell, int64_t operation, int64_t epoch, int64_t number, Error *err);
