@@ -130,7 +130,7 @@ bool platform_reconnect(Platform *platform, Error *err)
     return true;
 }
 
-bool platform_cell_open(Platform *platform, Str cell_name, Db **out, Error *err)
+bool platform_cell_open_with(Platform *platform, Str cell_name, const DbOptions *options, Db **out, Error *err)
 {
     CLEANUP(rows_close) Rows *rows = NULL;
     if (!db_query(platform->control, S("select dsn from control.cells where name = $1"), PARAMS(cell_name), &rows, err))
@@ -139,7 +139,12 @@ bool platform_cell_open(Platform *platform, Str cell_name, Db **out, Error *err)
         error_set(err, ERR_NOT_FOUND, "there is no cell '%.*s'", STR_ARG(cell_name));
         return error_next(err, "see shopctl cell list");
     }
-    return db_open(rows_str(rows, 0, 0), &DB_OPTIONS, out, err);
+    return db_open(rows_str(rows, 0, 0), options, out, err);
+}
+
+bool platform_cell_open(Platform *platform, Str cell_name, Db **out, Error *err)
+{
+    return platform_cell_open_with(platform, cell_name, &DB_OPTIONS, out, err);
 }
 
 bool platform_cell(Platform *platform, Str cell_name, Db **out, Error *err)

@@ -41,6 +41,9 @@ Db *platform_control(Platform *platform);
 MUST_CHECK bool platform_cell(Platform *platform, Str cell_name, Db **out, Error *err);
 // A new connection to a cell as its owner; the caller closes it.
 MUST_CHECK bool platform_cell_open(Platform *platform, Str cell_name, Db **out, Error *err);
+// The same with other timeouts, for what takes minutes.
+MUST_CHECK bool platform_cell_open_with(Platform *platform, Str cell_name, const DbOptions *options, Db **out,
+                                        Error *err);
 // Closes the connections that broke, so that the next call opens new ones.
 MUST_CHECK bool platform_reconnect(Platform *platform, Error *err);
 
