@@ -41,6 +41,7 @@ typedef struct RequestQuery {
     QueryDone *done;
     QueryFailed *failed;    // NULL: core answers
     Task go;                // to the home thread and back
+    void *home;             // the thread that does it
     void *context;          // of whoever asked, for `done`; untouched by the pool
     bool is_waiting;
 } RequestQuery;

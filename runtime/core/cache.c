@@ -1,0 +1,318 @@
+// runtime/core/cache.c: a thread's rendered pages.
+#include "runtime/core/cache.h"
+
+#include "base/arena.h"
+#include "base/json.h"
+
+enum {
+    BUCKETS = 8192,
+    TENANT_BUCKETS = 1024,
+    MISS_BUCKETS = 256,
+    PAGE_ALIGNMENT = 64,    // a page at a bad address takes many times as long to copy
+    ARENA_BUDGET = 64 * MIB,
+};
+
+typedef struct TenantPages {
+    int64_t number;
+    int64_t newest;           // version
+    uint64_t suspected_at;    // on the cache's clock
+    uint64_t confirmed_at;
+    Json *shop;
+    struct TenantPages *next;
+} TenantPages;
+
+struct Cache {
+    Arena *arena;
+    TokenKey key;
+    size_t budget_bytes;
+    uint64_t clock;    // counts what has been heard
+    uint64_t all_suspected_at;
+    CachedPage *buckets[BUCKETS];
+    CachedPage *newest, *oldest;    // by last use
+    TenantPages *tenants[TENANT_BUCKETS];
+    Miss *misses[MISS_BUCKETS];
+    CacheCounts counts;
+};
+
+#define COUNT_CHANGE(cache, field, by) ((void)__atomic_fetch_add(&(cache)->counts.field, by, __ATOMIC_RELAXED))
+
+static uint64_t key_hash(const Cache *cache, PageKey key)
+{
+    return token_hash(&cache->key, key.text) ^ (uint64_t)key.tenant * UINT64_C(0x9E3779B97F4A7C15);
+}
+
+static bool key_eq(PageKey a, PageKey b) { return a.tenant == b.tenant && str_eq(a.text, b.text); }
+
+// ---- versions ----
+
+static TenantPages *tenant_find(const Cache *cache, int64_t number)
+{
+    TenantPages *tenant = cache->tenants[(uint64_t)number % TENANT_BUCKETS];
+    while (tenant && tenant->number != number)
+        tenant = tenant->next;
+    return tenant;
+}
+
+// NULL only when memory ran out: then nothing of the tenant is kept.
+static TenantPages *tenant_make(Cache *cache, int64_t number)
+{
+    TenantPages *tenant = tenant_find(cache, number);
+    if (tenant)
+        return tenant;
+    tenant = arena_new(cache->arena, TenantPages);
+    if (!tenant)
+        return NULL;
+    TenantPages **bucket = &cache->tenants[(uint64_t)number % TENANT_BUCKETS];
+    *tenant = (TenantPages){.number = number, .confirmed_at = cache->clock, .next = *bucket};
+    return *bucket = tenant;
+}
+
+static uint64_t suspected_at(const Cache *cache, const TenantPages *tenant)
+{
+    return MAX(tenant->suspected_at, cache->all_suspected_at);
+}
+
+void cache_suspect(Cache *cache, int64_t tenant)
+{
+    cache->clock++;
+    if (tenant == 0) {
+        cache->all_suspected_at = cache->clock;
+        return;
+    }
+    TenantPages *pages = tenant_find(cache, tenant);
+    if (pages)
+        pages->suspected_at = cache->clock;
+}
+
+uint64_t cache_begin(const Cache *cache) { return cache->clock; }
+
+void cache_confirm(Cache *cache, int64_t tenant, int64_t version, uint64_t begun)
+{
+    TenantPages *pages = tenant_make(cache, tenant);
+    if (!pages)
+        return;
+    pages->newest = MAX(pages->newest, version);
+    pages->confirmed_at = MAX(pages->confirmed_at, begun);
+}
+
+// ---- pages ----
+
+static void page_unkeep(Cache *cache, CachedPage *page)
+{
+    CachedPage **link = &cache->buckets[page->key_hash % BUCKETS];
+    while (*link != page)
+        link = &(*link)->next_bucket;
+    *link = page->next_bucket;
+    *(page->newer ? &page->newer->older : &cache->newest) = page->older;
+    *(page->older ? &page->older->newer : &cache->oldest) = page->newer;
+    page->is_kept = false;
+    COUNT_CHANGE(cache, bytes, -(unsigned long long)page->size_bytes);
+    page_release(page);
+}
+
+static void page_to_front(Cache *cache, CachedPage *page)
+{
+    if (cache->newest == page)
+        return;
+    page->newer->older = page->older;
+    *(page->older ? &page->older->newer : &cache->oldest) = page->newer;
+    page->newer = NULL;
+    page->older = cache->newest;
+    cache->newest->newer = page;
+    cache->newest = page;
+}
+
+void page_release(void *page)
+{
+    CachedPage *released = page;
+    if (--released->holders > 0)
+        return;
+    Arena *arena = released->arena;
+    arena_close(&arena);
+}
+
+static CachedPage *page_find(Cache *cache, PageKey key)
+{
+    uint64_t hash = key_hash(cache, key);
+    CachedPage *page = cache->buckets[hash % BUCKETS];
+    while (page && (page->key_hash != hash || !key_eq(page->key, key)))
+        page = page->next_bucket;
+    return page;
+}
+
+CachedPage *cache_find(Cache *cache, PageKey key)
+{
+    CachedPage *page = page_find(cache, key);
+    const TenantPages *tenant = page ? tenant_find(cache, key.tenant) : NULL;
+    if (!page || tenant->confirmed_at < suspected_at(cache, tenant) || page->version < tenant->newest) {
+        COUNT_CHANGE(cache, misses, 1);
+        return NULL;
+    }
+    page_to_front(cache, page);
+    page->holders++;
+    COUNT_CHANGE(cache, hits, 1);
+    return page;
+}
+
+CachedPage *cache_find_old(Cache *cache, PageKey key)
+{
+    CachedPage *page = page_find(cache, key);
+    if (page)
+        page->holders++;
+    return page;
+}
+
+static CachedPage *page_make(PageKey key, Str content_type, const PagePart *parts, size_t part_count, Error *err)
+{
+    size_t text_len = 0;
+    for (size_t i = 0; i < part_count; i++)
+        text_len += parts[i].text.len;
+    size_t size = sizeof(CachedPage) + part_count * sizeof(PagePart) + key.text.len + content_type.len + text_len;
+    Arena *arena = arena_open(size + 6 * PAGE_ALIGNMENT);
+    char *bytes = arena_bytes(arena, size + 5 * PAGE_ALIGNMENT);    // one piece, for one chunk of the right size
+    if (!arena_ok(arena, err)) {
+        arena_close(&arena);
+        return NULL;
+    }
+    CachedPage *page = (CachedPage *)(void *)bytes;
+    PagePart *copies = (PagePart *)(void *)(page + 1);
+    char *at = (char *)(((uintptr_t)(copies + part_count) + PAGE_ALIGNMENT - 1) / PAGE_ALIGNMENT * PAGE_ALIGNMENT);
+    *page = (CachedPage){.parts = copies, .part_count = part_count, .arena = arena, .holders = 1, .key = key};
+    page->size_bytes = size + 8 * PAGE_ALIGNMENT;
+    for (size_t i = 0; i < part_count; i++) {
+        copies[i] = (PagePart){{at, parts[i].text.len}, parts[i].hole};
+        memcpy(at, parts[i].text.len ? parts[i].text.data : "", parts[i].text.len);
+        at += parts[i].text.len;
+        page->hole_count += parts[i].hole != HOLE_NONE;
+    }
+    memcpy(at, key.text.data, key.text.len);
+    page->key.text.data = at;
+    at += key.text.len;
+    memcpy(at, content_type.data, content_type.len);
+    page->content_type = (Str){at, content_type.len};
+    return page;
+}
+
+static void page_keep(Cache *cache, CachedPage *page)
+{
+    CachedPage *before = page_find(cache, page->key);
+    if (before)
+        page_unkeep(cache, before);
+    CachedPage **bucket = &cache->buckets[page->key_hash % BUCKETS];
+    page->next_bucket = *bucket;
+    *bucket = page;
+    page->older = cache->newest;
+    *(cache->newest ? &cache->newest->newer : &cache->oldest) = page;
+    cache->newest = page;
+    page->is_kept = true;
+    page->holders++;
+    COUNT_CHANGE(cache, bytes, page->size_bytes);
+    while (cache->counts.bytes > cache->budget_bytes) {
+        COUNT_CHANGE(cache, evicted, 1);
+        page_unkeep(cache, cache->oldest);
+    }
+}
+
+bool cache_put(Cache *cache, PageKey key, int64_t version, Str content_type, const PagePart *parts, size_t part_count,
+               CachedPage **out, Error *err)
+{
+    CachedPage *page = page_make(key, content_type, parts, part_count, err);
+    if (!page)
+        return false;
+    page->version = version;
+    page->key_hash = key_hash(cache, key);
+    for (size_t i = 0; i < part_count; i++)
+        page->hash = (page->hash ^ token_hash(&cache->key, page->parts[i].text)) * UINT64_C(0x100000001b3);
+    const TenantPages *tenant = tenant_make(cache, key.tenant);
+    if (tenant && version >= tenant->newest && page->size_bytes <= cache->budget_bytes)
+        page_keep(cache, page);
+    *out = page;
+    return true;
+}
+
+const Json *cache_shop(const Cache *cache, int64_t tenant)
+{
+    const TenantPages *pages = tenant_find(cache, tenant);
+    return pages ? pages->shop : NULL;
+}
+
+void cache_shop_set(Cache *cache, int64_t tenant, Json *shop)
+{
+    TenantPages *pages = tenant_make(cache, tenant);
+    if (!pages)
+        return;
+    json_close(&pages->shop);
+    pages->shop = json_hold(shop);
+}
+
+// ---- misses ----
+
+static Miss **miss_bucket(Cache *cache, PageKey key) { return &cache->misses[key_hash(cache, key) % MISS_BUCKETS]; }
+
+Miss *miss_find(Cache *cache, PageKey key)
+{
+    const TenantPages *tenant = tenant_find(cache, key.tenant);
+    uint64_t since = tenant ? suspected_at(cache, tenant) : cache->all_suspected_at;
+    for (Miss *miss = *miss_bucket(cache, key); miss; miss = miss->next)
+        if (miss->begun >= since && key_eq(miss->key, key))
+            return miss;
+    return NULL;
+}
+
+void miss_start(Cache *cache, Miss *miss, PageKey key)
+{
+    (void)tenant_make(cache, key.tenant);    // so that news about it is kept from now on
+    Miss **bucket = miss_bucket(cache, key);
+    *miss = (Miss){.key = key, .begun = cache_begin(cache), .next = *bucket};
+    *bucket = miss;
+}
+
+void miss_end(Cache *cache, Miss *miss)
+{
+    Miss **link = miss_bucket(cache, miss->key);
+    while (*link && *link != miss)
+        link = &(*link)->next;
+    if (*link)
+        *link = miss->next;
+}
+
+// ---- the cache ----
+
+bool cache_open(size_t budget_bytes, const TokenKey *key, Cache **out, Error *err)
+{
+    Arena *arena = arena_open(ARENA_BUDGET);
+    Cache *cache = arena_new(arena, Cache);
+    if (!arena_ok(arena, err)) {
+        arena_close(&arena);
+        return false;
+    }
+    cache->arena = arena;
+    cache->key = *key;
+    cache->budget_bytes = budget_bytes;
+    *out = cache;
+    return true;
+}
+
+void cache_close(Cache **cache)
+{
+    if (!*cache)
+        return;
+    while ((*cache)->oldest)
+        page_unkeep(*cache, (*cache)->oldest);
+    for (size_t i = 0; i < TENANT_BUCKETS; i++)
+        for (TenantPages *tenant = (*cache)->tenants[i]; tenant; tenant = tenant->next)
+            json_close(&tenant->shop);
+    Arena *arena = (*cache)->arena;
+    arena_close(&arena);
+    *cache = NULL;
+}
+
+CacheCounts cache_counts(const Cache *cache)
+{
+    return (CacheCounts){
+        .hits = __atomic_load_n(&cache->counts.hits, __ATOMIC_RELAXED),
+        .misses = __atomic_load_n(&cache->counts.misses, __ATOMIC_RELAXED),
+        .evicted = __atomic_load_n(&cache->counts.evicted, __ATOMIC_RELAXED),
+        .bytes = __atomic_load_n(&cache->counts.bytes, __ATOMIC_RELAXED),
+    };
+}
