@@ -439,6 +439,9 @@ Str db_literal(Db *db, Arena *arena, Str text)
 
 size_t rows_count(const Rows *rows) { return (size_t)PQntuples(rows->result); }
 
+size_t rows_width(const Rows *rows) { return (size_t)PQnfields(rows->result); }
+const char *rows_name(const Rows *rows, size_t column) { return PQfname(rows->result, (int)column); }
+
 size_t rows_column(const Rows *rows, const char *name)
 {
     int column = PQfnumber(rows->result, name);

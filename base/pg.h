@@ -73,6 +73,8 @@ Str db_name(Db *db, Arena *arena, Str name);
 Str db_literal(Db *db, Arena *arena, Str text);
 
 size_t rows_count(const Rows *rows);
+size_t rows_width(const Rows *rows);                       // columns
+const char *rows_name(const Rows *rows, size_t column);    // lives as long as the rows
 size_t rows_column(const Rows *rows, const char *name);    // asserts that it is there
 bool rows_is_null(const Rows *rows, size_t row, size_t column);
 Str rows_str(const Rows *rows, size_t row, size_t column);          // a view as long as the rows live; null gives ""

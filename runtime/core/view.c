@@ -30,8 +30,6 @@ static const struct {
 
 static const Str HTML_NAMES[] = {S("description_html"), S("hole_cart_count"), S("hole_csrf")};
 
-static const Str LANGUAGE_CODES[LANGUAGE_COUNT] = {[LANGUAGE_EN] = S("en"), [LANGUAGE_ES] = S("es")};
-
 static const struct {
     Str suffix, content_type;
 } CONTENT_TYPES[] = {
@@ -93,7 +91,7 @@ static bool words_add(Theme *theme, Str file, Str content, Error *err)
 {
     Str code = str_slice(file, sizeof("lang/") - 1, file.len - (sizeof(".json") - 1));
     for (Language language = 0; language < LANGUAGE_COUNT; language++)
-        if (str_eq(LANGUAGE_CODES[language], code))
+        if (str_eq(language_code(language), code))
             return json_parse(content, &theme->words[language], err) ||
                    error_wrap(err, "the language file '%.*s' is refused", STR_ARG(file));
     return true;
@@ -179,14 +177,6 @@ void theme_close(const Theme **theme)
     for (Language language = 0; language < LANGUAGE_COUNT; language++)
         json_close(&closed->words[language]);
     *theme = NULL;
-}
-
-Language language_of(Str code)
-{
-    for (Language language = 0; language < LANGUAGE_COUNT; language++)
-        if (str_eq(LANGUAGE_CODES[language], code))
-            return language;
-    return LANGUAGE_EN;
 }
 
 Str theme_word(const Theme *theme, Language language, const char *key)

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "runtime/core/cache.h"
 #include "runtime/core/compress.h"
+#include "runtime/core/format.h"
 
 // Compiled once per process, immutable.
 typedef struct Theme Theme;
@@ -12,8 +13,6 @@ typedef struct Theme Theme;
 MUST_CHECK bool theme_open(Arena *arena, const Theme **out, Error *err);
 void theme_close(const Theme **theme);
 
-typedef enum Language { LANGUAGE_EN, LANGUAGE_ES, LANGUAGE_COUNT } Language;
-Language language_of(Str code);                                            // English for an unknown one
 Str theme_word(const Theme *theme, Language language, const char *key);    // the key itself where there is none
 Json *theme_words(const Theme *theme, Language language);                  // borrowed
 Json *theme_assets(const Theme *theme);                                    // borrowed: {"shop_css": "/assets/..."}

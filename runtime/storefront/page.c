@@ -1,0 +1,348 @@
+// runtime/storefront/page.c: pages, from the cache or freshly made.
+#include "runtime/storefront/page.h"
+
+#include "base/arena.h"
+
+enum { ETAG_TEXT = 48 };
+
+// What a request for a page keeps while it waits.
+typedef struct PageWork {
+    Page page;
+    Str content_type;    // empty: HTML out of a template
+    Miss miss;
+    MissWaiter waiter;
+    bool is_first;    // it renders; others wait for it
+    Error *shown;     // of an error page: what it is about
+} PageWork;
+
+static const Str HTML = S("text/html; charset=utf-8");
+
+Session *page_session(Request *r)
+{
+    Session *session = arena_new(r->arena, Session);
+    if (session)
+        *session = session_read(request_cookie(r, S("shop")), &cell_thread(r)->tokens);
+    return session;
+}
+
+void page_set_cookie(Request *r, const Session *session)
+{
+    respond_header(r, S("Set-Cookie"), session_cookie(session, r->is_secure, r->arena));
+}
+
+// ---- filling in ----
+
+static bool parts_fill(Request *r, const PagePart *parts, size_t count, const Session *session, Str **out, Error *err)
+{
+    char *csrf = arena_bytes(r->arena, CSRF_LEN);
+    Str *filled = arena_array(r->arena, count, Str);
+    if (!arena_ok(r->arena, err))
+        return false;
+    csrf_make(&cell_thread(r)->key, r->tenant.number, session_token(session), csrf);
+    Str shown = session->count > 0 ? str_format(r->arena, "%lld", (long long)session->count) : S("");
+    for (size_t i = 0; i < count; i++)
+        switch (parts[i].hole) {
+        case HOLE_NONE: filled[i] = parts[i].text; break;
+        case HOLE_CART_COUNT: filled[i] = shown; break;
+        case HOLE_CSRF: filled[i] = (Str){csrf, CSRF_LEN}; break;
+        }
+    *out = filled;
+    return arena_ok(r->arena, err);
+}
+
+// The page's bytes and what was filled in decide, so a changed cart is another page.
+static Str page_etag(Request *r, const CachedPage *page, const Session *session)
+{
+    if (page->hole_count == 0)
+        return str_format(r->arena, "\"%016llx\"", (unsigned long long)page->hash);
+    char text[sizeof(Session)];
+    int length = snprintf(text, sizeof(text), "%lld %lld", (long long)session->count, (long long)r->tenant.number);
+    uint64_t shopper = token_hash(&cell_thread(r)->key, session_token(session)) ^
+                       token_hash(&cell_thread(r)->key, (Str){text, (size_t)length});
+    return str_format(r->arena, "\"%016llx-%016llx\"", (unsigned long long)page->hash, (unsigned long long)shopper);
+}
+
+// RFC 9110, section 13.1.2: a list of entity tags, compared weakly, or a star.
+static bool etag_is_known(const Request *r, Str etag)
+{
+    Str item, rest = request_header(r, S("If-None-Match"));
+    while (str_cut(&rest, ',', &item)) {
+        item = str_trim(item);
+        if (str_has_prefix(item, S("W/")))
+            item = str_skip(item, 2);
+        if (str_eq(item, etag) || str_eq(item, S("*")))
+            return true;
+    }
+    return false;
+}
+
+// Answers with a cached page; takes over the caller's hold.
+static bool page_send(Request *r, CachedPage *page, Error *err)
+{
+    static const Session NOBODY = {0};
+    Hold hold = {page, page_release};
+    const Session *session = page->hole_count ? page_session(r) : &NOBODY;
+    Str *parts = NULL;
+    if (!session || !parts_fill(r, page->parts, page->part_count, session, &parts, err)) {
+        page_release(page);
+        return session || arena_ok(r->arena, err);
+    }
+    Str etag = page_etag(r, page, session);
+    respond_header(r, S("ETag"), etag);
+    respond_header(r, S("Cache-Control"), page->hole_count ? S("private, no-cache") : S("no-cache"));
+    if (session->is_new)
+        page_set_cookie(r, session);
+    else if (etag_is_known(r, etag)) {
+        page_release(page);
+        return respond_empty(r, 304);
+    }
+    return respond_parts(r, 200, page->content_type, parts, page->part_count, hold);
+}
+
+bool page_answer(Request *r, int status, const char *template, Context *context, Error *err)
+{
+    const PagePart *parts = NULL;
+    size_t count = 0;
+    Str *filled = NULL;
+    const Session *session = page_session(r);
+    if (!arena_ok(r->arena, err) ||
+        !theme_render(context->theme, template, context->data, r->arena, &parts, &count, err) ||
+        !parts_fill(r, parts, count, session, &filled, err))
+        return false;
+    if (session->is_new)
+        page_set_cookie(r, session);
+    if (status < 400)
+        respond_header(r, S("Cache-Control"), S("private, no-store"));
+    return respond_parts(r, status, HTML, filled, count, (Hold){0});
+}
+
+bool page_render(Request *r, const Page *page, const Rows *rows, Error *err)
+{
+    CLEANUP(context_close) Context context = {0};
+    return context_open(r, rows, &context, err) && page->make(r, page, &context, err) &&
+           page_answer(r, page->status ? page->status : 200, page->template, &context, err);
+}
+
+// ---- cached pages ----
+
+static PageWork *work_of(Request *r) { return r->database.context; }
+
+static bool page_keep(Request *r, const PageWork *work, const Rows *rows, CachedPage **out, Error *err)
+{
+    PageKey key = {r->tenant.number, work->page.key};
+    Cache *cache = cell_thread(r)->cache;
+    int64_t version = rows_int64(rows, 0, 0);
+    cache_confirm(cache, r->tenant.number, version, work->miss.begun);
+    if (work->content_type.len > 0) {
+        if (rows_is_null(rows, 0, 1)) {
+            error_set(err, ERR_NOT_FOUND, "there is nothing with this name");
+            return error_next(err, "take a handle out of a list");
+        }
+        PagePart part = {.text = rows_str(rows, 0, 1)};
+        return cache_put(cache, key, version, work->content_type, &part, 1, out, err);
+    }
+    const PagePart *parts = NULL;
+    size_t count = 0;
+    CLEANUP(context_close) Context context = {0};
+    return context_open(r, rows, &context, err) && work->page.make(r, &work->page, &context, err) &&
+           theme_render(context.theme, work->page.template, context.data, r->arena, &parts, &count, err) &&
+           cache_put(cache, key, version, HTML, parts, count, out, err);
+}
+
+// Those who waited for the same page get it, or the same error.
+static void waiters_answer(Request *r, CachedPage *page, const Error *err)
+{
+    PageWork *work = work_of(r);
+    miss_end(cell_thread(r)->cache, &work->miss);
+    MissWaiter *next = NULL;
+    for (MissWaiter *waiter = work->miss.waiters; waiter; waiter = next) {
+        Request *other = waiter->who;
+        next = waiter->next;    // the waiter ends with its request
+        bool ok = false;
+        if (page) {
+            page->holders++;
+            ok = page_send(other, page, &other->err);
+        } else {
+            other->err = *err;
+        }
+        request_resume(other, ok);
+    }
+    work->miss.waiters = NULL;
+}
+
+static bool page_read(Request *r, const Rows *rows, Error *err)
+{
+    PageWork *work = work_of(r);
+    CachedPage *page = NULL;
+    bool ok = page_keep(r, work, rows, &page, err);
+    waiters_answer(r, ok ? page : NULL, err);
+    return ok && page_send(r, page, err);
+}
+
+static bool page_failed(Request *r, Error *err)
+{
+    PageWork *work = work_of(r);
+    bool is_away = err->code == ERR_UNREACHABLE || err->code == ERR_BUSY;
+    CachedPage *old = NULL;
+    if (is_away)
+        old = cache_find_old(cell_thread(r)->cache, (PageKey){r->tenant.number, work->page.key});
+    Error why = *err;
+    waiters_answer(r, old, &why);
+    if (!old)
+        return false;
+    error_clear(err);
+    return page_send(r, old, err);
+}
+
+static bool page_start(Request *r, const Page *page, Str content_type, Str sql, Params params, Error *err)
+{
+    Cache *cache = cell_thread(r)->cache;
+    PageKey key = {r->tenant.number, page->key};
+    CachedPage *kept = cache_find(cache, key);
+    if (kept)
+        return page_send(r, kept, err);
+    PageWork *work = arena_new(r->arena, PageWork);
+    if (!arena_ok(r->arena, err))
+        return false;
+    work->page = *page;
+    work->content_type = content_type;
+    Miss *under_way = miss_find(cache, key);
+    if (under_way) {
+        work->waiter = (MissWaiter){r, under_way->waiters};
+        under_way->waiters = &work->waiter;
+        request_wait(r);
+        return true;
+    }
+    if (!request_query(r, sql, params, page_read, err))
+        return false;
+    r->database.context = work;
+    request_query_or(r, page_failed);
+    miss_start(cache, &work->miss, key);
+    return true;
+}
+
+static bool page_of_shopper(Request *r, const Rows *rows, Error *err)
+{
+    return page_render(r, &work_of(r)->page, rows, err);
+}
+
+bool page_serve(Request *r, const Page *page, Str sql, Params params, Error *err)
+{
+    if (page->key.len > 0)
+        return page_start(r, page, S(""), sql, params, err);
+    PageWork *work = arena_new(r->arena, PageWork);
+    if (!arena_ok(r->arena, err) || !request_query(r, sql, params, page_of_shopper, err))
+        return false;
+    work->page = *page;
+    r->database.context = work;
+    return true;
+}
+
+bool page_serve_text(Request *r, Str key, Str content_type, Str sql, Params params, Error *err)
+{
+    return page_start(r, &(Page){.key = key}, content_type, sql, params, err);
+}
+
+// ---- error pages ----
+
+static const struct {
+    ErrorCode code;
+    const char *title, *text;
+    bool retry;
+} ERROR_WORDS[] = {
+    {ERR_UNREACHABLE, "error_busy_title", "error_busy_text", true},
+    {ERR_BUSY, "error_busy_title", "error_busy_text", true},
+    {ERR_NO_MEMORY, "error_busy_title", "error_busy_text", true},
+    {ERR_RATE_LIMIT, "error_limit_title", "error_limit_text", true},
+    {ERR_FORBIDDEN, "error_forbidden_title", "error_forbidden_text", false},
+    {ERR_FAILED, "error_title", "error_text", false},
+};
+
+static void error_words(const Error *err, const char **title, const char **text, bool *retry)
+{
+    *title = "error_request_title";
+    *text = "error_request_text";
+    *retry = false;
+    for (size_t i = 0; i < COUNT(ERROR_WORDS); i++)
+        if (ERROR_WORDS[i].code == err->code) {
+            *title = ERROR_WORDS[i].title;
+            *text = ERROR_WORDS[i].text;
+            *retry = ERROR_WORDS[i].retry;
+        }
+}
+
+static bool error_render(Request *r, const Error *about, const Json *shop, Error *err)
+{
+    CLEANUP(context_close) Context context = {0};
+    if (!context_open_shop(r, shop, &context, err))
+        return false;
+    const char *template = "error", *title = NULL, *text = NULL;
+    bool retry = false;
+    error_words(about, &title, &text, &retry);
+    if (about->code == ERR_NOT_FOUND) {
+        template = "not_found";
+        title = "not_found_title";
+    } else if (about->code == ERR_SUSPENDED) {
+        template = "suspended";
+        title = "suspended_title";
+    }
+    Str title_word = context_word(&context, title), text_word = context_word(&context, text);
+    Json *error = json_build("{s:i, s:s%, s:s%, s:b}", "status", error_http_status(about->code), "title",
+                             title_word.data, title_word.len, "message", text_word.data, text_word.len, "retry",
+                             (int)(retry && r->method == METHOD_GET));
+    if (!json_put(context.data, "error", error))
+        return json_ok(NULL, err);
+    return context_page(&context, title_word, S(""), S(""), err) &&
+           json_put(context_member(context.data, "page"), "path", json_from_str(r->path)) &&
+           page_answer(r, error_http_status(about->code), template, &context, err);
+}
+
+// An error page never fails: core's plain one is what is left.
+static bool error_answer(Request *r, const Error *about, const Json *shop)
+{
+    Error err = {0};
+    return error_render(r, about, shop, &err);
+}
+
+static bool shop_read(Request *r, const Rows *rows, Error *err)
+{
+    Error *about = work_of(r)->shown;
+    CLEANUP(context_close) Context context = {0};
+    bool ok = context_open(r, rows, &context, err);    // keeps what it reads
+    error_clear(err);
+    *err = *about;    // for the log
+    return (ok && error_answer(r, about, cache_shop(cell_thread(r)->cache, r->tenant.number))) ||
+           error_answer(r, about, NULL);
+}
+
+static bool shop_failed(Request *r, Error *err)
+{
+    Error *about = work_of(r)->shown;
+    *err = *about;
+    return error_answer(r, about, NULL);
+}
+
+// Of a shop that has rendered no page yet, the name and colours are asked for first.
+static bool shop_ask(Request *r, const Error *about)
+{
+    PageWork *work = arena_new(r->arena, PageWork);
+    Error *shown = arena_new(r->arena, Error);
+    Error err = {0};
+    if (!work || !shown || !request_query(r, S("select " PAGE_COLUMNS), NO_PARAMS, shop_read, &err))
+        return false;
+    *shown = *about;
+    work->shown = shown;
+    r->database.context = work;
+    request_query_or(r, shop_failed);
+    return true;
+}
+
+bool storefront_error_page(Request *r, const Error *err, const Faults *faults)
+{
+    (void)faults;
+    const Json *shop = cache_shop(cell_thread(r)->cache, r->tenant.number);
+    bool is_shown = err->code == ERR_NOT_FOUND || err->code == ERR_SUSPENDED || err->code == ERR_METHOD;
+    if (!shop && is_shown && !r->database.is_waiting && r->waits == 0 && shop_ask(r, err))
+        return true;
+    return error_answer(r, err, shop);
+}
