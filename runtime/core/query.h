@@ -43,5 +43,6 @@ typedef struct RequestQuery {
     Task go;                // to the home thread and back
     void *home;             // the thread that does it
     void *context;          // of whoever asked, for `done`; untouched by the pool
+    void *session;          // of the handlers, likewise; NULL at a request's start
     bool is_waiting;
 } RequestQuery;

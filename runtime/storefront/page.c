@@ -8,21 +8,22 @@ enum { ETAG_TEXT = 48 };
 // What a request for a page keeps while it waits.
 typedef struct PageWork {
     Page page;
-    Str content_type;    // empty: HTML out of a template
     Miss miss;
     MissWaiter waiter;
-    bool is_first;    // it renders; others wait for it
-    Error *shown;     // of an error page: what it is about
+    Error *shown;    // of an error page: what it is about
 } PageWork;
 
 static const Str HTML = S("text/html; charset=utf-8");
 
 Session *page_session(Request *r)
 {
-    Session *session = arena_new(r->arena, Session);
-    if (session)
-        *session = session_read(request_cookie(r, S("shop")), &cell_thread(r)->tokens);
-    return session;
+    if (!r->database.session) {
+        Session *session = arena_new(r->arena, Session);
+        if (session)
+            *session = session_read(request_cookie(r, S("shop")), &cell_thread(r)->tokens);
+        r->database.session = session;
+    }
+    return r->database.session;
 }
 
 void page_set_cookie(Request *r, const Session *session)
@@ -77,7 +78,7 @@ static bool etag_is_known(const Request *r, Str etag)
 }
 
 // Answers with a cached page; takes over the caller's hold.
-static bool page_send(Request *r, CachedPage *page, Error *err)
+static bool page_send(Request *r, const Page *shown, CachedPage *page, Error *err)
 {
     static const Session NOBODY = {0};
     Hold hold = {page, page_release};
@@ -89,7 +90,10 @@ static bool page_send(Request *r, CachedPage *page, Error *err)
     }
     Str etag = page_etag(r, page, session);
     respond_header(r, S("ETag"), etag);
-    respond_header(r, S("Cache-Control"), page->hole_count ? S("private, no-cache") : S("no-cache"));
+    Str control = page->hole_count ? S("private, no-cache") : S("no-cache");
+    respond_header(r, S("Cache-Control"), shown->cache_control.len ? shown->cache_control : control);
+    if (shown->policy.len > 0)
+        respond_policy(r, shown->policy);
     if (session->is_new)
         page_set_cookie(r, session);
     else if (etag_is_known(r, etag)) {
@@ -120,7 +124,7 @@ bool page_render(Request *r, const Page *page, const Rows *rows, Error *err)
 {
     CLEANUP(context_close) Context context = {0};
     return context_open(r, rows, &context, err) && page->make(r, page, &context, err) &&
-           page_answer(r, page->status ? page->status : 200, page->template, &context, err);
+           page_answer(r, 200, page->template, &context, err);
 }
 
 // ---- cached pages ----
@@ -133,20 +137,19 @@ static bool page_keep(Request *r, const PageWork *work, const Rows *rows, Cached
     Cache *cache = cell_thread(r)->cache;
     int64_t version = rows_int64(rows, 0, 0);
     cache_confirm(cache, r->tenant.number, version, work->miss.begun);
-    if (work->content_type.len > 0) {
-        if (rows_is_null(rows, 0, 1)) {
-            error_set(err, ERR_NOT_FOUND, "there is nothing with this name");
-            return error_next(err, "take a handle out of a list");
-        }
-        PagePart part = {.text = rows_str(rows, 0, 1)};
-        return cache_put(cache, key, version, work->content_type, &part, 1, out, err);
+    if (work->page.read) {
+        Str content_type = S("");
+        PagePart part = {0};
+        return work->page.read(r, rows, &content_type, &part.text, err) &&
+               cache_put(cache, key, version, content_type, &part, 1, out, err);
     }
     const PagePart *parts = NULL;
     size_t count = 0;
     CLEANUP(context_close) Context context = {0};
     return context_open(r, rows, &context, err) && work->page.make(r, &work->page, &context, err) &&
            theme_render(context.theme, work->page.template, context.data, r->arena, &parts, &count, err) &&
-           cache_put(cache, key, version, HTML, parts, count, out, err);
+           cache_put(cache, key, version, work->page.content_type.len ? work->page.content_type : HTML, parts, count,
+                     out, err);
 }
 
 // Those who waited for the same page get it, or the same error.
@@ -161,7 +164,7 @@ static void waiters_answer(Request *r, CachedPage *page, const Error *err)
         bool ok = false;
         if (page) {
             page->holders++;
-            ok = page_send(other, page, &other->err);
+            ok = page_send(other, &work_of(other)->page, page, &other->err);
         } else {
             other->err = *err;
         }
@@ -176,7 +179,7 @@ static bool page_read(Request *r, const Rows *rows, Error *err)
     CachedPage *page = NULL;
     bool ok = page_keep(r, work, rows, &page, err);
     waiters_answer(r, ok ? page : NULL, err);
-    return ok && page_send(r, page, err);
+    return ok && page_send(r, &work->page, page, err);
 }
 
 static bool page_failed(Request *r, Error *err)
@@ -191,23 +194,23 @@ static bool page_failed(Request *r, Error *err)
     if (!old)
         return false;
     error_clear(err);
-    return page_send(r, old, err);
+    return page_send(r, &work->page, old, err);
 }
 
-static bool page_start(Request *r, const Page *page, Str content_type, Str sql, Params params, Error *err)
+static bool page_start(Request *r, const Page *page, Str sql, Params params, Error *err)
 {
     Cache *cache = cell_thread(r)->cache;
     PageKey key = {r->tenant.number, page->key};
     CachedPage *kept = cache_find(cache, key);
     if (kept)
-        return page_send(r, kept, err);
+        return page_send(r, page, kept, err);
     PageWork *work = arena_new(r->arena, PageWork);
     if (!arena_ok(r->arena, err))
         return false;
     work->page = *page;
-    work->content_type = content_type;
     Miss *under_way = miss_find(cache, key);
     if (under_way) {
+        r->database.context = work;
         work->waiter = (MissWaiter){r, under_way->waiters};
         under_way->waiters = &work->waiter;
         request_wait(r);
@@ -229,18 +232,13 @@ static bool page_of_shopper(Request *r, const Rows *rows, Error *err)
 bool page_serve(Request *r, const Page *page, Str sql, Params params, Error *err)
 {
     if (page->key.len > 0)
-        return page_start(r, page, S(""), sql, params, err);
+        return page_start(r, page, sql, params, err);
     PageWork *work = arena_new(r->arena, PageWork);
     if (!arena_ok(r->arena, err) || !request_query(r, sql, params, page_of_shopper, err))
         return false;
     work->page = *page;
     r->database.context = work;
     return true;
-}
-
-bool page_serve_text(Request *r, Str key, Str content_type, Str sql, Params params, Error *err)
-{
-    return page_start(r, &(Page){.key = key}, content_type, sql, params, err);
 }
 
 // ---- error pages ----
@@ -342,7 +340,7 @@ bool storefront_error_page(Request *r, const Error *err, const Faults *faults)
     (void)faults;
     const Json *shop = cache_shop(cell_thread(r)->cache, r->tenant.number);
     bool is_shown = err->code == ERR_NOT_FOUND || err->code == ERR_SUSPENDED || err->code == ERR_METHOD;
-    if (!shop && is_shown && !r->database.is_waiting && r->waits == 0 && shop_ask(r, err))
+    if (!shop && is_shown && !r->database.is_waiting && shop_ask(r, err))
         return true;
     return error_answer(r, err, shop);
 }

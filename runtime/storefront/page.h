@@ -8,27 +8,29 @@
 typedef struct Page Page;
 // Derives what the page's template needs; `out` names the template. False: what is wrong, such as ERR_NOT_FOUND.
 typedef bool PageMake(Request *r, const Page *page, Context *context, Error *err);
+// Takes content that needs no template out of a row of `version` and whatever the query has; `text` may be a view.
+typedef bool PageRead(Request *r, const Rows *rows, Str *content_type, Str *text, Error *err);
 
 struct Page {
     Str key;                 // for the cache: what is shown, in canonical form; empty: of this shopper alone
     const char *template;    // "product"
     PageMake *make;
-    int status;            // 0: 200
+    PageRead *read;        // instead of template and make
+    Str content_type;      // of a template's text; empty: HTML
+    Str cache_control;     // empty: what fits the page's holes
+    Str policy;            // empty: core's Content-Security-Policy; else a constant
     const void *detail;    // of the handler, for `make`
 };
 
 // Answers with a page whose query is `sql` (a row: PAGE_COLUMNS and what the page needs). Cached pages come without a
 // query; simultaneous misses share one. When the database can't be reached, an old copy is better than none.
 MUST_CHECK bool page_serve(Request *r, const Page *page, Str sql, Params params, Error *err);
-// The same for JSON of the store API (or other content without holes): a row of `version` and the text, null: not
-// found.
-MUST_CHECK bool page_serve_text(Request *r, Str key, Str content_type, Str sql, Params params, Error *err);
 // Renders and answers from a row that is there already.
 MUST_CHECK bool page_render(Request *r, const Page *page, const Rows *rows, Error *err);
 // Renders and answers with a context that is complete.
 MUST_CHECK bool page_answer(Request *r, int status, const char *template, Context *context, Error *err);
 
-// The shopper's session: of the cookie, or a new one. Once per request.
+// The shopper's session: of the cookie, or a new one; the same one for all of the request. NULL without memory.
 Session *page_session(Request *r);
 void page_set_cookie(Request *r, const Session *session);
 

@@ -1,0 +1,277 @@
+// runtime/storefront/api.c: the store API: the same shop as JSON.
+#include "base/arena.h"
+#include "runtime/storefront/buyer.h"
+
+enum { PER_PAGE = 20, PER_PAGE_MAX = 100, PAGE_MAX = 1000000, QUERY_MAX = 200, CART_MIN = 22, CART_MAX = 64 };
+
+// ---- products ----
+
+static bool text_read(const Rows *rows, Str *content_type, Str *text, const char *what, const char *next, Error *err)
+{
+    if (rows_is_null(rows, 0, 1)) {
+        error_set(err, ERR_NOT_FOUND, "there is no such %s", what);
+        return error_next(err, "%s", next);
+    }
+    *content_type = S("application/json");
+    *text = rows_str(rows, 0, 1);
+    return true;
+}
+
+static bool product_read(Request *r UNUSED, const Rows *rows, Str *content_type, Str *text, Error *err)
+{
+    return text_read(rows, content_type, text, "product", "take a handle from GET /api/v1/store/products", err);
+}
+
+static bool list_read(Request *r UNUSED, const Rows *rows, Str *content_type, Str *text, Error *err)
+{
+    return text_read(rows, content_type, text, "category", "take a handle from GET /api/v1/store/categories", err);
+}
+
+static const Str SORTS[] = {S("default"), S("price"),  S("-price"),   S("title"),
+                            S("-title"),  S("newest"), S("relevance")};
+
+static bool sort_read(Request *r, bool is_search, Str *out, Error *err)
+{
+    if (!request_parameter(r, S("sort"), out, err))
+        return false;
+    if (out->len == 0) {
+        *out = is_search ? S("relevance") : S("default");
+        return true;
+    }
+    for (size_t i = 0; i < COUNT(SORTS); i++)
+        if (str_eq(SORTS[i], *out))
+            return true;
+    error_set(err, ERR_INVALID, "the sort isn't known");
+    error_where(err, "sort");
+    error_why(err, "it is '%.*s'", STR_ARG(str_slice(*out, 0, 40)));
+    return error_next(err, "use default, price, -price, title, -title, newest or relevance");
+}
+
+static bool is_too_long(Str text, const char *field, Error *err)
+{
+    if (text.len <= QUERY_MAX)
+        return false;
+    error_set(err, ERR_INVALID, "the parameter is too long");
+    error_where(err, "%s", field);
+    error_why(err, "it has %zu bytes", text.len);
+    error_next(err, "use up to %d", QUERY_MAX);
+    return true;
+}
+
+bool api_products_get(Request *r, Error *err)
+{
+    int64_t page = 1, per_page = PER_PAGE;
+    Str sort, query, category;
+    if (!request_parameter_int(r, S("page"), 1, PAGE_MAX, 1, &page, err) ||
+        !request_parameter_int(r, S("per_page"), 1, PER_PAGE_MAX, PER_PAGE, &per_page, err) ||
+        !request_parameter(r, S("q"), &query, err) || !request_parameter(r, S("category"), &category, err))
+        return false;
+    query = str_trim(query);
+    if (!sort_read(r, query.len > 0, &sort, err) || is_too_long(query, "q", err) ||
+        is_too_long(category, "category", err))
+        return false;
+    const Page list = {
+        .key = str_format(r->arena, "api products %lld %lld %.*s %zu %.*s %.*s", (long long)page, (long long)per_page,
+                          STR_ARG(sort), query.len, STR_ARG(query), STR_ARG(category)),
+        .read = list_read,
+    };
+    return page_serve(r, &list, S("select store_version(), product_list($1, $2, $3, $4, $5)"),
+                      PARAMS(str_format(r->arena, "%lld", (long long)page),
+                             str_format(r->arena, "%lld", (long long)per_page), sort, query.len ? query : SQL_NULL,
+                             category.len ? category : SQL_NULL),
+                      err);
+}
+
+bool api_product_get(Request *r, Error *err)
+{
+    Str handle = request_segment(r, "handle");
+    const Page product = {.key = str_format(r->arena, "api product %.*s", STR_ARG(handle)), .read = product_read};
+    return page_serve(r, &product, S("select store_version(), product_show($1)"), PARAMS(handle), err);
+}
+
+bool api_categories_get(Request *r, Error *err)
+{
+    static const Page CATEGORIES = {.key = {"api categories", sizeof("api categories") - 1}, .read = list_read};
+    return page_serve(r, &CATEGORIES, S("select store_version(), category_list()"), NO_PARAMS, err);
+}
+
+// ---- carts ----
+
+static bool answer_json(Request *r, int status, const Rows *rows, const char *what, Error *err)
+{
+    if (rows_is_null(rows, 0, 0)) {
+        error_set(err, ERR_NOT_FOUND, "there is no such %s", what);
+        return error_next(err, strcmp(what, "cart") == 0 ? "make a new one by POST /api/v1/store/carts"
+                                                         : "take the token from the checkout's answer");
+    }
+    Str text = str_copy(r->arena, rows_str(rows, 0, 0));
+    if (!arena_ok(r->arena, err))
+        return false;
+    respond_header(r, S("Cache-Control"), S("private, no-store"));
+    return respond_json(r, status, text);
+}
+
+static bool cart_made(Request *r, const Rows *rows, Error *err) { return answer_json(r, 201, rows, "cart", err); }
+static bool cart_read(Request *r, const Rows *rows, Error *err) { return answer_json(r, 200, rows, "cart", err); }
+
+bool api_carts_post(Request *r, Error *err)
+{
+    const Json *body = NULL;
+    if (r->body.len > 0 && !request_json(r, &body, err))
+        return false;
+    return request_write(r, S("select cart_create()"), NO_PARAMS, cart_made, err);
+}
+
+// A cart's id out of the path. What can't be one isn't asked for.
+static bool cart_id(Request *r, Str *out, Error *err)
+{
+    *out = request_segment(r, "id");
+    bool ok = out->len >= CART_MIN && out->len <= CART_MAX;
+    for (size_t i = 0; ok && i < out->len; i++) {
+        char c = out->data[i];
+        ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    }
+    if (ok)
+        return true;
+    error_set(err, ERR_NOT_FOUND, "there is no such cart");
+    return error_next(err, "make a new one by POST /api/v1/store/carts");
+}
+
+bool api_cart_get(Request *r, Error *err)
+{
+    Str cart;
+    return cart_id(r, &cart, err) && request_query(r, S("select cart_show($1)"), PARAMS(cart), cart_read, err);
+}
+
+static bool answer_faults(Request *r, const Faults *faults)
+{
+    Error err = {0};
+    bool none = faults_none(faults, S("request"), &err);
+    assert(!none);
+    return respond_error(r, &err, faults);
+}
+
+static void fault(Faults *faults, Str field, Str why, Str next)
+{
+    faults_add(faults, &(Fault){.where = field, .what = field, .why = why, .next = next});
+}
+
+static void quantity_check(const Json *body, Faults *faults, int64_t *out)
+{
+    const Json *quantity = json_get(body, "quantity");
+    *out = json_int64(quantity);
+    if (!json_is_int(quantity) || *out < 1 || *out > QUANTITY_MAX)
+        fault(faults, S("quantity"), quantity ? S("it isn't a whole number from 1 to 999") : S("it is missing"),
+              S("write a number from 1 to 999"));
+}
+
+// Ids are texts outside, digits inside.
+static bool is_id(Str text)
+{
+    Error ignored = {0};
+    int64_t value = 0;
+    return text.len > 0 && text.data[0] != '0' && str_int64(text, 1, INT64_MAX, &value, &ignored);
+}
+
+static bool line_added(Request *r, const Rows *rows, Error *err)
+{
+    CLEANUP(json_close) Json *answer = NULL;
+    Str cart;
+    if (!json_parse(rows_str(rows, 0, 0), &answer, err) ||
+        !json_print(json_get(answer, "cart"), 0, r->arena, &cart, err))
+        return false;
+    bool is_new = json_kind(json_get(answer, "is_new")) == JSON_KIND_TRUE;
+    respond_header(r, S("Cache-Control"), S("private, no-store"));
+    return respond_json(r, is_new ? 201 : 200, cart);
+}
+
+bool api_lines_post(Request *r, Error *err)
+{
+    Str cart;
+    const Json *body = NULL;
+    int64_t quantity = 0;
+    Faults faults = {.arena = r->arena};
+    if (!cart_id(r, &cart, err) || !request_json(r, &body, err))
+        return false;
+    Str variant = json_str(json_get(body, "variant_id"));
+    if (!is_id(variant))
+        fault(&faults, S("variant_id"),
+              json_get(body, "variant_id") ? S("it isn't a variant's id") : S("it is missing"),
+              S("take the text of an id from the product's variants"));
+    quantity_check(body, &faults, &quantity);
+    if (faults.count > 0)
+        return answer_faults(r, &faults);
+    return request_write(r, S("select cart_line_add($1, $2, $3, false)"),
+                         PARAMS(cart, variant, str_format(r->arena, "%lld", (long long)quantity)), line_added, err);
+}
+
+static bool line_id(Request *r, Str *out, Error *err)
+{
+    *out = request_segment(r, "line");
+    if (is_id(*out))
+        return true;
+    error_set(err, ERR_NOT_FOUND, "there is no such line in the cart");
+    return error_next(err, "take an id from the cart's lines");
+}
+
+bool api_line_patch(Request *r, Error *err)
+{
+    Str cart, line;
+    const Json *body = NULL;
+    int64_t quantity = 0;
+    Faults faults = {.arena = r->arena};
+    if (!cart_id(r, &cart, err) || !line_id(r, &line, err) || !request_json(r, &body, err))
+        return false;
+    quantity_check(body, &faults, &quantity);
+    if (faults.count > 0)
+        return answer_faults(r, &faults);
+    return request_write(r, S("select cart_line_set($1, $2, $3)"),
+                         PARAMS(cart, line, str_format(r->arena, "%lld", (long long)quantity)), cart_read, err);
+}
+
+bool api_line_delete(Request *r, Error *err)
+{
+    Str cart, line;
+    return cart_id(r, &cart, err) && line_id(r, &line, err) &&
+           request_write(r, S("select cart_line_remove($1, $2)"), PARAMS(cart, line), cart_read, err);
+}
+
+// ---- checkout ----
+
+static bool key_read(Request *r, Str *out, Error *err)
+{
+    *out = request_header(r, S("Idempotency-Key"));
+    bool ok = out->len >= 1 && out->len <= KEY_MAX;
+    for (size_t i = 0; ok && i < out->len; i++)
+        ok = out->data[i] > ' ' && out->data[i] < 0x7F;
+    if (ok)
+        return true;
+    bool is_missing = out->len == 0;
+    error_set(err, ERR_MALFORMED, is_missing ? "the Idempotency-Key is missing" : "the Idempotency-Key is refused");
+    error_where(err, "Idempotency-Key");
+    error_why(err, is_missing ? "an order is placed once, however often it is asked for"
+                              : "it isn't 1 to 255 visible ASCII characters");
+    return error_next(err, "send a new UUID with each order, and the same one when you try it again");
+}
+
+static bool order_made(Request *r, const Rows *rows, Error *err) { return answer_json(r, 201, rows, "order", err); }
+static bool order_read(Request *r, const Rows *rows, Error *err) { return answer_json(r, 200, rows, "order", err); }
+
+bool api_checkout_post(Request *r, Error *err)
+{
+    Str cart, key;
+    const Json *body = NULL;
+    Buyer buyer = {0};
+    Faults faults = {.arena = r->arena};
+    if (!cart_id(r, &cart, err) || !key_read(r, &key, err) || !request_json(r, &body, err) ||
+        !buyer_from_json(r, body, &buyer, &faults, err))
+        return false;
+    if (faults.count > 0)
+        return answer_faults(r, &faults);
+    return buyer_order(r, &buyer, cart, key, order_made, err);
+}
+
+bool api_order_get(Request *r, Error *err)
+{
+    return request_query(r, S("select order_show($1)"), PARAMS(request_segment(r, "token")), order_read, err);
+}

@@ -1,0 +1,146 @@
+// runtime/storefront/cart.c: the cart's page and its forms.
+#include "base/arena.h"
+#include "runtime/storefront/buyer.h"
+#include "runtime/storefront/checkout.h"
+#include "runtime/storefront/guard.h"
+
+bool cart_page(Request *r, const Page *page, Context *context, Error *err)
+{
+    const char *problem = page->detail;
+    context_cart(context);
+    if (problem && !context_errors(context, S("quantity"), context_word(context, problem), err))
+        return false;
+    if (!context_page(context, context_word(context, "your_cart"), S(""), S("/cart"), err))
+        return false;
+    // what the cookie says may be old: the cart itself is right
+    Session *session = page_session(r);
+    int64_t count = json_int64(json_get(json_get(context->data, "cart"), "count"));
+    if (session && session->count != count) {
+        session->count = count;
+        if (!session->is_new)
+            page_set_cookie(r, session);
+    }
+    return session || arena_ok(r->arena, err);
+}
+
+static const Page CART = {.template = "cart", .make = cart_page};
+
+bool cart_get(Request *r, Error *err)
+{
+    const Session *session = page_session(r);
+    if (!session)
+        return arena_ok(r->arena, err);
+    return page_serve(r, &CART, S("select " PAGE_COLUMNS ", cart_show($1) as cart"), PARAMS(session_token(session)),
+                      err);
+}
+
+// The cart with what is wrong above it, at 422 or 409.
+static bool cart_shown(Request *r, const Rows *rows, Error *err)
+{
+    CLEANUP(context_close) Context context = {0};
+    const Page page = {.make = cart_page, .detail = r->database.context};
+    return context_open(r, rows, &context, err) && cart_page(r, &page, &context, err) &&
+           page_answer(r, 422, "cart", &context, err);
+}
+
+bool cart_problem(Request *r, const char *word, Error *err)
+{
+    if (!request_query(r, S("select " PAGE_COLUMNS ", cart_show($1) as cart"), PARAMS(session_token(page_session(r))),
+                       cart_shown, err))
+        return false;
+    r->database.context = (void *)(uintptr_t)word;    // read only
+    return true;
+}
+
+// A refusal that the shopper can do something about is shown in the cart; the rest is core's.
+static bool cart_failed(Request *r, Error *err)
+{
+    const char *word = NULL;
+    if (err->code == ERR_INVALID)
+        word = "problem_variant";
+    else if (err->code == ERR_NOT_FOUND)
+        word = "problem_line";
+    if (!word)
+        return false;
+    error_clear(err);
+    return cart_problem(r, word, err);
+}
+
+static bool cart_changed(Request *r, const Json *cart)
+{
+    Session *session = page_session(r);
+    session->count = json_int64(json_get(cart, "count"));
+    page_set_cookie(r, session);
+    return respond_redirect(r, 303, S("/cart"));
+}
+
+static bool line_added(Request *r, const Rows *rows, Error *err)
+{
+    CLEANUP(json_close) Json *answer = NULL;
+    return json_parse(rows_str(rows, 0, 0), &answer, err) && cart_changed(r, json_get(answer, "cart"));
+}
+
+static bool line_changed(Request *r, const Rows *rows, Error *err)
+{
+    CLEANUP(json_close) Json *cart = NULL;
+    return json_parse(rows_str(rows, 0, 0), &cart, err) && cart_changed(r, cart);
+}
+
+static bool is_number(Str text, int64_t min, int64_t max)
+{
+    Error ignored = {0};
+    int64_t value = 0;
+    return str_int64(text, min, max, &value, &ignored);
+}
+
+// A cart that was ordered meanwhile leaves the session with a new one.
+static bool line_failed(Request *r, Error *err)
+{
+    if (err->code != ERR_NOT_FOUND)
+        return cart_failed(r, err);
+    Session *session = page_session(r);
+    error_clear(err);
+    token_make(&cell_thread(r)->tokens, session->token);
+    session->count = 0;
+    page_set_cookie(r, session);
+    return respond_redirect(r, 303, S("/cart"));
+}
+
+bool cart_lines_post(Request *r, Error *err)
+{
+    Form form;
+    if (!form_open(r, &form, err))
+        return false;
+    Str variant = form_value(&form, S("variant_id")), quantity = form_value(&form, S("quantity"));
+    quantity = quantity.len ? quantity : S("1");
+    if (!is_number(variant, 1, INT64_MAX))
+        return cart_problem(r, "problem_variant", err);
+    if (!is_number(quantity, 1, QUANTITY_MAX))
+        return cart_problem(r, "problem_quantity", err);
+    if (!request_write(r, S("select cart_line_add($1, $2, $3, true)"),
+                       PARAMS(session_token(page_session(r)), variant, quantity), line_added, err))
+        return false;
+    request_query_or(r, line_failed);
+    return true;
+}
+
+bool cart_line_post(Request *r, Error *err)
+{
+    Form form;
+    if (!form_open(r, &form, err))
+        return false;
+    Str line = request_segment(r, "id"), quantity = form_value(&form, S("quantity")),
+        token = session_token(page_session(r));
+    bool is_removed = str_eq(form_value(&form, S("action")), S("remove")) || str_eq(quantity, S("0"));
+    if (!is_number(line, 1, INT64_MAX))
+        return cart_problem(r, "problem_line", err);
+    if (!is_removed && !is_number(quantity, 1, QUANTITY_MAX))
+        return cart_problem(r, "problem_quantity", err);
+    bool ok =
+        is_removed
+            ? request_write(r, S("select cart_line_remove($1, $2)"), PARAMS(token, line), line_changed, err)
+            : request_write(r, S("select cart_line_set($1, $2, $3)"), PARAMS(token, line, quantity), line_changed, err);
+    if (ok)
+        request_query_or(r, cart_failed);
+    return ok;
+}

@@ -1,0 +1,13 @@
+// runtime/storefront/countries.h: the countries of ISO 3166-1, with names in the shops' languages.
+#pragma once
+#include "runtime/core/format.h"
+
+typedef struct Country {
+    const char *code;    // alpha-2
+    const char *names[LANGUAGE_COUNT];
+    bool has_no_postal_code;
+} Country;
+
+// In the order of the codes; the last one's code is NULL.
+extern const Country COUNTRIES[];
+const Country *country_find(Str code);    // NULL where there is none
