@@ -3,8 +3,9 @@
 
 #include "base/arena.h"
 #include "base/log.h"
-#include "runtime/core/server.h"
+#include "runtime/core/cell.h"
 #include "runtime/core/version.h"
+#include "runtime/storefront/storefront.h"
 
 enum { MAIN_BUDGET = 4 * MIB };
 
@@ -13,6 +14,18 @@ static struct {
     int argc;
     char **argv;
 } command_line;
+
+static const ServerHooks HOOKS = {
+    .start = cell_start,
+    .stop = cell_stop,
+    .thread_start = cell_thread_start,
+    .thread_stop = cell_thread_stop,
+    .find_tenant = cell_find_tenant,
+    .release_tenant = cell_release_tenant,
+    .error_page = storefront_error_page,
+    .ready = cell_ready,
+    .metrics = cell_metrics,
+};
 
 static bool settings_again(Arena *arena, Settings *out, Error *err)
 {
@@ -43,7 +56,14 @@ static int serve(const Settings *settings)
     Error err = {0};
     log_level_set(settings_log_level(settings));
     Server *server = NULL;
-    if (!server_open(&(ServerOptions){.settings = settings, .reread = settings_again}, &server, &err))
+    ServerOptions options = {
+        .settings = settings,
+        .hooks = &HOOKS,
+        .routes = &ROUTES_STOREFRONT,
+        .route_set_count = 1,
+        .reread = settings_again,
+    };
+    if (!server_open(&options, &server, &err))
         return failed(&err);
     bool is_whole = server_wait(server);
     server_close(&server);
