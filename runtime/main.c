@@ -30,7 +30,7 @@ static const ServerHooks HOOKS = {
 static bool settings_again(Arena *arena, Settings *out, Error *err)
 {
     SettingsAsk ask;
-    return settings_read(command_line.argc, command_line.argv, environ, arena, out, &ask, err);
+    return shopd_settings_read(command_line.argc, command_line.argv, environ, arena, out, &ask, err);
 }
 
 static int failed(const Error *err)
@@ -54,7 +54,7 @@ static int print(Str text)
 static int serve(const Settings *settings)
 {
     Error err = {0};
-    log_level_set(settings_log_level(settings));
+    log_level_set(shopd_settings_log_level(settings));
     Server *server = NULL;
     ServerOptions options = {
         .settings = settings,
@@ -78,11 +78,11 @@ int main(int argc, char **argv)
     Settings settings;
     SettingsAsk ask;
     Error err = {0};
-    if (!settings_read(argc, argv, environ, arena, &settings, &ask, &err))
+    if (!shopd_settings_read(argc, argv, environ, arena, &settings, &ask, &err))
         return failed(&err);
     switch (ask) {
-    case ASK_HELP: return print(settings_help(arena));
-    case ASK_MAN: return print(settings_man(arena));
+    case ASK_HELP: return print(shopd_settings_help(arena));
+    case ASK_MAN: return print(shopd_settings_man(arena));
     case ASK_VERSION: return print(str_format(arena, "shopd %s\n", SHOPD_VERSION));
     case ASK_RUN: break;
     }

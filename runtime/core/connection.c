@@ -26,8 +26,7 @@ enum {
     SPARE_MAX = 256,              // inputs and requests that are kept for the next one
     LISTENERS_MAX = 16,
     PARTS_AT_ONCE = 64,
-    RATE_CHECK_MS = 5000,
-    RATE_GRACE_MS = 10000,
+    RATE_CHECKS = 2,          // in the time of grace
     ACCEPT_PAUSE_MS = 100,    // when the process has no descriptor left
     DRAIN_MOMENT_MS = 250,    // for a request that is on its way to an idle connection
 };
@@ -372,12 +371,14 @@ static void stamp_refresh(Clients *clients)
     stamp_update(&clients->thread->stamp, clock_unix_ms());
 }
 
+static int64_t rate_check_ms(const Connection *c) { return c->clients->thread->settings->rate_grace_ms / RATE_CHECKS; }
+
 static void rate_start(Connection *c)
 {
     c->moved = c->moved_before = 0;
     c->since_ms = loop_now_ms(c->clients->loop);
     busy(c);
-    timer_start(c->clients->loop, &c->timer, RATE_CHECK_MS);
+    timer_start(c->clients->loop, &c->timer, rate_check_ms(c));
 }
 
 // Sends the answer of c->request. True: all of it, and the connection goes on with its next request.
@@ -708,10 +709,11 @@ static int64_t moved_now(const Connection *c)
 
 static bool is_too_slow(Connection *c)
 {
-    const Clients *clients = c->clients;
+    const Settings *settings = c->clients->thread->settings;
     int64_t moved = moved_now(c);
-    int64_t wanted = clients->thread->settings->body_rate_bytes * RATE_CHECK_MS / 1000;
-    bool is_slow = moved - c->moved_before < wanted && loop_now_ms(clients->loop) - c->since_ms >= RATE_GRACE_MS;
+    int64_t wanted = settings->body_rate_bytes * rate_check_ms(c) / 1000;
+    bool is_slow =
+        moved - c->moved_before < wanted && loop_now_ms(c->clients->loop) - c->since_ms >= settings->rate_grace_ms;
     c->moved_before = moved;
     return is_slow;
 }
@@ -722,7 +724,7 @@ static void connection_due(Timer *timer)
     Clients *clients = c->clients;
     bool is_head = c->state == STATE_HEAD && c->input;
     if ((c->state == STATE_BODY || c->state == STATE_SEND) && !is_too_slow(c)) {
-        timer_start(clients->loop, &c->timer, RATE_CHECK_MS);
+        timer_start(clients->loop, &c->timer, rate_check_ms(c));
         return;
     }
     if (is_head || c->state == STATE_BODY || c->state == STATE_SEND)

@@ -335,7 +335,7 @@ static void settings_reread(Server *server)
     server->settings[next] = settings;
     server->settings_now = next;
     atomic_store(&server->settings_taken, 0);
-    log_level_set(settings_log_level(&settings));
+    log_level_set(shopd_settings_log_level(&settings));
     for (unsigned i = 0; i < server->count; i++)
         loop_post(server->runners[i].thread.loop, &server->runners[i].reload);
     log_line(LOG_INFO, "reloaded", S(""));

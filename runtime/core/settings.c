@@ -50,7 +50,9 @@ static const SettingRow SETTINGS[] = {
      "Memory for rendered pages, of the process."},
     {"head-timeout", TYPE_NUMBER, AT(head_timeout_ms), "MS", "10000", 10, 600000, 0, "Time for a whole request head."},
     {"body-rate", TYPE_NUMBER, AT(body_rate_bytes), "BYTES", "500", 0, 1LL << 30, 0,
-     "Bytes a second below which a request's body, or a reader of an answer, is cut after 10 seconds."},
+     "Bytes a second below which a request's body, or a reader of an answer, is cut."},
+    {"rate-grace", TYPE_NUMBER, AT(rate_grace_ms), "MS", "10000", 10, 600000, 0,
+     "How long a body or a reader may be slower than that at the start."},
     {"idle-timeout", TYPE_NUMBER, AT(idle_timeout_ms), "MS", "75000", 10, 3600000, 0,
      "How long a connection without a request is kept."},
     {"linger", TYPE_NUMBER, AT(linger_ms), "MS", "2000", 0, 60000, 0,
@@ -111,7 +113,7 @@ static bool unknown_option(Str name, Error *err)
     return unknown(name, "option '--", names, COUNT(SETTINGS), err);
 }
 
-Settings settings_default(void)
+Settings shopd_settings_default(void)
 {
     Settings settings = {0};
     for (size_t i = 0; i < COUNT(SETTINGS); i++) {
@@ -227,7 +229,7 @@ static bool modules_check(Str modules, Error *err)
     return true;
 }
 
-LogLevel settings_log_level(const Settings *settings)
+LogLevel shopd_settings_log_level(const Settings *settings)
 {
     for (LogLevel level = LOG_DEBUG; level <= LOG_ERROR; level++)
         if (str_eq(LEVELS[level], settings->log_level))
@@ -243,10 +245,10 @@ static bool level_check(Str name, Error *err)
     return unknown(name, "log level '", LEVELS, COUNT(LEVELS), err);
 }
 
-bool settings_read(int argc, char *const *argv, char *const *environment, Arena *arena, Settings *out, SettingsAsk *ask,
-                   Error *err)
+bool shopd_settings_read(int argc, char *const *argv, char *const *environment, Arena *arena, Settings *out,
+                         SettingsAsk *ask, Error *err)
 {
-    Settings settings = settings_default(), first = settings;
+    Settings settings = shopd_settings_default(), first = settings;
     *ask = ASK_RUN;
     if (!environment_read(environment, &first, err) || !arguments_read(argc, argv, "config", &first, ask, err))
         return false;
@@ -266,7 +268,7 @@ static Str default_text(const SettingRow *row, Arena *arena)
     return row->absent && row->absent[0] ? str_format(arena, " [%s]", row->absent) : S("");
 }
 
-Str settings_help(Arena *arena)
+Str shopd_settings_help(Arena *arena)
 {
     StrBuf out = {.arena = arena};
     strbuf_add(&out, S("shopd serves the shops of one cell.\n\n"
@@ -282,7 +284,7 @@ Str settings_help(Arena *arena)
     return strbuf_str(&out);
 }
 
-Str settings_man(Arena *arena)
+Str shopd_settings_man(Arena *arena)
 {
     StrBuf out = {.arena = arena};
     strbuf_add(&out, S(".TH SHOPD 8\n.SH NAME\nshopd \\- serves the shops of one cell\n.SH SYNOPSIS\n"

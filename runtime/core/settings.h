@@ -20,6 +20,7 @@ typedef struct Settings {
     int64_t cache_bytes;            // page cache, of the process
     int64_t head_timeout_ms;        // for a whole request head
     int64_t body_rate_bytes;        // a second: slower bodies and readers are cut
+    int64_t rate_grace_ms;          // before that is asked of them
     int64_t idle_timeout_ms;        // of a kept-alive connection
     int64_t linger_ms;              // reading on after an early refusal
     int64_t drain_timeout_ms;       // from SIGTERM to the exit
@@ -32,12 +33,12 @@ typedef enum SettingsAsk { ASK_RUN, ASK_HELP, ASK_MAN, ASK_VERSION } SettingsAsk
 // Defaults, then the lines of the config file, then SHOPD_* of `environment` (as environ; may be NULL), then the
 // command line. Texts live in `arena` or argv. Fails with ERR_USAGE, naming the option, the reason and the nearest
 // right one.
-MUST_CHECK bool settings_read(int argc, char *const *argv, char *const *environment, Arena *arena, Settings *out,
-                              SettingsAsk *ask, Error *err);
-Settings settings_default(void);
-LogLevel settings_log_level(const Settings *settings);
-Str settings_help(Arena *arena);    // of --help
-Str settings_man(Arena *arena);     // shopd(8) as troff
+MUST_CHECK bool shopd_settings_read(int argc, char *const *argv, char *const *environment, Arena *arena, Settings *out,
+                                    SettingsAsk *ask, Error *err);
+Settings shopd_settings_default(void);
+LogLevel shopd_settings_log_level(const Settings *settings);
+Str shopd_settings_help(Arena *arena);    // of --help
+Str shopd_settings_man(Arena *arena);     // shopd(8) as troff
 
 // The modules that --modules knows.
 extern const Str MODULES[];
