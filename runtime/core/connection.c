@@ -451,10 +451,14 @@ static bool head_refuse(Connection *c, GuardFault fault, bool is_slow)
     return request_refuse(c, true);
 }
 
-static bool is_discarded_to_keep(const Request *r)
+// Whether a refused request's connection is kept: its body ends where it says, is short, and on its way.
+static bool is_kept(const Request *r)
 {
     const Framing *framing = &r->framing;
-    return !framing->expects_continue && framing->content_length <= DISCARDED_MAX;
+    if (!framing->is_read || r->err.code == ERR_MALFORMED)
+        return false;
+    return !framing_has_body(framing) ||
+           (!framing->expects_continue && framing->content_length <= DISCARDED_MAX && r->err.code != ERR_TOO_LARGE);
 }
 
 // Begins a request at the complete head in c->input. False: it was refused, and the connection doesn't go on.
@@ -482,7 +486,7 @@ static bool request_begin(Connection *c)
     if (dispatch_head(r, guard))
         return true;
     r->is_refused = true;
-    if (!r->framing.is_read || (framing_has_body(&r->framing) && !is_discarded_to_keep(r)))
+    if (!is_kept(r))
         return request_refuse(c, true);
     framing_limit(&r->framing, DISCARDED_MAX, true, r->arena);
     return true;
@@ -524,6 +528,8 @@ static bool body_from_input(Connection *c)
         (void)send(c->watch.fd, CONTINUE, sizeof(CONTINUE) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     }
     rate_start(c);
+    if (r->is_refused)    // only to keep the connection: not for long
+        timer_start(c->clients->loop, &c->timer, c->clients->thread->settings->linger_ms);
     return false;
 }
 
@@ -723,7 +729,8 @@ static void connection_due(Timer *timer)
     Connection *c = container_of(timer, Connection, timer);
     Clients *clients = c->clients;
     bool is_head = c->state == STATE_HEAD && c->input;
-    if ((c->state == STATE_BODY || c->state == STATE_SEND) && !is_too_slow(c)) {
+    bool is_refused = c->state == STATE_BODY && c->request->is_refused;
+    if ((c->state == STATE_BODY || c->state == STATE_SEND) && !is_refused && !is_too_slow(c)) {
         timer_start(clients->loop, &c->timer, rate_check_ms(c));
         return;
     }
@@ -731,6 +738,8 @@ static void connection_due(Timer *timer)
         metrics_add(clients->thread->metrics, COUNTER_TIMEOUTS, 1);
     if (is_head) {
         (void)head_refuse(c, GUARD_FINE, true);
+    } else if (is_refused) {
+        (void)request_refuse(c, true);
     } else if (c->state == STATE_BODY) {
         error_clear(&c->request->err);
         error_set(&c->request->err, ERR_SLOW, "the body comes too slowly");
@@ -839,36 +848,40 @@ static void accept_resume(Clients *clients)
 
 static void pause_due(Timer *timer) { accept_resume(container_of(timer, Clients, pause)); }
 
-// Makes room at the cap: the longest idle connection goes. False: there is none, and accepting pauses.
-static bool room_make(Clients *clients)
+static bool is_full(const Clients *clients) { return clients->open_count >= clients->thread->settings->clients_max; }
+
+// At the cap the longest idle connection makes room; without one, accepting pauses until a connection ends.
+static bool has_room(Clients *clients)
 {
-    if (clients->open_count < clients->thread->settings->clients_max)
+    if (!is_full(clients) || clients->idle.first)
         return true;
     metrics_add(clients->thread->metrics, COUNTER_CONNECTIONS_REFUSED, 1);
-    if (clients->idle.first) {
-        connection_close(clients->idle.first);
-        return true;
-    }
     accept_pause(clients);
     return false;
+}
+
+static void room_make(Clients *clients)
+{
+    metrics_add(clients->thread->metrics, COUNTER_CONNECTIONS_REFUSED, 1);
+    if (clients->idle.first)
+        connection_close(clients->idle.first);
 }
 
 // Takes in who stands in the queue, at most `max`.
 static void accept_some(Clients *clients, int listener, int max)
 {
-    for (int i = 0; i < max; i++) {
+    for (int i = 0; i < max && has_room(clients); i++) {
         struct sockaddr_storage from = {0};
         socklen_t size = sizeof(from);
-        if (!room_make(clients))
-            return;
         int fd = accept4(listener, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
+            if (is_full(clients))
+                room_make(clients);
             connection_open(clients, fd, &from);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            if (clients->idle.first)
-                connection_close(clients->idle.first);
+            room_make(clients);
             timer_start(clients->loop, &clients->pause, ACCEPT_PAUSE_MS);
             accept_pause(clients);
             return;

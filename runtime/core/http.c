@@ -51,7 +51,7 @@ static bool malformed(Error *err, const char *header, const char *why)
 {
     error_set(err, ERR_MALFORMED, "the request can't be read");
     error_where(err, "%s", header);
-    return error_why(err, "%s", why);
+    return header[0] ? error_why(err, "%s: %s", header, why) : error_why(err, "%s", why);
 }
 
 static bool content_length_read(Framing *framing, Str value, Error *err)
