@@ -326,11 +326,8 @@ TEST(an_error_is_printed_as_lines_or_as_one_line_of_json)
 
 // ---- every command of shopctl ----
 
-static bool is_sentence(const char *text)
-{
-    size_t length = strlen(text);
-    return length > 1 && text[0] >= 'A' && text[0] <= 'Z' && text[length - 1] == '.';
-}
+static bool has_stop(const char *text) { return *text && text[strlen(text) - 1] == '.'; }
+static bool is_sentence(const char *text) { return text[0] >= 'A' && text[0] <= 'Z' && has_stop(text); }
 
 static void options_check(const Command *command, const char *path)
 {
@@ -347,8 +344,7 @@ static void options_check(const Command *command, const char *path)
             ck_assert_msg(!strchr(letters, option->letter), "%s has two -%c", path, option->letter);
             letters[strlen(letters)] = option->letter;
         }
-        ck_assert_msg(option->help && option->help[strlen(option->help) - 1] == '.',
-                      "%s --%s: the help isn't a sentence", path, option->name);
+        ck_assert_msg(option->help && has_stop(option->help), "%s --%s: the help has no full stop", path, option->name);
         ck_assert_msg((option->type == OPTION_FLAG) == (option->value == NULL), "%s --%s: a value has a name", path,
                       option->name);
         ck_assert_msg((option->type == OPTION_CHOICE) == (option->choices != NULL), "%s --%s: choices", path,
@@ -360,7 +356,7 @@ static void keys_check(const Command *command, const char *path)
 {
     bool has_heading = false;
     for (const OutputKey *key = command->keys; key && key->key; key++) {
-        ck_assert_msg(key->type && key->help && is_sentence(key->help), "%s: the key '%s' isn't explained", path,
+        ck_assert_msg(key->type && key->help && has_stop(key->help), "%s: the key '%s' isn't explained", path,
                       key->key);
         has_heading |= key->heading != NULL;
     }
@@ -382,8 +378,7 @@ TEST(every_command_is_explained_in_full)
                 ck_assert_msg(is_sentence(example->meaning) && strstr(example->command, path), "%s: the example '%s'",
                               path, example->command);
             for (const Argument *argument = command->arguments; argument && argument->name; argument++)
-                ck_assert_msg(is_sentence(argument->help) || argument->help[strlen(argument->help) - 1] == '.',
-                              "%s: the argument %s", path, argument->name);
+                ck_assert_msg(has_stop(argument->help), "%s: the argument %s", path, argument->name);
             options_check(command, path);
             keys_check(command, path);
         }
