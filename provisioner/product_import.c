@@ -42,6 +42,8 @@ typedef struct Import {
     size_t out_count;
     StrBuf faults;
     bool is_copying;
+    const ImportOptions *options;
+    int64_t line_count;
 } Import;
 
 // ---- cells and what is wrong with them ----
@@ -707,6 +709,9 @@ static bool row_take(void *context, const CsvRow *row, Error *err)
     if (im->column_count == 0)
         return header_read(im, row, err);
     arena_reset(im->line_arena);
+    im->line_count++;
+    if (im->options->progress)
+        im->options->progress(im->options->progress_context, im->line_count);
     im->row = row;
     im->faults = (StrBuf){.arena = im->line_arena};
     if (!row->fault && is_empty_line(im))
@@ -843,7 +848,7 @@ bool product_import(Db *db, int64_t tenant, Str path, const ImportOptions *optio
                     Error *err)
 {
     CLEANUP(arena_close) Arena *line_arena = arena_open(LINE_BUDGET);
-    Import im = {.db = db, .arena = arena, .line_arena = line_arena};
+    Import im = {.db = db, .arena = arena, .line_arena = line_arena, .options = options};
     ImportReport report = {.faults = {.arena = arena, .kept_max = FAULTS_KEPT_MAX}};
     if (!arena_ok(line_arena, err) || !db_begin(db, err))
         return false;

@@ -10,6 +10,8 @@ typedef struct ImportOptions {
     bool skip_invalid;    // a file with bad lines imports the good ones; else it changes nothing
     bool set_stock;       // quantities also set the stock of variants that are there already
     bool is_dry_run;      // does all of it, and takes it back
+    void (*progress)(void *context, int64_t line_count);    // called after each line; NULL: nobody watches
+    void *progress_context;
 } ImportOptions;
 
 // What the file names, also when nothing had to change; `faults` are in the order of lines, with the column's name as
