@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "cli/command.h"
+#include "cli/progress.h"
 #include "provisioner/platform.h"
 #include "provisioner/product_export.h"
 #include "provisioner/product_import.h"
@@ -70,15 +71,20 @@ static bool report_print(const CommandCall *call, const ImportReport *report, Er
     return arena_ok(call->arena, err) && command_print(call, strbuf_str(&buf), err);
 }
 
+static void import_progress(void *progress, int64_t line_count) { progress_show(progress, line_count); }
+
 static bool import_run(CommandCall *call, Error *err)
 {
     CLEANUP(db_close) Db *db = NULL;
     int64_t number = 0;
     ImportReport report = {0};
+    CLEANUP(progress_end) Progress progress = progress_start(call, "importing", "lines", 0);
     Str path = command_argument(call, 1);
     const ImportOptions options = {.skip_invalid = command_flag(call, "skip-invalid"),
                                    .set_stock = command_flag(call, "set-stock"),
-                                   .is_dry_run = call->is_dry_run};
+                                   .is_dry_run = call->is_dry_run,
+                                   .progress = import_progress,
+                                   .progress_context = &progress};
     if (!tenant_open(call, &number, &db, err) ||
         !product_import(db, number, path, &options, call->arena, &report, err) || !report_print(call, &report, err))
         return false;
