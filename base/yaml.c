@@ -43,10 +43,10 @@ static void *stop_at(Reader *reader, yaml_mark_t mark, Str what, Str why, Str ne
 // The line that holds the byte at `offset`, without blanks around it, cut.
 static Str line_around(Str text, size_t offset)
 {
-    size_t start = MIN(offset, text.len), end = start;
+    size_t start = MIN(offset, text.len);
     while (start > 0 && text.data[start - 1] != '\n')
         start--;
-    end = start + str_find_char(str_skip(text, start), '\n');
+    size_t end = start + str_find_char(str_skip(text, start), '\n');
     Str line = str_trim(str_slice(text, start, end));
     size_t length = MIN(line.len, (size_t)EXCERPT_MAX);
     while (length > 0 && length < line.len && ((unsigned char)line.data[length] & 0xC0) == 0x80)

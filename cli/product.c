@@ -29,7 +29,8 @@ static const OutputKey EXPORT_KEYS[] = {
     {0},
 };
 
-static const DbOptions PATIENT = {.statement_timeout_ms = 30 * 60 * 1000};    // a catalogue of 100,000 products
+static const DbOptions PATIENT = {.statement_timeout_ms =
+                                      INT64_C(30) * 60 * 1000};    // a catalogue of 100,000 products
 
 // The tenant's number, and a connection to its cell as the owner of its tables; the caller closes *out_db.
 static bool tenant_open(const CommandCall *call, int64_t *out_number, Db **out_db, Error *err)

@@ -1,6 +1,10 @@
 // cli/version.c: `shopctl version`.
 #include "cli/command.h"
 
+#ifndef VERSION
+#define VERSION "unknown"
+#endif
+
 static const OutputKey KEYS[] = {
     {.key = "version", .type = "text", .help = "Of shopctl, as `git describe` names it."},
     {0},

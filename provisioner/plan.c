@@ -174,11 +174,9 @@ static void unknown_key(PlanReader *reader, Str section, const YamlNode *node)
     Str names[FIELDS_MAX];
     size_t count = section_names(section, names);
     Str nearest = str_nearest(node->key, names, count);
-    Str next = S("");
-    if (nearest.len)
-        next = str_format(reader->arena, "did you mean '%.*s'?", STR_ARG(nearest));
-    else
-        next = str_format(reader->arena, "use %.*s", STR_ARG(str_join(reader->arena, names, count, S(", "))));
+    Str next = nearest.len
+                   ? str_format(reader->arena, "did you mean '%.*s'?", STR_ARG(nearest))
+                   : str_format(reader->arena, "use %.*s", STR_ARG(str_join(reader->arena, names, count, S(", "))));
     faults_add(reader->faults,
                &(Fault){.line = node->key_line,
                         .column = node->key_column,

@@ -21,7 +21,7 @@ static const UnitRow UNIT_ROWS[] = {
     {UNIT_SECONDS, "h", 3600, NULL},
     {UNIT_SECONDS, "min", 60, NULL},
     {UNIT_SECONDS, "s", 1, NULL},
-    {UNIT_SECONDS, "w", 7 * 86400, NULL},    // read, never written: 28d reads better than 4w
+    {UNIT_SECONDS, "w", INT64_C(7) * 86400, NULL},    // read, never written: 28d reads better than 4w
     {UNIT_MILLICPU, "", 1000, NULL},
     {UNIT_MILLICPU, "m", 1, NULL},
     {UNIT_MILLIPERCENT, "%", 1000, NULL},

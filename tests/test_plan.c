@@ -52,7 +52,7 @@ TEST(a_plan_is_read_with_its_units_and_defaults)
     ck_assert_int_eq(plan.storage_bytes, 1024LL * MIB);
     ck_assert_int_eq(plan.requests_per_second, 5);
     ck_assert_int_eq(plan.price_period, PLAN_PERIOD_MONTH);
-    ck_assert_int_eq(plan.delete_retention_s, 30 * 86400);
+    ck_assert_int_eq(plan.delete_retention_s, INT64_C(30) * 86400);
     ck_assert_int_eq(plan.postgres_millicpu, 0);
 }
 
@@ -246,7 +246,7 @@ TEST(what_an_older_stored_plan_lacks_has_its_default)
     ck_assert_ok(json_parse(S("{\"name\":\"old\",\"gone\":1,\"limits\":{\"products\":7}}"), &json, &err), &err);
     ck_assert_ok(plan_from_json(json, arena, &plan, &err), &err);
     ck_assert_int_eq(plan.products_max, 7);
-    ck_assert_int_eq(plan.delete_retention_s, 30 * 86400);
+    ck_assert_int_eq(plan.delete_retention_s, INT64_C(30) * 86400);
 }
 
 TEST(the_example_of_every_field_is_one_that_it_takes)
@@ -277,8 +277,8 @@ static const struct {
     {UNIT_BYTES, S("1.5GiB"), 1536LL * MIB, S("1536MiB")},
     {UNIT_BYTES, S("0"), 0, S("0")},
     {UNIT_BYTES, S("7B"), 7, S("7B")},
-    {UNIT_SECONDS, S("30d"), 30 * 86400, S("30d")},
-    {UNIT_SECONDS, S("2w"), 14 * 86400, S("14d")},
+    {UNIT_SECONDS, S("30d"), INT64_C(30) * 86400, S("30d")},
+    {UNIT_SECONDS, S("2w"), INT64_C(14) * 86400, S("14d")},
     {UNIT_SECONDS, S("90s"), 90, S("90s")},
     {UNIT_SECONDS, S("1.5h"), 5400, S("90min")},
     {UNIT_MILLICPU, S("250m"), 250, S("250m")},

@@ -41,7 +41,7 @@ TEST(every_setting_has_a_default_that_it_takes)
                           "%s", row->name);
     }
     ck_assert_int_eq(setting_int(settings, "controller_takeover_s"), 60);
-    ck_assert_int_eq(setting_int(settings, "cache_bytes"), 32 * MIB);
+    ck_assert_int_eq(setting_int(settings, "cache_bytes"), INT64_C(32) * MIB);
     ck_assert_int_eq(setting_int(settings, "cell_capacity"), 1000);
     ck_assert_str(setting_text(settings, "base_domain"), S("localhost"));
 }
@@ -175,7 +175,7 @@ static const struct {
     {"controller_takeover_s", S("90"), 90},
     {"controller_takeover_s", S("2min"), 120},
     {"cache_bytes", S("1048576"), MIB},
-    {"cache_bytes", S("64 MiB"), 64 * MIB},
+    {"cache_bytes", S("64 MiB"), INT64_C(64) * MIB},
 };
 
 TEST(a_plain_number_is_in_the_unit_that_the_name_ends_in)

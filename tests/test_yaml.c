@@ -86,7 +86,7 @@ static Str fault_of_many(Arena *arena, const char *before, const char *part, siz
 
 TEST(depth_size_and_numbers_of_nodes_have_bounds)
 {
-    CLEANUP(arena_close) Arena *arena = arena_open(256 * MIB);
+    CLEANUP(arena_close) Arena *arena = arena_open((size_t)256 * MIB);
     parsed(S("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"), arena);    // 31 lists and a number
     ck_assert_contains(fault_of_many(arena, "", "[", YAML_DEPTH_MAX + 1), S("deeper than 32 levels"));
     ck_assert_contains(fault_of_many(arena, "", "[", 100000), S("deeper than 32 levels"));
