@@ -434,6 +434,14 @@ static bool scalar_emit(yaml_emitter_t *emitter, Str text, bool is_text)
            yaml_emitter_emit(emitter, &event);
 }
 
+// A number that isn't whole by kind stays so: 1.0, not 1.
+static Str number_text(const Json *json, Arena *arena)
+{
+    Str text = json_number_text(json, arena);
+    bool looks_whole = !str_has_char(text, '.') && !str_has_char(text, 'e');
+    return looks_whole && !json_is_int(json) ? str_format(arena, "%.*s.0", STR_ARG(text)) : text;
+}
+
 static bool node_emit(yaml_emitter_t *emitter, const Json *json, Arena *arena)
 {
     yaml_event_t event;
@@ -441,7 +449,7 @@ static bool node_emit(yaml_emitter_t *emitter, const Json *json, Arena *arena)
     case JSON_KIND_NULL: return scalar_emit(emitter, S("null"), false);
     case JSON_KIND_FALSE: return scalar_emit(emitter, S("false"), false);
     case JSON_KIND_TRUE: return scalar_emit(emitter, S("true"), false);
-    case JSON_KIND_NUMBER: return scalar_emit(emitter, json_number_text(json, arena), false);
+    case JSON_KIND_NUMBER: return scalar_emit(emitter, number_text(json, arena), false);
     case JSON_KIND_STRING: return scalar_emit(emitter, json_str(json), true);
     case JSON_KIND_ARRAY:
         if (!yaml_sequence_start_event_initialize(
