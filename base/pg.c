@@ -689,7 +689,9 @@ bool pipe_send(Pipe *pipe, const PipeCall *call, Error *err)
         PQpipelineSync(pipe->conn) != 1)
         return pipe_break(pipe, err);
     pipe->state = PIPE_BUSY;
-    return true;
+    int left = PQflush(pipe->conn);
+    pipe->is_flushing = left == 1;
+    return left >= 0 || pipe_break(pipe, err);
 }
 
 bool pipe_answer(Pipe *pipe, PipeAnswer *out)

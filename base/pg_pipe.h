@@ -28,8 +28,8 @@ typedef struct PipeCall {
     Str sql;    // one statement of constant text
     Params params;
 } PipeCall;
-// Queues the settings, the statement and Sync, on a connection that is idle; pipe_go_on sends it. Fails with
-// ERR_UNREACHABLE (broken) or ERR_NO_MEMORY.
+// Sends the settings, the statement and Sync, on a connection that is idle; what the socket doesn't take now goes by
+// pipe_go_on. Reads nothing. Fails with ERR_UNREACHABLE (broken) or ERR_NO_MEMORY.
 MUST_CHECK bool pipe_send(Pipe *pipe, const PipeCall *call, Error *err);
 
 typedef struct PipeAnswer {

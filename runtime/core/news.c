@@ -73,7 +73,7 @@ static bool news_ask(News *news, Error *err)
         call.params = (Params){value, 1};
     }
     timer_start(news->loop, &news->timer, ANSWER_TIMEOUT_MS);
-    return pipe_send(news->pipe, &call, err) && pipe_go_on(news->pipe, err);
+    return pipe_send(news->pipe, &call, err);
 }
 
 static void change_add(News *news, int64_t number)

@@ -371,7 +371,7 @@ static bool lane_start(Lane *lane, Query *query)
     if (query->tenant)
         lane_meet(lane, query->tenant);
     timer_start(pool->loop, &query->timer, left_ms + GRACE_MS);
-    if (!pipe_send(lane->pipe, &call, &err) || !pipe_go_on(lane->pipe, &err)) {
+    if (!pipe_send(lane->pipe, &call, &err)) {
         lane_lost(lane, &err);
         return false;
     }

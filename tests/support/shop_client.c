@@ -59,8 +59,8 @@ static bool sent(ShopClient *client, const ShopRequest *request, Arena *arena)
     strbuf_format(&buf, "%s %s HTTP/1.1\r\nHost: %s\r\n%s", request->method, request->path, client->host,
                   request->headers ? request->headers : "");
     if (request->body)
-        strbuf_format(&buf, "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", strlen(request->body),
-                      request->body);
+        strbuf_format(&buf, "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n%s",
+                      request->type ? request->type : "application/json", strlen(request->body), request->body);
     else
         strbuf_add(&buf, S("\r\n"));
     Str text = strbuf_str(&buf);

@@ -8,7 +8,8 @@ typedef struct ShopRequest {
     const char *method;
     const char *path;
     const char *headers;    // whole lines that end in CR LF; NULL: none
-    const char *body;       // JSON; NULL: none
+    const char *body;       // NULL: none
+    const char *type;       // of the body; NULL: JSON
 } ShopRequest;
 
 typedef struct ShopAnswer {

@@ -17,8 +17,7 @@ static const char CELL[] = "create schema cell;"
                            "with cell.unaccent, spanish_stem;"
                            "create text search configuration cell.english (copy = pg_catalog.english);"
                            "alter text search configuration cell.english alter mapping for hword, hword_part, word "
-                           "with cell.unaccent, english_stem;"
-                           "create schema t_1; set search_path = t_1, pg_temp";
+                           "with cell.unaccent, english_stem;";
 
 static const char CATALOGUE[] =
     "update settings set name = 'Acme', language = 'es', country = 'ES', currency = 'EUR', tax_rate_bp = 2100;"
@@ -49,17 +48,27 @@ static Str with_role(Arena *arena, Str sql, Str role)
     return strbuf_str(&buf);
 }
 
-Str test_shop(const char *noun)
+void test_shop_add(Db *db, int number)
 {
-    Str dsn = test_database(noun);
-    CLEANUP(db_close) Db *db = test_db_open(dsn);
     CLEANUP(arena_close) Arena *arena = arena_open(4 * MIB);
     Error err = {0};
-    ck_assert_ok(db_script(db, str_of(CELL), &err), &err);
+    Str schema = str_format(arena, "create schema t_%d; set search_path = t_%d, pg_temp", number, number);
+    ck_assert_ok(db_script(db, schema, &err), &err);
     for (const Embedded *file = EMBEDDED_SQL; file->name; file++)
         if (str_has_prefix(str_of(file->name), S("tenant/")))
             ck_assert_ok(db_script(db, with_role(arena, embedded_content(file), S("postgres")), &err), &err);
     ck_assert_ok(db_script(db, str_of(CATALOGUE), &err), &err);
+    ck_assert_ok(db_script(db, S("set search_path = t_1, pg_temp"), &err), &err);
+}
+
+Str test_shop(const char *noun)
+{
+    Str dsn = test_database(noun);
+    CLEANUP(db_close) Db *db = test_db_open(dsn);
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Error err = {0};
+    ck_assert_ok(db_script(db, str_of(CELL), &err), &err);
+    test_shop_add(db, 1);
     Str alter = str_format(arena, "do $$ begin execute format('alter database %%I set search_path = t_1, pg_temp', "
                                   "current_database()); end $$");
     ck_assert_ok(db_script(db, alter, &err), &err);

@@ -1,0 +1,82 @@
+// tests/support/shop_cell.c: a cell in SQL, without the provisioner, and shopd beside it.
+#include "tests/support/shop_cell.h"
+
+#include <unistd.h>
+
+#include "base/embed.h"
+#include "runtime/core/cell.h"
+#include "runtime/storefront/storefront.h"
+#include "tests/support/more_check.h"
+#include "tests/support/pg_server.h"
+#include "tests/support/shop_schema.h"
+
+static const char CELL[] =
+    "create table cell.tenants (number bigint primary key, slug text, state text, limits jsonb default '{}');"
+    "create table cell.domains (host text primary key, tenant bigint);"
+    "insert into cell.tenants (number, slug, state) values (1, 'acme', 'active'), (2, 'beta', 'active');"
+    "insert into cell.domains values ('acme.localhost', 1), ('beta.localhost', 2);"
+    "create function cell.session_key() returns text language sql as $$ select 'a secret of the tests' $$;"
+    "create function cell.directory(p_number bigint default null) returns table (number bigint, slug text, schema text,"
+    "    state text, hosts text[], limits jsonb) language sql as $$"
+    "    select t.number, t.slug, 't_' || t.number, t.state, array(select host from cell.domains d where d.tenant ="
+    "    t.number order by host), t.limits from cell.tenants t where p_number is null or t.number = p_number $$;"
+    "create function cell.told() returns trigger language plpgsql as $$ begin"
+    "    perform pg_notify('cell_tenants', coalesce(new.number, old.number)::text); return null; end $$;"
+    "create trigger told after insert or update or delete on cell.tenants for each row execute function cell.told();";
+
+static const ServerHooks HOOKS = {
+    .start = cell_start,
+    .stop = cell_stop,
+    .thread_start = cell_thread_start,
+    .thread_stop = cell_thread_stop,
+    .find_tenant = cell_find_tenant,
+    .release_tenant = cell_release_tenant,
+    .error_page = storefront_error_page,
+    .ready = cell_ready,
+    .metrics = cell_metrics,
+};
+
+void test_cell_sql(TestCell *cell, const char *sql)
+{
+    Error err = {0};
+    ck_assert_ok(db_script(cell->db, str_of(sql), &err), &err);
+}
+
+void test_cell_open(TestCell *cell, const char *noun)
+{
+    *cell = (TestCell){.arena = arena_open(64 * MIB)};
+    cell->dsn = test_shop(noun);
+    cell->db = test_db_open(cell->dsn);
+    test_cell_sql(cell, CELL);
+    test_shop_add(cell->db, 2);
+    test_cell_sql(cell,
+                  "update t_2.settings set name = 'Beta & Sons', language = 'en', country = 'GB', currency = 'GBP'");
+}
+
+void test_cell_serve(TestCell *cell, unsigned threads, Str dsn)
+{
+    Settings *settings = arena_new(cell->arena, Settings);
+    *settings = settings_default();
+    settings->cell = dsn.len ? dsn : cell->dsn;
+    settings->role = S("postgres");
+    settings->listen = S("127.0.0.1:0");
+    settings->threads = threads;
+    settings->connections = 4;
+    settings->database_timeout_ms = 4000;
+    ServerOptions options = {
+        .settings = settings, .hooks = &HOOKS, .routes = &ROUTES_STOREFRONT, .route_set_count = 1, .is_embedded = true};
+    Error err = {0};
+    ck_assert_ok(server_open(&options, &cell->server, &err), &err);
+    cell->port = server_port(cell->server);
+}
+
+void test_cell_close(TestCell *cell)
+{
+    if (cell->server) {
+        server_stop(cell->server);
+        ck_assert(server_wait(cell->server));
+        server_close(&cell->server);
+    }
+    db_close(&cell->db);
+    arena_close(&cell->arena);
+}

@@ -1,0 +1,486 @@
+// tests/test_storefront.c: the shop over HTTP: pages, cart, checkout and store API, against a real PostgreSQL.
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "tests/support/more_check.h"
+#include "tests/support/pg_server.h"
+#include "tests/support/shop_cell.h"
+
+#define API "/api/v1/store"
+#define ADDRESS                                                                                                        \
+    "\"shipping_address\":{\"name\":\"Ana\",\"line1\":\"Calle 1\",\"city\":\"Vigo\",\"postal_code\":\"36201\","        \
+    "\"country\":\"ES\"}"
+#define ORDER                                                                                                          \
+    "{\"email\":\"ana@example.com\"," ADDRESS ",\"shipping_method\":\"standard\",\"payment_method\":\"bank_"           \
+                                              "transfer\"}"
+
+// A cell, shopd, and a shopper at each of its shops.
+typedef struct Stage {
+    TestCell cell;
+    ShopClient *acme;
+    ShopClient *beta;
+    Str cookie;    // of acme's shopper: a header line
+    Str csrf;
+    ShopAnswer answer;    // the last one
+} Stage;
+
+static void stage_open(Stage *stage)
+{
+    *stage = (Stage){0};
+    test_cell_open(&stage->cell, "storefront");
+    test_cell_serve(&stage->cell, 2, S(""));
+    stage->acme = shop_client_open(stage->cell.port, "acme.localhost");
+    stage->beta = shop_client_open(stage->cell.port, "beta.localhost");
+}
+
+static void stage_close(Stage *stage)
+{
+    shop_answer_close(&stage->answer);
+    shop_client_close(&stage->acme);
+    shop_client_close(&stage->beta);
+    test_cell_close(&stage->cell);
+}
+
+static int asked(Stage *stage, ShopClient *client, const ShopRequest *request)
+{
+    shop_answer_close(&stage->answer);
+    ck_assert_msg(shop_call(client, request, stage->cell.arena, &stage->answer), "no answer: %s %s", request->method,
+                  request->path);
+    return stage->answer.status;
+}
+
+static int got(Stage *stage, ShopClient *client, const char *path)
+{
+    return asked(stage, client, &(ShopRequest){.method = "GET", .path = path});
+}
+
+static int sent(Stage *stage, const char *method, const char *path, const char *headers, const char *body)
+{
+    return asked(stage, stage->acme, &(ShopRequest){.method = method, .path = path, .headers = headers, .body = body});
+}
+
+static const char *format(Stage *stage, const char *pattern, Str text)
+{
+    StrBuf out = {.arena = stage->cell.arena};
+    size_t at = str_find(str_of(pattern), S("%"));
+    strbuf_add(&out, str_slice(str_of(pattern), 0, at));
+    strbuf_add(&out, text);
+    strbuf_add(&out, str_skip(str_of(pattern), at + 1));
+    return strbuf_str(&out).data;
+}
+
+static Str member(Stage *stage, const char *name)
+{
+    return str_copy(stage->cell.arena, json_str(json_get(stage->answer.json, name)));
+}
+
+static const Json *first_line(Stage *stage) { return json_element(json_get(stage->answer.json, "lines"), 0); }
+
+// A cart of acme's with `quantity` of a variant, as the API makes it.
+static Str cart_with(Stage *stage, const char *line)
+{
+    ck_assert_int_eq(sent(stage, "POST", API "/carts", NULL, "{}"), 201);
+    Str cart = member(stage, "id");
+    ck_assert_int_eq(sent(stage, "POST", format(stage, API "/carts/%/lines", cart), NULL, line), 201);
+    return cart;
+}
+
+static Str between(Str text, const char *start, char end)
+{
+    size_t at = str_find(text, str_of(start));
+    ck_assert_msg(at < text.len, "there is no '%s'", start);
+    Str rest = str_skip(text, at + strlen(start));
+    return str_slice(rest, 0, str_find_char(rest, end));
+}
+
+// Takes over the cookie of the last answer, as a browser does.
+static void cookie_keep(Stage *stage)
+{
+    Str cookie = shop_answer_header(&stage->answer, S("Set-Cookie"));
+    if (cookie.len)
+        stage->cookie = str_format(stage->cell.arena, "Cookie: %.*s\r\n",
+                                   STR_ARG(str_slice(cookie, 0, str_find_char(cookie, ';'))));
+}
+
+static int visited(Stage *stage, const char *path)
+{
+    int status =
+        asked(stage, stage->acme, &(ShopRequest){.method = "GET", .path = path, .headers = stage->cookie.data});
+    cookie_keep(stage);
+    return status;
+}
+
+static int posted(Stage *stage, const char *path, const char *form)
+{
+    Str body = str_format(stage->cell.arena, "csrf=%.*s&%s", STR_ARG(stage->csrf), form);
+    int status = asked(stage, stage->acme,
+                       &(ShopRequest){.method = "POST",
+                                      .path = path,
+                                      .headers = stage->cookie.data,
+                                      .body = body.data,
+                                      .type = "application/x-www-form-urlencoded"});
+    cookie_keep(stage);
+    return status;
+}
+
+static void csrf_take(Stage *stage)
+{
+    stage->csrf = str_copy(stage->cell.arena, between(stage->answer.body, "name=\"csrf\" value=\"", '"'));
+}
+
+// ---- pages ----
+
+static const struct {
+    const char *path;
+    int status;
+    const char *says;
+} PAGES[] = {
+    {"/", 200, "Taza azul"},
+    {"/collections/all", 200, "4500"},
+    {"/collections/tazas?sort=-price&page=1", 200, "Taza azul"},
+    {"/collections/none", 404, "404"},
+    {"/products/taza-azul", 200, "De cer\xc3\xa1mica"},
+    {"/products/secreto", 404, "404"},
+    {"/products/none", 404, "404"},
+    {"/none", 404, "404"},
+    {"/search?q=taza", 200, "Taza azul"},
+    {"/search", 200, "search"},
+    {"/search?q=%3Cscript%3Ealert(1)%3C%2Fscript%3E", 200, "&lt;script&gt;"},
+    {"/search?q=%ff", 422, "422"},
+    {"/collections/all?page=0", 422, "422"},
+    {"/cart", 200, "empty"},
+    {"/robots.txt", 200, "Disallow: /cart"},
+    {"/theme.css", 200, "--primary"},
+    {"/assets/none.css", 404, "404"},
+    {"/media/0000000000000000000000000000000000000000000000000000000000000000.svg", 404, "404"},
+    {"/orders/00000000000000000000000000000000", 404, "404"},
+};
+
+TEST(each_page_answers_in_the_shops_language)
+{
+    Stage stage;
+    stage_open(&stage);
+    for (size_t i = 0; i < COUNT(PAGES); i++) {
+        int status = got(&stage, stage.acme, PAGES[i].path);
+        ck_assert_msg(status == PAGES[i].status, "%s: %d", PAGES[i].path, status);
+        bool is_html = str_has_prefix(shop_answer_header(&stage.answer, S("Content-Type")), S("text/html"));
+        if (is_html)
+            ck_assert_contains(stage.answer.body, S("<html lang=\"es\">"));
+        if (strcmp(PAGES[i].says, "4500") == 0)
+            ck_assert_contains(stage.answer.body, S("45,00 \xe2\x82\xac"));
+        else
+            ck_assert_contains(stage.answer.body, str_of(PAGES[i].says));
+        ck_assert_uint_eq(str_find(stage.answer.body, S("<script>alert")), stage.answer.body.len);
+    }
+    ck_assert_int_eq(got(&stage, stage.beta, "/products/taza-azul"), 200);
+    ck_assert_contains(stage.answer.body, S("\xc2\xa3"
+                                            "19.00"));
+    ck_assert_contains(stage.answer.body, S("Beta &amp; Sons"));
+    stage_close(&stage);
+}
+
+TEST(a_warm_page_needs_no_query_and_answers_304_to_who_has_it)
+{
+    Stage stage;
+    stage_open(&stage);
+    stage.cookie = S("");
+    ck_assert_int_eq(visited(&stage, "/products/taza-azul"), 200);
+    test_cell_sql(&stage.cell, "alter function t_1.product_show rename to product_hidden");
+    ck_assert_int_eq(visited(&stage, "/products/taza-azul"), 200);
+    Str etag = str_copy(stage.cell.arena, shop_answer_header(&stage.answer, S("ETag")));
+    Str headers = str_format(stage.cell.arena, "%.*sIf-None-Match: %.*s\r\n", STR_ARG(stage.cookie), STR_ARG(etag));
+    ck_assert_int_eq(sent(&stage, "GET", "/products/taza-azul", headers.data, NULL), 304);
+    headers = str_format(stage.cell.arena, "If-None-Match: %.*s\r\n", STR_ARG(etag));    // another shopper
+    ck_assert_int_eq(sent(&stage, "GET", "/products/taza-azul", headers.data, NULL), 200);
+    stage_close(&stage);
+}
+
+TEST(a_change_of_the_catalogue_is_seen)
+{
+    Stage stage;
+    stage_open(&stage);
+    ck_assert_int_eq(got(&stage, stage.acme, "/products/lampara"), 200);
+    ck_assert_int_eq(got(&stage, stage.acme, API "/products/lampara"), 200);
+    clock_sleep_ms(300);    // until changes are heard
+    test_cell_sql(&stage.cell, "begin; update t_1.products set title = 'Flexo' where handle = 'lampara';"
+                               "set local search_path = t_1, pg_temp; select catalog_changed(); commit");
+    int64_t until_ms = clock_ms() + 5000;
+    bool is_seen = false;
+    while (!is_seen && clock_ms() < until_ms) {
+        ck_assert_int_eq(got(&stage, stage.acme, API "/products/lampara"), 200);
+        is_seen = str_eq(member(&stage, "title"), S("Flexo"));
+    }
+    ck_assert(is_seen);
+    ck_assert_int_eq(got(&stage, stage.acme, "/products/lampara"), 200);
+    ck_assert_contains(stage.answer.body, S("Flexo"));
+    stage_close(&stage);
+}
+
+// ---- the store API ----
+
+static const struct {
+    const char *path;
+    int status;
+    const char *says;
+} API_GETS[] = {
+    {API "/products", 200, "\"per_page\""},
+    {API "/products?page=1&per_page=1&sort=price", 200, "\"total\""},
+    {API "/products?category=tazas&q=taza", 200, "taza-azul"},
+    {API "/products?category=none", 404, "not-found"},
+    {API "/products?per_page=101", 422, "per_page"},
+    {API "/products?per_page=x", 422, "per_page"},
+    {API "/products?sort=color", 422, "sort"},
+    {API "/products/taza-azul", 200, "TA-S"},
+    {API "/products/none", 404, "not-found"},
+    {API "/categories", 200, "tazas"},
+    {API "/carts/none", 404, "not-found"},
+    {API "/carts/0000000000000000000000", 404, "not-found"},
+    {API "/orders/none", 404, "not-found"},
+    {API "/none", 404, "not-found"},
+};
+
+TEST(reads_of_the_api_answer_or_say_what_is_wrong)
+{
+    Stage stage;
+    stage_open(&stage);
+    for (size_t i = 0; i < COUNT(API_GETS); i++) {
+        int status = got(&stage, stage.acme, API_GETS[i].path);
+        ck_assert_msg(status == API_GETS[i].status, "%s: %d", API_GETS[i].path, status);
+        ck_assert_contains(stage.answer.body, str_of(API_GETS[i].says));
+        if (status >= 400)
+            ck_assert_str(shop_answer_header(&stage.answer, S("Content-Type")), S("application/problem+json"));
+    }
+    stage_close(&stage);
+}
+
+TEST(a_cart_is_filled_changed_and_emptied)
+{
+    Stage stage;
+    stage_open(&stage);
+    Str cart = cart_with(&stage, "{\"variant_id\":\"1\",\"quantity\":2}");
+    Str line = str_copy(stage.cell.arena, json_str(json_get(first_line(&stage), "id")));
+    ck_assert_int_eq(json_int64(json_get(json_get(stage.answer.json, "total"), "amount")), 3800);
+    const char *lines = format(&stage, API "/carts/%/lines", cart);
+    ck_assert_int_eq(sent(&stage, "POST", lines, NULL, "{\"variant_id\":\"1\",\"quantity\":1}"), 200);
+    ck_assert_int_eq(json_int64(json_get(first_line(&stage), "quantity")), 3);
+    const char *path = str_format(stage.cell.arena, "%s/%.*s", lines, STR_ARG(line)).data;
+    ck_assert_int_eq(sent(&stage, "PATCH", path, NULL, "{\"quantity\":5}"), 200);
+    ck_assert_int_eq(sent(&stage, "PATCH", path, NULL, "{\"quantity\":0}"), 422);
+    ck_assert_int_eq(sent(&stage, "PATCH", path, NULL, "{\"quantity\":1000}"), 422);
+    ck_assert_int_eq(sent(&stage, "PATCH", path, NULL, "{\"quantity\":\"5\"}"), 422);
+    ck_assert_int_eq(sent(&stage, "PATCH", path, NULL, "{"), 400);
+    ck_assert_int_eq(sent(&stage, "PATCH", path, NULL, "[]"), 400);
+    ck_assert_int_eq(sent(&stage, "POST", lines, NULL, "{\"variant_id\":1,\"quantity\":1}"), 422);
+    ck_assert_contains(stage.answer.body, S("\"field\":\"variant_id\""));
+    ck_assert_int_eq(sent(&stage, "POST", lines, NULL, "{\"variant_id\":\"4\",\"quantity\":1}"), 422);    // unpublished
+    ck_assert_int_eq(sent(&stage, "DELETE", path, NULL, NULL), 200);
+    ck_assert_uint_eq(json_count(json_get(stage.answer.json, "lines")), 0);
+    ck_assert_int_eq(sent(&stage, "DELETE", path, NULL, NULL), 404);
+    stage_close(&stage);
+}
+
+TEST(the_same_key_and_body_give_the_one_order)
+{
+    Stage stage;
+    stage_open(&stage);
+    Str cart = cart_with(&stage, "{\"variant_id\":\"1\",\"quantity\":1}");
+    const char *checkout = format(&stage, API "/carts/%/checkout", cart);
+    ck_assert_int_eq(sent(&stage, "POST", checkout, NULL, ORDER), 400);    // without a key
+    ck_assert_contains(stage.answer.body, S("Idempotency-Key"));
+    ck_assert_int_eq(sent(&stage, "POST", checkout, "Idempotency-Key: k1\r\n", ORDER), 201);
+    Str token = member(&stage, "token");
+    int64_t number = json_int64(json_get(stage.answer.json, "number"));
+    ck_assert_int_eq(sent(&stage, "POST", checkout, "Idempotency-Key: k1\r\n", ORDER), 201);
+    ck_assert_int_eq(json_int64(json_get(stage.answer.json, "number")), number);
+    ck_assert_int_eq(sent(&stage, "POST", checkout, "Idempotency-Key: k1\r\n",
+                          "{\"email\":\"eva@example.com\"," ADDRESS
+                          ",\"shipping_method\":\"standard\",\"payment_method\":\"bank_transfer\"}"),
+                     422);
+    ck_assert_contains(stage.answer.body, S("idempotency-key-reused"));
+    ck_assert_int_eq(sent(&stage, "POST", checkout, "Idempotency-Key: k2\r\n", ORDER), 409);
+    ck_assert_int_eq(got(&stage, stage.acme, format(&stage, API "/orders/%", token)), 200);
+    ck_assert_int_eq(got(&stage, stage.acme, format(&stage, "/orders/%", token)), 200);
+    ck_assert_contains(stage.answer.body, S("19,00 \xe2\x82\xac"));
+    // nothing of it is known at another shop
+    ck_assert_int_eq(got(&stage, stage.beta, format(&stage, API "/orders/%", token)), 404);
+    ck_assert_int_eq(got(&stage, stage.beta, format(&stage, API "/carts/%", cart)), 404);
+    ck_assert_int_eq(
+        asked(&stage, stage.beta, &(ShopRequest){"POST", checkout, "Idempotency-Key: k1\r\n", ORDER, NULL}), 404);
+    stage_close(&stage);
+}
+
+TEST(a_wrong_checkout_names_each_field)
+{
+    Stage stage;
+    stage_open(&stage);
+    Str cart = cart_with(&stage, "{\"variant_id\":\"1\",\"quantity\":1}");
+    const char *checkout = format(&stage, API "/carts/%/checkout", cart);
+    ck_assert_int_eq(sent(&stage, "POST", checkout, "Idempotency-Key: k\r\n",
+                          "{\"email\":\"nobody\",\"shipping_address\":{\"name\":5,\"country\":\"XX\"},"
+                          "\"shipping_method\":\"standard\",\"payment_method\":\"gold\"}"),
+                     422);
+    static const char *const FIELDS[] = {"email", "shipping_address.name", "shipping_address.line1",
+                                         "shipping_address.country", "payment_method"};
+    for (size_t i = 0; i < COUNT(FIELDS); i++)
+        ck_assert_contains(stage.answer.body, str_of(format(&stage, "\"field\":\"%\"", str_of(FIELDS[i]))));
+    ck_assert_int_eq(sent(&stage, "POST", checkout, "Idempotency-Key: k\r\n",
+                          "{\"email\":\"ana@example.com\"," ADDRESS
+                          ",\"shipping_method\":\"rocket\",\"payment_method\":\"bank_transfer\"}"),
+                     422);
+    ck_assert_contains(stage.answer.body, S("\"field\":\"shipping_method\""));
+    ck_assert_int_eq(sent(&stage, "POST", checkout, "Idempotency-Key: k\r\n", ORDER), 201);    // none of it counted
+    stage_close(&stage);
+}
+
+TEST(of_two_buyers_of_the_last_one_only_one_gets_it)
+{
+    Stage stage;
+    stage_open(&stage);
+    Str first = cart_with(&stage, "{\"variant_id\":\"1\",\"quantity\":6}");
+    Str second = cart_with(&stage, "{\"variant_id\":\"1\",\"quantity\":6}");
+    Str line = str_copy(stage.cell.arena, json_str(json_get(first_line(&stage), "id")));
+    ck_assert_int_eq(
+        sent(&stage, "POST", format(&stage, API "/carts/%/checkout", first), "Idempotency-Key: 1\r\n", ORDER), 201);
+    ck_assert_int_eq(
+        sent(&stage, "POST", format(&stage, API "/carts/%/checkout", second), "Idempotency-Key: 2\r\n", ORDER), 409);
+    ck_assert(str_has_suffix(member(&stage, "type"), S("/out-of-stock")));
+    ck_assert_contains(stage.answer.body, str_of(format(&stage, "\"lines.%\"", line)));
+    stage_close(&stage);
+}
+
+// ---- forms ----
+
+TEST(a_shopper_buys_without_javascript)
+{
+    Stage stage;
+    stage_open(&stage);
+    stage.cookie = S("");
+    ck_assert_int_eq(visited(&stage, "/products/taza-azul"), 200);
+    csrf_take(&stage);
+    ck_assert_int_eq(posted(&stage, "/cart/lines", "variant_id=1&quantity=2"), 303);
+    ck_assert_str(shop_answer_header(&stage.answer, S("Location")), S("/cart"));
+    ck_assert_int_eq(visited(&stage, "/cart"), 200);
+    ck_assert_contains(stage.answer.body, S("<span class=\"badge\">2</span>"));
+    ck_assert_contains(stage.answer.body, S("38,00 \xe2\x82\xac"));
+    Str line = str_copy(stage.cell.arena, between(stage.answer.body, "action=\"/cart/lines/", '"'));
+    ck_assert_int_eq(posted(&stage, format(&stage, "/cart/lines/%", line), "quantity=3"), 303);
+    ck_assert_int_eq(posted(&stage, format(&stage, "/cart/lines/%", line), "quantity=x"), 422);
+    ck_assert_int_eq(visited(&stage, "/checkout"), 200);
+    ck_assert_contains(stage.answer.body, S("<option value=\"ES\" selected>Espa\xc3\xb1"
+                                            "a</option>"));
+    ck_assert_int_eq(posted(&stage, "/checkout", "email=nobody&name=%3Cb%3E&payment_method=bank_transfer"), 422);
+    ck_assert_contains(stage.answer.body, S("value=\"&lt;b&gt;\""));
+    ck_assert_contains(stage.answer.body, S("id=\"email-error\""));
+    const char *order = "email=ana%40example.com&name=Ana&line1=Calle+1&city=Vigo&postal_code=36201&country=ES&"
+                        "shipping_method=standard&payment_method=bank_transfer";
+    ck_assert_int_eq(posted(&stage, "/checkout", order), 303);
+    Str location = str_copy(stage.cell.arena, shop_answer_header(&stage.answer, S("Location")));
+    ck_assert(str_has_prefix(location, S("/orders/")));
+    ck_assert_int_eq(visited(&stage, location.data), 200);
+    ck_assert_contains(stage.answer.body, S("57,00 \xe2\x82\xac"));
+    ck_assert_contains(stage.answer.body, S("<span class=\"badge\"></span>"));
+    ck_assert_int_eq(visited(&stage, "/checkout"), 303);    // the next cart is empty
+    stage_close(&stage);
+}
+
+static const struct {
+    const char *headers;
+    const char *csrf;
+} FORGED[] = {
+    {"", "csrf=&"},
+    {"", ""},
+    {"", "csrf=AAAAAAAAAAA&"},
+    {"Origin: http://evil.example\r\n", NULL},
+    {"Sec-Fetch-Site: cross-site\r\n", NULL},
+};
+
+TEST(a_form_of_another_site_is_refused)
+{
+    Stage stage;
+    stage_open(&stage);
+    stage.cookie = S("");
+    ck_assert_int_eq(visited(&stage, "/products/taza-azul"), 200);
+    csrf_take(&stage);
+    for (size_t i = 0; i < COUNT(FORGED); i++) {
+        Str right = str_format(stage.cell.arena, "csrf=%.*s&", STR_ARG(stage.csrf));
+        Str body =
+            str_format(stage.cell.arena, "%svariant_id=1&quantity=1", FORGED[i].csrf ? FORGED[i].csrf : right.data);
+        Str headers = str_format(stage.cell.arena, "%.*s%s", STR_ARG(stage.cookie), FORGED[i].headers);
+        ck_assert_int_eq(
+            asked(&stage, stage.acme,
+                  &(ShopRequest){"POST", "/cart/lines", headers.data, body.data, "application/x-www-form-urlencoded"}),
+            403);
+    }
+    ck_assert_str(test_value(stage.cell.db, stage.cell.arena, "select count(*) from t_1.cart_lines"), S("0"));
+    stage_close(&stage);
+}
+
+// ---- hosts, states, faults ----
+
+TEST(an_unknown_host_is_told_no_name_and_a_suspended_shop_says_so)
+{
+    Stage stage;
+    stage_open(&stage);
+    ShopClient *stranger = shop_client_open(stage.cell.port, "gamma.localhost");
+    ck_assert_int_eq(got(&stage, stranger, "/"), 404);
+    ck_assert_uint_eq(str_find(stage.answer.body, S("cme")), stage.answer.body.len);
+    clock_sleep_ms(300);
+    test_cell_sql(&stage.cell, "update cell.tenants set state = 'suspended' where number = 1");
+    test_cell_sql(&stage.cell, "insert into cell.tenants values (3, 'gamma', 'archived')");
+    int64_t until_ms = clock_ms() + 5000;
+    while (got(&stage, stage.acme, "/products/none") != 503 && clock_ms() < until_ms)
+        clock_sleep_ms(10);
+    ck_assert_int_eq(got(&stage, stage.acme, "/"), 503);
+    ck_assert(shop_answer_header(&stage.answer, S("Retry-After")).len > 0);
+    ck_assert_contains(stage.answer.body, S("<html lang=\"es\">"));
+    ck_assert_contains(stage.answer.body, S("Acme"));
+    ck_assert_int_eq(got(&stage, stage.acme, API "/products"), 503);
+    ck_assert_int_eq(got(&stage, stage.beta, "/"), 200);
+    test_cell_sql(&stage.cell, "update cell.tenants set state = 'active' where number = 1");
+    while (got(&stage, stage.acme, "/products/lampara") != 200 && clock_ms() < until_ms)
+        clock_sleep_ms(10);
+    ck_assert_int_eq(got(&stage, stage.acme, "/"), 200);
+    shop_client_close(&stranger);
+    stage_close(&stage);
+}
+
+TEST(without_the_database_warm_pages_go_on_and_writes_wait_for_its_return)
+{
+    Stage stage;
+    stage_open(&stage);
+    ck_assert_int_eq(got(&stage, stage.acme, "/products/taza-azul"), 200);
+    CLEANUP(db_close) Db *server = test_db_open(str_of(getenv("TEST_PG")));
+    Error err = {0};
+    Str name = test_value(stage.cell.db, stage.cell.arena, "select current_database()");
+    Str bar = str_format(stage.cell.arena, "alter database %.*s allow_connections false", STR_ARG(name));
+    ck_assert_ok(db_script(server, bar, &err), &err);
+    Str kill = str_format(stage.cell.arena,
+                          "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = '%.*s' and "
+                          "application_name like 'shopd%%'",
+                          STR_ARG(name));
+    (void)test_value(server, stage.cell.arena, kill.data);
+    int64_t until_ms = clock_ms() + 5000;
+    while (sent(&stage, "POST", API "/carts", NULL, "{}") != 503 && clock_ms() < until_ms)
+        clock_sleep_ms(10);
+    ck_assert_int_eq(sent(&stage, "POST", API "/carts", NULL, "{}"), 503);
+    ck_assert(shop_answer_header(&stage.answer, S("Retry-After")).len > 0);
+    ck_assert_int_eq(got(&stage, stage.acme, "/products/taza-azul"), 200);
+    ck_assert_int_eq(got(&stage, stage.acme, "/products/lampara"), 503);
+    ck_assert_contains(stage.answer.body, S("</html>"));
+    Str allow = str_format(stage.cell.arena, "alter database %.*s allow_connections true", STR_ARG(name));
+    ck_assert_ok(db_script(server, allow, &err), &err);
+    until_ms = clock_ms() + 10000;
+    while (got(&stage, stage.acme, "/products/lampara") != 200 && clock_ms() < until_ms)
+        clock_sleep_ms(10);
+    ck_assert_int_eq(got(&stage, stage.acme, "/products/lampara"), 200);
+    ck_assert_int_eq(sent(&stage, "POST", API "/carts", NULL, "{}"), 201);
+    stage_close(&stage);
+}
+
+SUITE(storefront, ONCE(each_page_answers_in_the_shops_language),
+      ONCE(a_warm_page_needs_no_query_and_answers_304_to_who_has_it), ONCE(a_change_of_the_catalogue_is_seen),
+      ONCE(reads_of_the_api_answer_or_say_what_is_wrong), ONCE(a_cart_is_filled_changed_and_emptied),
+      ONCE(the_same_key_and_body_give_the_one_order), ONCE(a_wrong_checkout_names_each_field),
+      ONCE(of_two_buyers_of_the_last_one_only_one_gets_it), ONCE(a_shopper_buys_without_javascript),
+      ONCE(a_form_of_another_site_is_refused), ONCE(an_unknown_host_is_told_no_name_and_a_suspended_shop_says_so),
+      ONCE(without_the_database_warm_pages_go_on_and_writes_wait_for_its_return))
