@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "runtime/core/cell.h"
 #include "runtime/core/version.h"
+#include "runtime/storefront/openapi.h"
 #include "runtime/storefront/storefront.h"
 
 enum { MAIN_BUDGET = 4 * MIB };
@@ -51,6 +52,13 @@ static int print(Str text)
     return fwrite(text.data, 1, text.len, stdout) == text.len && fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static int openapi(Arena *arena)
+{
+    Error err = {0};
+    Str text;
+    return openapi_print(&ROUTES_STOREFRONT, arena, &text, &err) ? print(text) : failed(&err);
+}
+
 static int serve(const Settings *settings)
 {
     Error err = {0};
@@ -83,6 +91,7 @@ int main(int argc, char **argv)
     switch (ask) {
     case ASK_HELP: return print(shopd_settings_help(arena));
     case ASK_MAN: return print(shopd_settings_man(arena));
+    case ASK_OPENAPI: return openapi(arena);
     case ASK_VERSION: return print(str_format(arena, "shopd %s\n", SHOPD_VERSION));
     case ASK_RUN: break;
     }

@@ -64,6 +64,7 @@ static const SettingRow SETTINGS[] = {
      "A file of lines NAME = VALUE with these same names. SIGHUP reads it again."},
     {"help", TYPE_ASK, 0, "", NULL, 0, 0, ASK_HELP, "Print this help."},
     {"man", TYPE_ASK, 0, "", NULL, 0, 0, ASK_MAN, "Print the manual page shopd(8)."},
+    {"openapi", TYPE_ASK, 0, "", NULL, 0, 0, ASK_OPENAPI, "Print the store API's OpenAPI document."},
     {"version", TYPE_ASK, 0, "", NULL, 0, 0, ASK_VERSION, "Print the version."},
 };
 

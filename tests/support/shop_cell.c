@@ -56,7 +56,7 @@ void test_cell_open(TestCell *cell, const char *noun)
 void test_cell_serve(TestCell *cell, unsigned threads, Str dsn)
 {
     Settings *settings = arena_new(cell->arena, Settings);
-    *settings = settings_default();
+    *settings = shopd_settings_default();
     settings->cell = dsn.len ? dsn : cell->dsn;
     settings->role = S("postgres");
     settings->listen = S("127.0.0.1:0");

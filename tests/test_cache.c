@@ -1,0 +1,136 @@
+// tests/test_cache.c: what is kept of rendered pages, for how long, and who waits for a render.
+#include "runtime/core/cache.h"
+#include "tests/support/more_check.h"
+
+enum { BUDGET = 64 * KIB };
+
+static Cache *cache_new(size_t budget)
+{
+    Error err = {0};
+    Cache *cache = NULL;
+    TokenKey key = token_key(S("secret"));
+    ck_assert_ok(token_start(&err), &err);
+    ck_assert_ok(cache_open(budget, &key, &cache, &err), &err);
+    return cache;
+}
+
+static PageKey key_of(int64_t tenant, Str text) { return (PageKey){tenant, text}; }
+
+static void put(Cache *cache, PageKey key, int64_t version, Str text)
+{
+    Error err = {0};
+    CachedPage *page = NULL;
+    const PagePart parts[] = {{text, HOLE_NONE}, {S(""), HOLE_CSRF}, {S("end"), HOLE_NONE}};
+    ck_assert_ok(cache_put(cache, key, version, S("text/html"), parts, COUNT(parts), &page, &err), &err);
+    ck_assert_uint_eq(page->hole_count, 1);
+    page_release(page);
+}
+
+static bool has(Cache *cache, PageKey key)
+{
+    CachedPage *page = cache_find(cache, key);
+    if (page)
+        page_release(page);
+    return page;
+}
+
+TEST(a_page_is_found_under_its_own_key_alone)
+{
+    Cache *cache = cache_new(BUDGET);
+    put(cache, key_of(1, S("home")), 1, S("acme"));
+    CachedPage *page = cache_find(cache, key_of(1, S("home")));
+    ck_assert_ptr_nonnull(page);
+    ck_assert_str(page->parts[0].text, S("acme"));
+    ck_assert_str(page->content_type, S("text/html"));
+    page_release(page);
+    ck_assert(!has(cache, key_of(2, S("home"))));
+    ck_assert(!has(cache, key_of(1, S("hom"))));
+    cache_close(&cache);
+}
+
+TEST(pages_of_an_older_catalogue_are_gone_or_never_kept)
+{
+    Cache *cache = cache_new(BUDGET);
+    cache_confirm(cache, 1, 5, cache_begin(cache));
+    put(cache, key_of(1, S("a")), 5, S("new"));
+    put(cache, key_of(1, S("b")), 4, S("old"));
+    ck_assert(has(cache, key_of(1, S("a"))));
+    ck_assert(!has(cache, key_of(1, S("b"))));
+    cache_confirm(cache, 1, 6, cache_begin(cache));
+    ck_assert(!has(cache, key_of(1, S("a"))));
+    CachedPage *old = cache_find_old(cache, key_of(1, S("a")));    // for when the database is away
+    ck_assert_ptr_nonnull(old);
+    page_release(old);
+    cache_close(&cache);
+}
+
+TEST(news_make_pages_doubtful_until_a_later_query_has_told_the_version)
+{
+    Cache *cache = cache_new(BUDGET);
+    put(cache, key_of(1, S("a")), 5, S("text"));
+    put(cache, key_of(2, S("a")), 5, S("text"));
+    uint64_t before = cache_begin(cache);
+    cache_suspect(cache, 1);
+    ck_assert(!has(cache, key_of(1, S("a"))));
+    ck_assert(has(cache, key_of(2, S("a"))));
+    cache_confirm(cache, 1, 5, before);    // it may have read what was there before the news
+    ck_assert(!has(cache, key_of(1, S("a"))));
+    cache_confirm(cache, 1, 5, cache_begin(cache));    // nothing had changed: what was kept is right
+    ck_assert(has(cache, key_of(1, S("a"))));
+    cache_suspect(cache, 0);
+    ck_assert(!has(cache, key_of(1, S("a"))));
+    ck_assert(!has(cache, key_of(2, S("a"))));
+    cache_close(&cache);
+}
+
+TEST(the_budget_holds_and_what_was_used_last_stays)
+{
+    Cache *cache = cache_new(BUDGET);
+    char text[4096];
+    memset(text, 'x', sizeof(text));
+    for (int i = 0; i < 100; i++) {
+        char name[8];
+        int len = snprintf(name, sizeof(name), "%d", i);
+        put(cache, key_of(1, (Str){name, (size_t)len}), 1, (Str){text, sizeof(text)});
+        ck_assert(has(cache, key_of(1, S("0"))));    // used each time
+        ck_assert_uint_le(cache_counts(cache).bytes, BUDGET);
+    }
+    ck_assert(has(cache, key_of(1, S("99"))));
+    ck_assert(!has(cache, key_of(1, S("1"))));
+    ck_assert_uint_gt(cache_counts(cache).evicted, 50);
+    cache_close(&cache);
+}
+
+TEST(a_page_outlives_its_place_while_it_is_held)
+{
+    Cache *cache = cache_new(BUDGET);
+    put(cache, key_of(1, S("a")), 1, S("text"));
+    CachedPage *page = cache_find(cache, key_of(1, S("a")));
+    put(cache, key_of(1, S("a")), 1, S("other"));
+    cache_close(&cache);
+    ck_assert_str(page->parts[0].text, S("text"));
+    page_release(page);
+}
+
+TEST(simultaneous_misses_meet_unless_news_came_between)
+{
+    Cache *cache = cache_new(BUDGET);
+    Miss miss;
+    miss_start(cache, &miss, key_of(1, S("a")));
+    ck_assert_ptr_eq(miss_find(cache, key_of(1, S("a"))), &miss);
+    ck_assert_ptr_null(miss_find(cache, key_of(2, S("a"))));
+    cache_suspect(cache, 1);
+    ck_assert_ptr_null(miss_find(cache, key_of(1, S("a"))));
+    Miss later;
+    miss_start(cache, &later, key_of(1, S("a")));
+    ck_assert_ptr_eq(miss_find(cache, key_of(1, S("a"))), &later);
+    miss_end(cache, &miss);
+    miss_end(cache, &later);
+    ck_assert_ptr_null(miss_find(cache, key_of(1, S("a"))));
+    cache_close(&cache);
+}
+
+SUITE(cache, ONCE(a_page_is_found_under_its_own_key_alone), ONCE(pages_of_an_older_catalogue_are_gone_or_never_kept),
+      ONCE(news_make_pages_doubtful_until_a_later_query_has_told_the_version),
+      ONCE(the_budget_holds_and_what_was_used_last_stays), ONCE(a_page_outlives_its_place_while_it_is_held),
+      ONCE(simultaneous_misses_meet_unless_news_came_between))
