@@ -9,7 +9,7 @@
 #include "base/yaml.h"
 #include "cli/table.h"
 
-enum { JSON_INDENT = 2, COLUMNS_MAX = 32 };
+enum { JSON_INDENT = 2, COLUMNS_MAX = 32, CUT_FROM = 24 };    // shorter cells are never cut
 
 bool output_is_coloured(FILE *file)
 {
@@ -126,17 +126,18 @@ static bool list_print(const Json *items, const OutputKey *keys, FILE *file, Are
         if (!key->heading)
             continue;
         assert(column_count < COLUMNS_MAX);
-        columns[column_count] = (TableColumn){
-            .heading = key->heading, .is_right = key->is_right, .is_cut = !key->is_right && !key->is_name};
+        columns[column_count] = (TableColumn){.heading = key->heading, .is_right = key->is_right};
         shown[column_count++] = key;
     }
     Str *cells = arena_array(arena, row_count * column_count, Str);
     if (!arena_ok(arena, err))
         return false;
     for (size_t row = 0; row < row_count; row++)
-        for (size_t i = 0; i < column_count; i++)
-            cells[row * column_count + i] =
-                cell_text(value_at(json_element(items, row), str_of(shown[i]->key)), shown[i], arena);
+        for (size_t i = 0; i < column_count; i++) {
+            Str cell = cell_text(value_at(json_element(items, row), str_of(shown[i]->key)), shown[i], arena);
+            columns[i].is_cut |= cell.len > CUT_FROM && !shown[i]->is_name;
+            cells[row * column_count + i] = cell;
+        }
     return arena_ok(arena, err) && table_print(columns, column_count, cells, row_count, look_of(file, true), file, err);
 }
 

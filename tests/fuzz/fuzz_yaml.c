@@ -4,7 +4,7 @@
 #include "base/yaml.h"
 #include "provisioner/plan.h"
 
-enum { BUDGET = 64 * MIB };
+enum { BUDGET = 8 * MIB };
 
 static bool json_of(Str yaml, Arena *arena, Str *out)
 {
