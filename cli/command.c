@@ -235,10 +235,20 @@ typedef struct Words {
     size_t verb_at;
 } Words;
 
+static bool option_is(const Option *option, Str name, char letter)
+{
+    return letter ? option->letter == letter : str_eq(str_of(option->name), name);
+}
+
 static const Option *option_find(const Command *command, Str name, char letter)
 {
     for (OptionIter it = option_iter(command); option_next(&it);)
-        if (letter ? it.option->letter == letter : str_eq(str_of(it.option->name), name))
+        if (option_is(it.option, name, letter))
+            return it.option;
+    if (!command || !command->is_standalone)
+        return NULL;
+    for (OptionIter it = option_iter(NULL); option_next(&it);)    // means nothing here, but an alias may hold it
+        if (it.group == OPTION_GROUP_SETTINGS && option_is(it.option, name, letter))
             return it.option;
     return NULL;
 }

@@ -62,7 +62,7 @@ struct Command {
     const OutputKey *keys;      // of the answer; NULL: it prints text of its own and takes no -o
     bool is_list;               // the answer is {"items": [...], "total": N}
     bool changes;               // gets --dry-run and --yes
-    bool is_standalone;         // reads no settings: call->settings is NULL, --config and --data don't apply
+    bool is_standalone;         // reads no settings: call->settings is NULL, --config and --data mean nothing
     bool is_hidden;             // for our own use: not in help, completion and man pages
     CommandRun *run;
 };

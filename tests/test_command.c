@@ -143,7 +143,7 @@ TEST(a_standalone_command_reads_no_settings_and_may_use_their_names)
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     Error err = {0};
     CommandCall *call = NULL;
-    ck_assert_ok(parse(arena, "box paint --data f.json", &call, &err), &err);
+    ck_assert_ok(parse(arena, "--data /x --config /nowhere box paint --data f.json", &call, &err), &err);
     ck_assert_ptr_null(call->settings);
     ck_assert_str(command_text(call, "data"), S("f.json"));
 }
