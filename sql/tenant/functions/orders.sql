@@ -129,3 +129,22 @@ begin
     return (select order_json(o) from orders o where o.token = p_token);
 end
 $$;
+
+-- For the platform's operators, who come as the owner of the tables: the newest first; p_limit 0: all.
+create or replace function order_list(p_limit bigint) returns json language plpgsql stable as $$
+begin
+    return (
+        select json_build_object('items', coalesce(json_agg(json_build_object(
+                   'number', o.number, 'placed_at', to_char(o.placed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                   'status', o.status, 'email', o.email, 'total', money(o.total_minor, o.currency),
+                   'payment_method', o.payment_method, 'token', o.token) order by o.number desc), '[]'),
+                   'total', (select count(*) from orders))
+        from (select * from orders order by number desc limit nullif(p_limit, 0)) o);
+end
+$$;
+
+create or replace function order_find(p_number bigint) returns json language plpgsql stable as $$
+begin
+    return (select order_json(o) from orders o where o.number = p_number);
+end
+$$;
