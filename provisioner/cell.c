@@ -175,7 +175,6 @@ static bool cell_bring_up(Platform *platform, Db *cell, Str name, Error *err)
 
 bool cell_migrate(Platform *platform, Str name, Error *err)
 {
-    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     CLEANUP(rows_close) Rows *rows = NULL;
     CLEANUP(db_close) Db *cell = NULL;
     if (!db_query(platform_control(platform), S("select dsn from control.cells where name = $1"), PARAMS(name), &rows,
