@@ -184,7 +184,6 @@ bool platform_migrate(Str control_dsn, int64_t number_start, Error *err)
 {
     static const MigrationTarget TARGET = {.folder = "control", .schema = {"control", 7}};
     CLEANUP(db_close) Db *db = NULL;
-    CLEANUP(rows_close) Rows *rows = NULL;
     if (!db_open(control_dsn, &DB_OPTIONS, &db, err))
         return false;
     if (!db_script(db, S("create schema if not exists control"), err)) {

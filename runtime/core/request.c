@@ -161,7 +161,7 @@ Str request_segment(const Request *r, const char *name)
             return r->parameters[i];
         i++;
     }
-    assert(!"the route's pattern has this parameter");
+    assert(false && "the route's pattern has this parameter");
     return (Str){0};
 }
 

@@ -202,7 +202,7 @@ void directory_view_release(DirectoryView *view, const Tenant *tenant)
                 directory_release(&view->old[i].directory);
             return;
         }
-    assert(!"a tenant of a directory that this thread doesn't show");
+    assert(false && "a tenant of a directory that this thread doesn't show");
 }
 
 void directory_view_close(DirectoryView *view)

@@ -40,6 +40,8 @@ static bool read_in_pieces(Str text, size_t piece, CsvTake *to, StrBuf *buf)
     return csv_end(csv, &err);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);

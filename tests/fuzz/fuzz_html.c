@@ -4,6 +4,8 @@
 
 enum { BUDGET = 32 * MIB };
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);

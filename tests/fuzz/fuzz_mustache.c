@@ -12,6 +12,8 @@ static bool itself(void *context, Str name, const Mustache **out, Error *err)
     return true;
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);

@@ -21,6 +21,8 @@ static bool json_of(Str yaml, Arena *arena, Str *out)
     return true;
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
