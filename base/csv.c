@@ -198,7 +198,7 @@ bool csv_open(const CsvOptions *options, CsvTake *take, void *context, Csv **out
     if (!csv->options.field_max_count)
         csv->options.field_max_count = FIELDS_MAX;
     size_t count = csv->options.field_max_count;
-    csv->head_arena = arena_open(4 * HEAD_MAX + count * (sizeof(size_t) + sizeof(Str)));
+    csv->head_arena = arena_open((size_t)4 * HEAD_MAX + count * (sizeof(size_t) + sizeof(Str)));
     csv->row_arena = arena_open(4 * csv->options.row_max_bytes + HEAD_MAX);
     csv->head = (StrBuf){.arena = csv->head_arena};
     csv->ends = arena_array(csv->head_arena, count, size_t);
@@ -215,6 +215,7 @@ bool csv_open(const CsvOptions *options, CsvTake *take, void *context, Csv **out
 
 bool csv_feed(Csv *csv, Str bytes, Error *err)
 {
+    assert(csv);
     csv->err = err;
     if (csv->is_started)
         return feed_lines(csv, bytes);
@@ -228,6 +229,7 @@ bool csv_feed(Csv *csv, Str bytes, Error *err)
 
 bool csv_end(Csv *csv, Error *err)
 {
+    assert(csv);
     csv->err = err;
     if (!csv->is_started && !start(csv))
         return false;

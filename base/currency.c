@@ -36,6 +36,7 @@ int currency_digits(Str code)
 static bool refuse(Str text, Str code, int digits, const char *why, Error *err)
 {
     static const char *const EXAMPLES[DIGITS_MAX + 1] = {"1234", "1234.5", "1234.50", "1234.500", "1234.5000"};
+    assert(digits >= 0 && digits <= DIGITS_MAX);
     error_set(err, ERR_INVALID, "the amount '%.*s' is refused", STR_ARG(text));
     error_why(err, "%s", why);
     return error_next(err, "write %.*s amounts as in %s", STR_ARG(code), EXAMPLES[digits]);

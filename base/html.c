@@ -7,7 +7,7 @@
 #include "base/arena.h"
 
 enum {
-    NAME_MAX_LENGTH = 16,
+    NAME_MAX_LENGTH = 32,
     SPAN_MAX = 1000,
     SIZE_MAX_PX = 10000,
     C1_START = 0x80,
@@ -181,7 +181,7 @@ static size_t reference_read(Str text, unsigned *code)
         *code = is_char ? value : 0xFFFD;
         return at + (at < text.len && text.data[at] == ';');
     }
-    while (at + length < text.len && length <= 2 * NAME_MAX_LENGTH &&
+    while (at + length < text.len && length <= NAME_MAX_LENGTH &&
            (is_letter(text.data[at + length]) || (length > 0 && is_digit(text.data[at + length]))))
         length++;
     if (length == 0 || at + length >= text.len || text.data[at + length] != ';')

@@ -43,7 +43,7 @@ static bool is_accent(utf8proc_int32_t c) { return c < GREEK_START && utf8proc_c
 
 bool text_slug(Str text, Arena *arena, Str *out, Error *err)
 {
-    Str mapped;
+    Str mapped = S("");
     utf8proc_option_t options =
         UTF8PROC_COMPAT | UTF8PROC_DECOMPOSE | UTF8PROC_CASEFOLD | UTF8PROC_STABLE | UTF8PROC_IGNORE;
     if (!map(text, options, arena, &mapped, err))

@@ -15,6 +15,7 @@ typedef struct Export {
     size_t row;
     Arena *arena;    // of the piece under way
     Str currency;
+    StrBuf buf;
     CsvWriter writer;
     Json *attributes[2];    // of product and variant
     Json *option_names;
@@ -206,26 +207,26 @@ static bool line_put(Export *ex, Error *err)
 
 static bool header_put(Export *ex, ExportPut *put, void *context, Error *err)
 {
-    StrBuf buf = {.arena = ex->arena};
-    ex->writer = (CsvWriter){.buf = &buf};
+    ex->buf = (StrBuf){.arena = ex->arena};
+    ex->writer = (CsvWriter){.buf = &ex->buf};
     for (size_t i = 0; i < COLUMN_COUNT; i++)
         if (i != COLUMN_WEIGHT)
             csv_put(&ex->writer, str_of(PRODUCT_COLUMNS[i].names[0]));
     csv_row_end(&ex->writer);
-    Str header = strbuf_str(&buf);
+    Str header = strbuf_str(&ex->buf);
     return arena_ok(ex->arena, err) && put(context, header, err);
 }
 
 static bool rows_put(Export *ex, ExportPut *put, void *context, int64_t *products, Error *err)
 {
-    StrBuf buf = {.arena = ex->arena};
-    ex->writer = (CsvWriter){.buf = &buf};
+    ex->buf = (StrBuf){.arena = ex->arena};
+    ex->writer = (CsvWriter){.buf = &ex->buf};
     for (ex->row = 0; ex->row < rows_count(ex->rows); ex->row++) {
         if (!line_put(ex, err))
             return false;
         *products += ex->is_first;
     }
-    Str piece = strbuf_str(&buf);
+    Str piece = strbuf_str(&ex->buf);
     return arena_ok(ex->arena, err) && (piece.len == 0 || put(context, piece, err));
 }
 

@@ -587,7 +587,7 @@ TEST(a_large_file_is_imported_whole_and_again_without_a_change)
     ImportReport report = {0};
     ck_assert_ok(product_import(db, TENANT, path, &(ImportOptions){0}, arena, &report, &err), &err);
     ck_assert_int_eq(report.products, MANY);
-    ck_assert_int_eq(report.variants, 2 * MANY);
+    ck_assert_int_eq(report.variants, (int64_t)2 * MANY);
     ck_assert_str(test_value(db, arena, "select count(*) || ' ' || sum(quantity) from stock"),
                   str_format(arena, "%d %d", 2 * MANY, 10 * MANY));
     ck_assert_ok(product_import(db, TENANT, path, &(ImportOptions){0}, arena, &report, &err), &err);

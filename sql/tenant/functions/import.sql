@@ -44,7 +44,17 @@ begin
     create temp table import_variants (
         line integer primary key, handle text not null, option_values text[] not null, position bigint not null,
         variant_id bigint) on commit drop;
+    create index on import_variants (handle);
     return (select currency from settings);
+end
+$$;
+
+-- Tables that have just grown are planned for as if they were small, and then joined by loops in loops.
+create or replace function import_analyze() returns void language plpgsql as $$
+begin
+    if (select count(*) from import_lines) > 1000 then
+        analyze products, variants, stock, options, images, product_categories;
+    end if;
 end
 $$;
 
@@ -180,6 +190,7 @@ declare
     v_found bigint;
 begin
     perform 1 from settings where id = 1 for update;
+    perform import_analyze();
     loop
         perform import_list();
         with found as (
@@ -295,6 +306,7 @@ begin
                 else 'Option ' || k end as name
     from import_products p cross join generate_series(1, greatest(p.option_count, 1)) k
     where exists (select from import_variants v where v.handle = p.handle);
+    analyze import_options;
     delete from variants v
     using (
         select n.product_id
@@ -327,14 +339,20 @@ begin
     insert into variants (product_id, position, option_values, sku, barcode, price_minor, compare_at_price_minor, weight_grams,
                           requires_shipping, is_taxable, image_src, attributes)
     select p.product_id,
-           v.position + coalesce((select max(o.position) from variants o where o.product_id = p.product_id), 0),
+           v.position + coalesce(o.last, 0),
            v.option_values, coalesce(l.sku, ''), coalesce(l.barcode, ''), l.price_minor, l.compare_at_price_minor,
            coalesce(l.weight_grams, 0), coalesce(l.requires_shipping, true), coalesce(l.is_taxable, true),
            nullif(import_src(l.variant_image), ''), coalesce(l.variant_attributes, '{}')
-    from import_variants v join import_lines l using (line) join import_products p on p.handle = v.handle
+    from import_variants v
+    join import_lines l using (line)
+    join import_products p on p.handle = v.handle
+    left join (select product_id, max(position) last from variants group by product_id) o on o.product_id = p.product_id
     where v.variant_id is null
     order by v.line;
     get diagnostics v_added = row_count;
+    if v_added > 0 then
+        perform import_analyze();
+    end if;
     insert into stock (variant_id, quantity, is_tracked, is_backorder)
     select n.id, coalesce(l.quantity, 0), coalesce(l.is_tracked, l.quantity is not null), coalesce(l.is_backorder, false)
     from import_variants v
@@ -356,7 +374,7 @@ begin
          n.requires_shipping, n.is_taxable, n.image_src, n.attributes)
     from (
         select w.id,
-               case when c.in_file = c.in_shop then v.position else w.position end as position,
+               case when f.in_file = c.in_shop then v.position else w.position end as position,
                v.option_values, coalesce(l.sku, w.sku) sku, coalesce(l.barcode, w.barcode) barcode,
                coalesce(l.price_minor, w.price_minor) price_minor,
                case when p_has_compare_at then l.compare_at_price_minor else w.compare_at_price_minor end compare_at_price_minor,
@@ -370,9 +388,8 @@ begin
         join import_products p on p.handle = v.handle
         join variants w on w.product_id = p.product_id and (w.id = v.variant_id or
                                                             (v.variant_id is null and w.option_values = v.option_values))
-        join lateral (
-            select (select count(*) from import_variants x where x.handle = v.handle) in_file,
-                   (select count(*) from variants x where x.product_id = p.product_id) in_shop) c on true) n
+        join (select handle, count(*) in_file from import_variants group by handle) f on f.handle = v.handle
+        join (select product_id, count(*) in_shop from variants group by product_id) c on c.product_id = p.product_id) n
     where o.id = n.id and
           (o.position, o.option_values, o.sku, o.barcode, o.price_minor, o.compare_at_price_minor, o.weight_grams,
            o.requires_shipping, o.is_taxable, o.image_src, o.attributes) is distinct from
@@ -426,6 +443,7 @@ begin
             cross join lateral import_src(l.image_src) s (src)
             where l.image_src <> ''
             order by p.product_id, s.src, l.line) i) n;
+    analyze import_images;
     delete from images i
     using (select distinct product_id from import_images) p
     where i.product_id = p.product_id and
@@ -449,10 +467,9 @@ end
 $$;
 
 -- The words that the products of the file are found by.
-create or replace function import_search() returns bigint language plpgsql as $$
+create or replace function import_search() returns void language plpgsql as $$
 declare
     v_language text := (select language from settings);
-    v_changed bigint;
 begin
     update products p
     set search = n.search
@@ -461,10 +478,9 @@ begin
                                     (select string_agg(sku, ' ' order by position, id) from variants
                                      where product_id = o.id and sku <> ''),
                                     o.description) search
-        from products o join import_products i on i.product_id = o.id) n
+        from products o join import_products i on i.product_id = o.id
+        offset 0) n    -- else it is worked out twice
     where p.id = n.id and p.search <> n.search;
-    get diagnostics v_changed = row_count;
-    return v_changed;
 end
 $$;
 
@@ -480,8 +496,8 @@ begin
     v_changed := v_changed + import_put_variants(p_has_compare_at, p_has_image);
     v_changed := v_changed + import_images();
     v_changed := v_changed + import_categories();
-    v_changed := v_changed + import_search();
     if v_changed > 0 then
+        perform import_search();
         perform catalog_changed();
     end if;
     return v_changed > 0;
