@@ -86,8 +86,10 @@ static bool import_run(CommandCall *call, Error *err)
                                    .is_dry_run = call->is_dry_run,
                                    .progress = import_progress,
                                    .progress_context = &progress};
-    if (!tenant_open(call, &number, &db, err) ||
-        !product_import(db, number, path, &options, call->arena, &report, err) || !report_print(call, &report, err))
+    if (!tenant_open(call, &number, &db, err) || !product_import(db, number, path, &options, call->arena, &report, err))
+        return false;
+    progress_end(&progress);
+    if (!report_print(call, &report, err))
         return false;
     if (!report.is_refused)
         return true;

@@ -9,10 +9,12 @@ enum { DRAW_EVERY_MS = 100, BAR_WIDTH = 30, BAR_TEXT = BAR_WIDTH + 1 };
 
 Progress progress_start(const CommandCall *call, const char *title, const char *unit, int64_t total)
 {
+    int64_t now_ms = clock_ms();
     return (Progress){.title = title,
                       .unit = unit,
                       .total = total,
-                      .started_ms = clock_ms(),
+                      .started_ms = now_ms,
+                      .drawn_ms = now_ms,
                       .is_shown = !call->is_quiet && isatty(STDERR_FILENO)};
 }
 
@@ -20,9 +22,10 @@ void progress_show(Progress *progress, int64_t done)
 {
     int64_t now_ms = clock_ms();
     bool is_last = progress->total > 0 && done >= progress->total;
-    if (!progress->is_shown || (now_ms - progress->drawn_ms < DRAW_EVERY_MS && !is_last))
+    if (!progress->is_shown || (now_ms - progress->drawn_ms < DRAW_EVERY_MS && !(is_last && progress->is_drawn)))
         return;
     progress->drawn_ms = now_ms;
+    progress->is_drawn = true;
     if (progress->total <= 0) {
         (void)fprintf(stderr, "\r%s: %lld %s\033[K", progress->title, (long long)done, progress->unit);
         return;
@@ -42,7 +45,7 @@ void progress_show(Progress *progress, int64_t done)
 
 void progress_end(Progress *progress)
 {
-    if (progress->is_shown && progress->drawn_ms)
+    if (progress->is_drawn)
         (void)fputs("\r\033[K", stderr);
-    progress->is_shown = false;
+    progress->is_drawn = progress->is_shown = false;
 }
