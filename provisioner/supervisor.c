@@ -22,11 +22,13 @@
 enum {
     LIST_BUDGET = 16 * MIB,
     SERVICES_MAX = 512,
-    IDLE_MS = 60000,           // how often logs are looked at
-    READY_STEP_MS = 20,        // how often a PostgreSQL that starts is asked
-    STEADY_MS = 10000,         // who lived as long didn't fail at its start
-    KILLED_DELAY_MS = 250,     // between two kills of one that hardly lived
-    BACKOFF_FIRST_MS = 100,    // doubled with each failure in a row
+    IDLE_MS = 60000,            // how often logs are looked at
+    POSTGRES_WAIT_MS = 500,     // how long the others wait for one that isn't ready; then they start all the same
+    POSTGRES_RETRY_MS = 200,    // and are started again after as long, until it is
+    READY_STEP_MS = 20,         // how often a PostgreSQL that starts is asked
+    STEADY_MS = 10000,          // who lived as long didn't fail at its start
+    KILLED_DELAY_MS = 250,      // between two kills of one that hardly lived
+    BACKOFF_FIRST_MS = 100,     // doubled with each failure in a row
     BACKOFF_MAX_MS = 15000,
     LOG_MAX = 64 * MIB,
 };
@@ -112,7 +114,7 @@ static void services_take_over(Supervisor *s, Service *services, size_t count)
             if (str_eq(services[i].name, s->services[j].name)) {
                 services[i].process = s->services[j].process;
                 s->services[j].process = (Process){.pidfd = -1};
-                watches[i].started_ms = s->watches[j].started_ms;
+                watches[i] = s->watches[j];
             }
     for (size_t j = 0; j < s->count; j++)
         process_close(&s->services[j].process);
@@ -227,7 +229,10 @@ static void service_ended(Supervisor *s, size_t i)
         s->is_postgres_ready = false;
     if (lived_ms >= STEADY_MS)
         watch->failures = 0;
-    if (is_killed)
+    bool is_too_soon = place_of(s)->is_embedded && service->kind != SERVICE_POSTGRES && !s->is_postgres_ready;
+    if (is_too_soon)
+        watch->due_ms = now_ms + POSTGRES_RETRY_MS - POSTGRES_WAIT_MS;
+    else if (is_killed)
         watch->due_ms = lived_ms < KILLED_DELAY_MS ? now_ms + KILLED_DELAY_MS : now_ms;
     else if (watch->failures == 0 && lived_ms >= STEADY_MS)
         watch->due_ms = now_ms;
@@ -246,7 +251,8 @@ static int64_t services_tend(Supervisor *s)
         Service *service = &s->services[i];
         if (service->process.pid)
             continue;
-        bool must_wait = is_embedded && service->kind != SERVICE_POSTGRES && !s->is_postgres_ready;
+        bool must_wait = is_embedded && service->kind != SERVICE_POSTGRES && !s->is_postgres_ready &&
+                         now_ms - s->watches[i].due_ms < POSTGRES_WAIT_MS;
         if (!must_wait && s->watches[i].due_ms <= now_ms)
             service_begin(s, i);
         if (!service->process.pid)
@@ -338,7 +344,7 @@ static void signal_take(Supervisor *s, unsigned signal)
         CLEANUP(arena_close) Arena *arena = arena_open(16 * KIB);
         Str failed = failed_path(s, &s->services[i], arena);
         s->watches[i].failures = 0;
-        s->watches[i].due_ms = 0;
+        s->watches[i].due_ms = clock_ms();
         if (failed.len)
             (void)unlink(failed.data);
     }

@@ -43,7 +43,20 @@ Str test_shopctl(const TestPlatform *platform, const char *const *words)
     return output;
 }
 
-void test_platform_up(TestPlatform *platform)
+static void guard_start(const char *directory, const char *shopctl)
+{
+    static const char SCRIPT[] = "tail --pid=\"$1\" -s 0.2 -f /dev/null; [ -d \"$2\" ] || exit 0; "
+                                 "\"$3\" down --data \"$2/data\" >/dev/null 2>&1; rm -rf \"$2\"";
+    char pid[16];
+    (void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+    const char *argv[] = {"sh", "-c", SCRIPT, "sh", pid, directory, shopctl, NULL};
+    Error err = {0};
+    Process guard;
+    ck_assert_ok(process_start(&(ProcessSpec){.argv = argv, .is_session = true}, &guard, &err), &err);
+    process_close(&guard);
+}
+
+void test_platform_prepare(TestPlatform *platform)
 {
     const char *build = getenv("TEST_BUILD");
     ck_assert_msg(build != NULL, "TEST_BUILD is unset: run this by `make check`");
@@ -53,6 +66,12 @@ void test_platform_up(TestPlatform *platform)
     ck_assert_int_eq(chmod(directory, 0755), 0);
     platform->data = str_format(platform->arena, "%s/data", directory);
     platform->shopctl = str_format(platform->arena, "%s/bin/shopctl", build);
+    guard_start(directory, platform->shopctl.data);
+}
+
+void test_platform_up(TestPlatform *platform)
+{
+    test_platform_prepare(platform);
     Str listen = str_format(platform->arena, "127.0.0.1:%u", platform->port);
     (void)SHOPCTL(platform, "up", "--listen", listen.data);
 }

@@ -9,6 +9,9 @@ typedef struct TestPlatform {
     Str shopctl;      // the binary under test
 } TestPlatform;
 
+// A directory of its own and a free port, nothing started. Whatever happens to this process, a guard stops what it
+// started there and removes the directory.
+void test_platform_prepare(TestPlatform *platform);
 // `shopctl up` in a directory of its own on a free port; fails the test when it doesn't come up.
 void test_platform_up(TestPlatform *platform);
 // `shopctl down`, and the directory is removed. NULL-safe for a platform that never came up.
