@@ -79,9 +79,8 @@ static void kill_hard(const TestPlatform *platform, const char *name)
 static void nothing_is_left(const TestPlatform *platform, Arena *arena)
 {
     ck_assert_str(script(platform, arena,
-                         "for p in /proc/[0-9]*; do case $(readlink $p/cwd) in $D*) echo $p;; esac; "
-                         "tr '\\0' ' ' <$p/cmdline | grep -E '^[^ ]*(shopctl|shopd|postgres) ' | grep -F $D | "
-                         "grep -v ' down '; done 2>/dev/null || :"),
+                         "ls -l /proc/[0-9]*/cwd 2>/dev/null | grep -F \" $D\"; ps -eo args | "
+                         "grep -E '^[^ ]*(shopctl|shopd|postgres) ' | grep -F $D | grep -v ' down ' || :"),
                   S(""));
     ck_assert_str(script(platform, arena, "ls $D/run | grep -vE '^(platform.json|(up|supervisor).lock)$' || :"), S(""));
     ck_assert_str(script(platform, arena,
