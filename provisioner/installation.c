@@ -2,6 +2,8 @@
 #include "provisioner/installation.h"
 
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -52,6 +54,17 @@ static bool supervisor_settle(const Place *place, Error *err)
     }
 }
 
+// What another user runs is his to stop: his sockets and his rights are others than ours.
+static bool owner_check(const Place *place, Error *err)
+{
+    struct stat about;
+    if (stat(place->run.data, &about) != 0 || about.st_uid == geteuid())
+        return true;
+    error_set(err, ERR_FORBIDDEN, "the platform in '%.*s' is another user's", STR_ARG(place->data));
+    error_why(err, "user %u started it", (unsigned)about.st_uid);
+    return error_next(err, "run shopctl as that user");
+}
+
 // A supervisor that is told to stops all it knows; what it leaves, or nobody supervised, is stopped here.
 bool installation_stop(const Launch *launch, Json **out, Error *err)
 {
@@ -99,7 +112,8 @@ bool installation_down(const InstallationOptions *options, Json **out, Error *er
         *out = answer;
         return true;
     }
-    return place_lock(&launch.place, "up.lock", LOCK_TIMEOUT_MS, &lock, err) && installation_stop(&launch, out, err);
+    return owner_check(&launch.place, err) && place_lock(&launch.place, "up.lock", LOCK_TIMEOUT_MS, &lock, err) &&
+           installation_stop(&launch, out, err);
 }
 
 // ---- status ----

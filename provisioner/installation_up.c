@@ -161,6 +161,16 @@ static bool control_database_make(const Installation *in, Error *err)
            db_run(db, S("revoke connect, temporary on database shop_control from public"), NO_PARAMS, err);
 }
 
+// A folder that was moved has its sockets elsewhere.
+static bool cells_follow(const Installation *in, Platform *platform, const Json *before, Error *err)
+{
+    Str sockets = json_str(json_get(before, "sockets"));
+    return !in->launch.place.is_embedded || sockets.len == 0 || str_eq(sockets, in->launch.place.sockets) ||
+           db_run(platform_control(platform),
+                  S("update control.cells set dsn = replace(dsn, 'host=' || $1, 'host=' || $2)"),
+                  PARAMS(sockets, in->launch.place.sockets), err);
+}
+
 static bool cells_make(Installation *in, Platform *platform, Json **out, Error *err)
 {
     CLEANUP(json_close) Json *list = NULL;
@@ -236,8 +246,8 @@ static bool databases_ready(Installation *in, const Json *before, Json **out, bo
     PlatformOptions options = {.control_dsn = in->control_dsn,
                                .data = in->launch.place.data,
                                .base_domain = setting_text(in->options->settings, "base_domain")};
-    if (!platform_open_with(&options, &platform, err) || !cells_make(in, platform, &list, err) ||
-        !record_make(in, list, &record, err))
+    if (!platform_open_with(&options, &platform, err) || !cells_follow(in, platform, before, err) ||
+        !cells_make(in, platform, &list, err) || !record_make(in, list, &record, err))
         return false;
     *out_differs = !same_json(before, record, in->arena);
     if (*out_differs && !place_record_write(&in->launch.place, record, err))

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/pg.h"
 #include "provisioner/cluster.h"
 
 enum {
@@ -21,20 +22,10 @@ enum {
 
 // ---- which ----
 
-// The value of dbname in a DSN of ours.
-static Str dsn_database(Str dsn)
-{
-    Str word;
-    while (str_cut(&dsn, ' ', &word))
-        if (str_has_prefix(word, S("dbname=")))
-            return str_skip(word, strlen("dbname="));
-    return S("");
-}
-
 static Service shopd_service(const Place *place, const Json *cell, Arena *arena)
 {
     Str dsn = json_str(json_get(cell, "dsn")), name = json_str(json_get(cell, "name"));
-    Str database = str_copy(arena, dsn_database(dsn));
+    Str database = dsn_database(dsn, arena);
     return (Service){
         .kind = SERVICE_SHOPD,
         .name = str_format(arena, "shopd-%.*s", STR_ARG(name)),
@@ -218,14 +209,14 @@ static Str program_name(Str line)
 }
 
 // The name of the platform's cell that a DSN means, by its database; empty for another platform's.
-static Str cell_of(const Place *place, const Json *record, Str dsn)
+static Str cell_of(const Place *place, const Json *record, Str dsn, Arena *arena)
 {
     const Json *cells = json_get(record, "cells");
     if (str_find(dsn, place->sockets) == dsn.len && dsn.len)
         return S("");
     for (size_t i = 0; i < json_count(cells); i++) {
         const Json *cell = json_element(cells, i);
-        if (str_eq(dsn_database(dsn), dsn_database(json_str(json_get(cell, "dsn")))))
+        if (str_eq(dsn_database(dsn, arena), dsn_database(json_str(json_get(cell, "dsn")), arena)))
             return json_str(json_get(cell, "name"));
     }
     return S("");
@@ -287,7 +278,7 @@ Json *services_shopd_list(const Place *place, const Json *record)
         if (!str_eq(program_name(line), S("shopd")))
             continue;
         const Service *own = own_service(services, count, entry->d_name);
-        Str cell = own ? own->cell : cell_of(place, record, option_value(line, S("--cell")));
+        Str cell = own ? own->cell : cell_of(place, record, option_value(line, S("--cell")), arena);
         if (cell.len && !json_append(list, shopd_item(entry->d_name, option_value(line, S("--listen")),
                                                       option_value(line, S("--modules")), cell)))
             json_close(&list);

@@ -45,7 +45,7 @@ Str test_shopctl(const TestPlatform *platform, const char *const *words)
 
 static void guard_start(const char *directory, const char *shopctl)
 {
-    static const char SCRIPT[] = "tail --pid=\"$1\" -s 0.2 -f /dev/null; [ -d \"$2\" ] || exit 0; "
+    static const char SCRIPT[] = "while kill -0 \"$1\" 2>/dev/null; do [ -d \"$2\" ] || exit 0; sleep 0.5; done; "
                                  "\"$3\" down --data \"$2/data\" >/dev/null 2>&1; rm -rf \"$2\"";
     char pid[16];
     (void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
