@@ -284,4 +284,5 @@ void loop_run(Loop *loop)
         timers_run(loop);
         deferred_run(loop);
     }
+    loop->is_stopped = false;    // it may run again
 }
