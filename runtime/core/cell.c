@@ -68,10 +68,10 @@ static void announcement_read(Task *task)
     AnnouncementCopy *copy = container_of(task, AnnouncementCopy, task);
     Announcement *said = copy->of;
     CellThread *thread = copy->to;
-    if (!said->directory)
+    if (said->directory)
+        directory_view_show(&thread->directory, said->directory);
+    else
         cache_suspect(thread->cache, said->tenant);
-    else if (!directory_view_show(&thread->directory, said->directory))
-        log_line(LOG_ERROR, "directory_not_replaced", S(""));
     (void)__atomic_sub_fetch(&said->left, 1, __ATOMIC_RELEASE);
 }
 
@@ -197,7 +197,7 @@ bool cell_thread_start(Thread *thread, Error *err)
     size_t budget = (size_t)thread->settings->cache_bytes / thread->count;
     if (!cache_open(budget, &own->key, &own->cache, err) || !pool_open(thread->loop, &options, &own->pool, err))
         return false;
-    (void)directory_view_show(&own->directory, cell->directory);
+    directory_view_show(&own->directory, cell->directory);
     __atomic_store_n(&cell->threads[thread->number], own, __ATOMIC_RELEASE);
     if (thread->number > 0)
         return true;

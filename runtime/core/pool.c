@@ -231,7 +231,7 @@ static void lane_lost(Lane *lane, const Error *why)
     lane->backoff_ms = was_up ? 1 : MIN(MAX(lane->backoff_ms * 2, (int64_t)BACKOFF_FIRST_MS), (int64_t)BACKOFF_MAX_MS);
     if (!pool->is_closing)
         timer_start(pool->loop, &lane->timer, lane->backoff_ms);
-    if (!was_up && !pool_is_up(pool)) {
+    if (!was_up && !pool_is_up(pool) && !pool->is_closing) {
         if (!pool->is_down)
             log_error("database_unreachable", why);
         pool->is_down = true;
@@ -525,8 +525,9 @@ void pool_close(Pool **pool)
         return;
     *pool = NULL;
     closed->is_closing = true;
-    error_set(&closed->down, ERR_UNREACHABLE, "the server is stopping");
-    Error stopping = closed->down;
+    Error stopping = {0};
+    error_set(&stopping, ERR_UNREACHABLE, "the server is stopping");
+    closed->down = stopping;
     for (unsigned i = 0; i < closed->lane_count; i++) {
         Lane *lane = &closed->lanes[i];
         if (lane->pipe)

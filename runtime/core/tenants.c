@@ -100,7 +100,7 @@ static Tenant tenant_copy(const Tenant *tenant, Arena *arena)
 static bool is_served(const Rows *rows, size_t row)
 {
     Str state = rows_str(rows, row, rows_column(rows, "state"));
-    return str_eq(state, S("active")) || str_eq(state, S("suspended"));
+    return str_eq(state, S("active")) || str_eq(state, S("suspended")) || str_eq(state, S("reserved"));
 }
 
 static bool directory_fill(Directory *directory, const Directory *before, int64_t changed, const Rows *rows, Error *err)
@@ -167,20 +167,29 @@ const Tenant *directory_find(const Directory *directory, Str host)
 size_t directory_count(const Directory *directory) { return directory->count; }
 const Tenant *directory_tenant(const Directory *directory, size_t i) { return &directory->tenants[i]; }
 
-bool directory_view_show(DirectoryView *view, Directory *directory)
+// The place for the one that is shown now, if requests still hold tenants of it. False: there is none.
+static bool view_put_aside(DirectoryView *view)
 {
-    if (view->now.directory && view->now.holds > 0) {
-        size_t i = 0;
-        while (i < DIRECTORY_OLD_MAX && view->old[i].directory)
-            i++;
-        if (i == DIRECTORY_OLD_MAX)
-            return false;
-        view->old[i] = view->now;
-    } else {
+    if (view->now.holds == 0) {
         directory_release(&view->now.directory);
+        return true;
     }
-    view->now = (DirectoryHolds){.directory = directory_hold(directory)};
-    return true;
+    for (size_t i = 0; i < DIRECTORY_OLD_MAX; i++)
+        if (!view->old[i].directory) {
+            view->old[i] = view->now;
+            return true;
+        }
+    return false;
+}
+
+void directory_view_show(DirectoryView *view, Directory *directory)
+{
+    Directory *held = directory_hold(directory);    // first: it may be the one that waits
+    directory_release(&view->waiting);
+    if (view_put_aside(view))
+        view->now = (DirectoryHolds){.directory = held};
+    else
+        view->waiting = held;
 }
 
 const Tenant *directory_view_find(DirectoryView *view, Str host)
@@ -198,8 +207,11 @@ void directory_view_release(DirectoryView *view, const Tenant *tenant)
     }
     for (size_t i = 0; i < DIRECTORY_OLD_MAX; i++)
         if (view->old[i].directory == tenant->directory) {
-            if (--view->old[i].holds == 0)
-                directory_release(&view->old[i].directory);
+            if (--view->old[i].holds > 0)
+                return;
+            directory_release(&view->old[i].directory);
+            if (view->waiting)
+                directory_view_show(view, view->waiting);
             return;
         }
     assert(false && "a tenant of a directory that this thread doesn't show");
@@ -208,6 +220,7 @@ void directory_view_release(DirectoryView *view, const Tenant *tenant)
 void directory_view_close(DirectoryView *view)
 {
     directory_release(&view->now.directory);
+    directory_release(&view->waiting);
     for (size_t i = 0; i < DIRECTORY_OLD_MAX; i++)
         directory_release(&view->old[i].directory);
 }

@@ -17,7 +17,8 @@ typedef struct Tenant {
 } Tenant;
 
 // Makes a directory out of cell.directory()'s rows. With `before`, that one's tenants stay but for number `changed`,
-// which is as the rows say, or gone. Tenants that aren't active or suspended aren't in it. *out is held once. Fails
+// which is as the rows say, or gone. Those that are served are in it: active, suspended,
+// and reserved ones that have hosts already, which are asked before they are active. *out is held once. Fails
 // with ERR_NO_MEMORY.
 MUST_CHECK bool directory_build(const Directory *before, int64_t changed, const Rows *rows, Directory **out,
                                 Error *err);
@@ -39,9 +40,11 @@ typedef struct DirectoryHolds {
 typedef struct DirectoryView {
     DirectoryHolds now;
     DirectoryHolds old[DIRECTORY_OLD_MAX];
+    Directory *waiting;    // to be shown once there is room
 } DirectoryView;
-// Shows `directory` from now on (it is held by the view). False when too many old ones are still in use.
-bool directory_view_show(DirectoryView *view, Directory *directory);
+// Shows `directory` from now on (it is held by the view), or, when too many old ones are still in use, as soon as one
+// of them isn't any more.
+void directory_view_show(DirectoryView *view, Directory *directory);
 const Tenant *directory_view_find(DirectoryView *view, Str host);    // held; NULL where there is none
 void directory_view_release(DirectoryView *view, const Tenant *tenant);
 void directory_view_close(DirectoryView *view);

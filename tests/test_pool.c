@@ -1,0 +1,202 @@
+// tests/test_pool.c: a thread's connections: tenants' queues, deadlines, lost connections, backends that met many.
+#include "base/clock.h"
+#include "runtime/core/pool.h"
+#include "tests/support/more_check.h"
+#include "tests/support/pg_server.h"
+
+enum { TIMEOUT_MS = 1500, QUERIES_MAX = 512 };
+
+typedef struct Stage {
+    Arena *arena;
+    Str dsn;
+    Db *db;
+    Loop *loop;
+    Pool *pool;
+    Timer limit;
+    unsigned left;    // queries that haven't ended
+    unsigned ended;
+} Stage;
+
+typedef struct Asked {
+    Query query;
+    Stage *stage;
+    Str value;    // the first one of the answer
+    unsigned place;
+} Asked;
+
+static void limit_due(Timer *timer) { loop_stop(container_of(timer, Stage, limit)->loop); }
+
+static void stage_open(Stage *stage, unsigned connections, int tenants)
+{
+    Error err = {0};
+    *stage = (Stage){.arena = arena_open(16 * MIB), .dsn = test_database("pool"), .limit.due = limit_due};
+    stage->db = test_db_open(stage->dsn);
+    Str sql = str_format(stage->arena,
+                         "create schema cell; do $$ begin for n in 1..%d loop execute format('create schema t_%%1$s; "
+                         "create function t_%%1$s.who() returns text language sql as ''select ''''%%1$s'''' ''', n); "
+                         "end loop; end $$",
+                         tenants);
+    ck_assert_ok(db_script(stage->db, sql, &err), &err);
+    ck_assert_ok(loop_open(stage->arena, &stage->loop, &err), &err);
+    PoolOptions options = {.dsn = stage->dsn, .connections = connections, .timeout_ms = TIMEOUT_MS};
+    ck_assert_ok(pool_open(stage->loop, &options, &stage->pool, &err), &err);
+}
+
+static void stage_close(Stage *stage)
+{
+    pool_close(&stage->pool);
+    loop_close(&stage->loop);
+    db_close(&stage->db);
+    arena_close(&stage->arena);
+}
+
+static void ended(Query *query)
+{
+    Asked *asked = container_of(query, Asked, query);
+    Stage *stage = asked->stage;
+    if (query->rows)
+        asked->value = str_copy(stage->arena, rows_str(query->rows, 0, 0));
+    rows_close(&query->rows);
+    asked->place = stage->ended++;
+    if (--stage->left == 0)
+        loop_stop(stage->loop);
+}
+
+static Asked *ask(Stage *stage, int64_t tenant, Str sql)
+{
+    Asked *asked = arena_new(stage->arena, Asked);
+    asked->stage = stage;
+    asked->query = (Query){.tenant = tenant, .sql = sql, .ended = ended};
+    stage->left++;
+    pool_query(stage->pool, &asked->query);
+    return asked;
+}
+
+static void run(Stage *stage)
+{
+    timer_start(stage->loop, &stage->limit, 10000);
+    loop_run(stage->loop);
+    ck_assert_uint_eq(stage->left, 0);
+}
+
+TEST(each_query_runs_in_its_own_tenants_schema)
+{
+    Stage stage;
+    stage_open(&stage, 2, 20);
+    Asked *asked[20];
+    for (int i = 0; i < 20; i++)
+        asked[i] = ask(&stage, i + 1, S("select who()"));
+    run(&stage);
+    for (int i = 0; i < 20; i++)
+        ck_assert_str(asked[i]->value, str_format(stage.arena, "%d", i + 1));
+    ck_assert_uint_eq(pool_counts(stage.pool).queries, 20);
+    stage_close(&stage);
+}
+
+TEST(a_tenant_that_asks_much_makes_no_other_wait_for_all_of_it)
+{
+    Stage stage;
+    stage_open(&stage, 2, 2);
+    Asked *last = NULL;
+    for (int i = 0; i < 20; i++)
+        last = ask(&stage, 1, S("select who() from pg_sleep(0.02)"));
+    Asked *other = ask(&stage, 2, S("select who()"));
+    run(&stage);
+    ck_assert_str(other->value, S("2"));
+    ck_assert_uint_lt(other->place, 4);
+    ck_assert_uint_eq(last->place, 20);
+    stage_close(&stage);
+}
+
+TEST(a_failure_is_the_querys_own)
+{
+    Stage stage;
+    stage_open(&stage, 1, 1);
+    Asked *bad = ask(&stage, 1, S("select 1 / 0")), *good = ask(&stage, 1, S("select who()"));
+    Asked *stranger = ask(&stage, 9, S("select who()"));    // no such schema: no such function
+    run(&stage);
+    ck_assert_says(&bad->query.err, ERR_INVALID, "division by zero");
+    ck_assert_str(good->value, S("1"));
+    ck_assert_int_ne(stranger->query.err.code, ERR_NONE);
+    stage_close(&stage);
+}
+
+TEST(a_query_that_takes_too_long_is_ended_and_one_that_waited_too_long_too)
+{
+    Stage stage;
+    stage_open(&stage, 1, 1);
+    int64_t start_ms = clock_ms();
+    Asked *slow = ask(&stage, 1, S("select who() from pg_sleep(60)")), *behind = ask(&stage, 1, S("select who()"));
+    run(&stage);
+    ck_assert_int_eq(slow->query.err.code, ERR_BUSY);
+    ck_assert_int_eq(behind->query.err.code, ERR_BUSY);
+    ck_assert_int_lt(clock_ms() - start_ms, TIMEOUT_MS + 3000);
+    Asked *after = ask(&stage, 1, S("select who()"));
+    run(&stage);
+    ck_assert_str(after->value, S("1"));
+    stage_close(&stage);
+}
+
+static const struct {
+    bool is_write;
+    const char *says;
+} LOST[] = {{true, "unknown whether"}, {false, NULL}};
+
+TEST(a_read_is_tried_again_on_another_connection_and_a_write_says_that_nobody_knows)
+{
+    Stage stage;
+    stage_open(&stage, 1, 1);
+    Error err = {0};
+    ck_assert_ok(db_script(stage.db, S("create sequence t_1.tries; create table t_1.killed (n int)"), &err), &err);
+    // the first try ends its own backend
+    Asked *asked = ask(&stage, 1,
+                       S("select case when nextval('tries') = 1 then pg_terminate_backend(pg_backend_pid())"
+                         "::text else 'again' end from generate_series(1, 1)"));
+    asked->query.is_write = LOST[_i].is_write;
+    run(&stage);
+    if (LOST[_i].says)
+        ck_assert_says(&asked->query.err, ERR_UNREACHABLE, LOST[_i].says);
+    else
+        ck_assert_str(asked->value, S("again"));
+    Asked *after = ask(&stage, 1, S("select who()"));
+    run(&stage);
+    ck_assert_str(after->value, S("1"));
+    stage_close(&stage);
+}
+
+TEST(a_backend_that_has_met_many_tenants_is_replaced)
+{
+    enum { TENANTS = 250 };
+    Stage stage;
+    stage_open(&stage, 1, TENANTS);
+    for (int i = 0; i < TENANTS; i++)
+        (void)ask(&stage, i + 1, S("select who()"));
+    run(&stage);
+    Asked *after = ask(&stage, 7, S("select who()"));
+    run(&stage);
+    ck_assert_str(after->value, S("7"));
+    ck_assert_uint_eq(pool_counts(stage.pool).recycled, 1);
+    stage_close(&stage);
+}
+
+TEST(without_a_database_a_query_fails_at_once)
+{
+    Stage stage = {.arena = arena_open(MIB), .limit.due = limit_due};
+    Error err = {0};
+    ck_assert_ok(loop_open(stage.arena, &stage.loop, &err), &err);
+    PoolOptions options = {.dsn = S("host=/nowhere dbname=x"), .connections = 2, .timeout_ms = TIMEOUT_MS};
+    ck_assert_ok(pool_open(stage.loop, &options, &stage.pool, &err), &err);
+    int64_t start_ms = clock_ms();
+    Asked *asked = ask(&stage, 1, S("select who()"));
+    run(&stage);
+    ck_assert_int_eq(asked->query.err.code, ERR_UNREACHABLE);
+    ck_assert_int_lt(clock_ms() - start_ms, TIMEOUT_MS);
+    ck_assert(!pool_is_up(stage.pool));
+    stage_close(&stage);
+}
+
+SUITE(pool, ONCE(each_query_runs_in_its_own_tenants_schema),
+      ONCE(a_tenant_that_asks_much_makes_no_other_wait_for_all_of_it), ONCE(a_failure_is_the_querys_own),
+      ONCE(a_query_that_takes_too_long_is_ended_and_one_that_waited_too_long_too),
+      EACH(a_read_is_tried_again_on_another_connection_and_a_write_says_that_nobody_knows, LOST),
+      ONCE(a_backend_that_has_met_many_tenants_is_replaced), ONCE(without_a_database_a_query_fails_at_once))
