@@ -186,7 +186,7 @@ static bool option_choice_check(const CommandCall *call, const Option *option, S
 {
     Str names[NAMES_MAX], place = str_format(call->arena, "--%s", option->name);
     size_t count = 0;
-    for (; option->choices[count] && count < NAMES_MAX; count++)
+    for (; count < NAMES_MAX && option->choices[count]; count++)
         names[count] = str_of(option->choices[count]);
     return choice_check(call, place, names, count, value, err);
 }
