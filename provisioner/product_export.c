@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "provisioner/product_column.h"
 
-enum { PIECE_BUDGET = 64 * MIB, STATEMENT_TIMEOUT_S = 600 };
+enum { PIECE_BUDGET = 64 * MIB };
 
 typedef struct Export {
     const Rows *rows;
@@ -257,11 +257,9 @@ bool product_export(Db *db, int64_t tenant, ExportPut *put, void *context, int64
     Export ex = {.arena = arena};
     int64_t products = 0;
     Str path = str_format(arena, "t_%lld, pg_temp", (long long)tenant);
-    Str timeout = str_format(arena, "%ds", STATEMENT_TIMEOUT_S);
     if (!arena_ok(arena, err) || !db_script(db, S("begin isolation level repeatable read read only"), err))
         return false;
-    bool ok = db_run(db, S("select set_config('search_path', $1, true), set_config('statement_timeout', $2, true)"),
-                     PARAMS(path, timeout), err) &&
+    bool ok = db_run(db, S("select set_config('search_path', $1, true)"), PARAMS(path), err) &&
               export_in_transaction(db, &ex, put, context, &products, err);
     db_rollback(db);
     if (ok && out_count)

@@ -23,8 +23,7 @@ enum {
     FAULTS_KEPT_MAX = 100000,
     FILES_AT_ONCE = 100,
     LINE_BUDGET = 32 * MIB,
-    FILE_BUDGET = 8 * MIB,
-    STATEMENT_TIMEOUT_S = 600
+    FILE_BUDGET = 8 * MIB
 };
 
 typedef struct Import {
@@ -781,10 +780,8 @@ static bool files_import(Import *im, Str csv_path, Error *err)
 static bool start(Import *im, int64_t tenant, Error *err)
 {
     Str path = str_format(im->arena, "t_%lld, pg_temp", (long long)tenant);
-    Str timeout = str_format(im->arena, "%ds", STATEMENT_TIMEOUT_S);
     CLEANUP(rows_close) Rows *rows = NULL;
-    if (!db_run(im->db, S("select set_config('search_path', $1, true), set_config('statement_timeout', $2, true)"),
-                PARAMS(path, timeout), err) ||
+    if (!db_run(im->db, S("select set_config('search_path', $1, true)"), PARAMS(path), err) ||
         !db_query(im->db, S("select import_open()"), NO_PARAMS, &rows, err))
         return false;
     im->currency = str_copy(im->arena, rows_str(rows, 0, 0));
