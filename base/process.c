@@ -207,7 +207,7 @@ static _Noreturn void child_run(const ProcessSpec *spec, User user, int pipe_fd)
 bool process_start(const ProcessSpec *spec, Process *out, Error *err)
 {
     User user = {0};
-    int ends[2];
+    int ends[2] = {-1, -1};
     if (spec->user && !user_find(spec->user, &user, err))
         return false;
     if (pipe2(ends, O_CLOEXEC) != 0)
@@ -291,7 +291,7 @@ bool has_process_ended(Process *process, int64_t timeout_ms, ProcessEnd *end)
 
 bool process_stop(Process *process, int signal, int64_t timeout_ms)
 {
-    ProcessEnd end;
+    ProcessEnd end = {0};
     process_signal(process, signal);
     if (has_process_ended(process, timeout_ms, &end))
         return true;
@@ -339,7 +339,7 @@ static Str last_line(Str text)
 
 bool process_run(const ProcessSpec *spec, int64_t timeout_ms, Arena *arena, Str *out, Error *err)
 {
-    int ends[2];
+    int ends[2] = {-1, -1};
     if (pipe2(ends, O_CLOEXEC) != 0)
         return error_from_errno(err, errno, "'%s' can't be started", spec->argv[0]);
     CLEANUP(fd_close) int read_end = ends[0];
@@ -348,12 +348,12 @@ bool process_run(const ProcessSpec *spec, int64_t timeout_ms, Arena *arena, Str 
     own.output = write_end;
     own.pid_path = NULL;
     own.is_session = true;
-    Process process;
+    Process process = {0};
     if (!process_start(&own, &process, err))
         return false;
     fd_close(&write_end);
     StrBuf buf = {.arena = arena};
-    ProcessEnd end;
+    ProcessEnd end = {0};
     int pid = process.pid;
     if (!output_wait(&process, read_end, clock_ms() + timeout_ms, &buf, &end)) {
         (void)kill(-pid, SIGKILL);

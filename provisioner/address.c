@@ -49,7 +49,7 @@ static void infos_close(struct addrinfo **infos)
 
 static bool can_bind(Str text, Error *err)
 {
-    Address address;
+    Address address = {0};
     CLEANUP(infos_close) struct addrinfo *infos = NULL;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     if (!address_parse(text, &address, err))
@@ -93,7 +93,7 @@ static const char *reachable_host(const Address *address)
 
 bool address_url(Str listen, Arena *arena, Str *out, Error *err)
 {
-    Address address;
+    Address address = {0};
     if (!address_parse(first_of(listen), &address, err))
         return false;
     const char *host = reachable_host(&address);
@@ -127,13 +127,12 @@ static int connect_to(const Address *address, int64_t deadline_ms)
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     if (getaddrinfo(reachable_host(address), address->port, &hints, &infos) != 0)
         return -1;
-    CLEANUP(fd_close) int fd = socket(infos->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || (connect(fd, infos->ai_addr, infos->ai_addrlen) != 0 &&
-                   (errno != EINPROGRESS || !wait_for(fd, POLLOUT, deadline_ms))))
-        return -1;
-    int connected = fd;
-    fd = -1;
-    return connected;
+    int fd = socket(infos->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool ok = fd >= 0 && (connect(fd, infos->ai_addr, infos->ai_addrlen) == 0 ||
+                          (errno == EINPROGRESS && wait_for(fd, POLLOUT, deadline_ms)));
+    if (!ok)
+        fd_close(&fd);
+    return fd;
 }
 
 bool is_address_ready(Str listen, int64_t timeout_ms)
@@ -142,7 +141,7 @@ bool is_address_ready(Str listen, int64_t timeout_ms)
     static const Str GOOD = S("HTTP/1.1 200 ");
     int64_t deadline_ms = clock_ms() + timeout_ms;
     Error ignored = {0};
-    Address address;
+    Address address = {0};
     if (!address_parse(first_of(listen), &address, &ignored))
         return false;
     CLEANUP(fd_close) int fd = connect_to(&address, deadline_ms);

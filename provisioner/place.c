@@ -332,26 +332,34 @@ bool place_record_write(const Place *place, const Json *record, Error *err)
     return json_print(record, 2, arena, &text, err) && file_write(path, text, mode, err);
 }
 
+static bool lock_wait(const Place *place, int fd, const char *path, int64_t timeout_ms, Error *err)
+{
+    for (int64_t deadline_ms = clock_ms() + timeout_ms; flock(fd, LOCK_EX | LOCK_NB) != 0;) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return error_from_errno(err, errno, "the lock '%s' can't be taken", path);
+        if (clock_ms() >= deadline_ms) {
+            error_set(err, ERR_BUSY, "another shopctl is at work on '%.*s'", STR_ARG(place->data));
+            return error_why(err, "it has held the lock '%s' for %lld ms", path, (long long)timeout_ms);
+        }
+        clock_sleep_ms(LOCK_STEP_MS);
+    }
+    return true;
+}
+
 bool place_lock(const Place *place, const char *name, int64_t timeout_ms, int *out_fd, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(PATH_BUDGET);
     Str path = place_path(arena, place->run, "%s", name);
     if (!arena_ok(arena, err))
         return false;
-    CLEANUP(fd_close) int fd = open(path.data, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    int fd = open(path.data, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0)
         return error_from_errno(err, errno, "the lock '%s' can't be opened", path.data);
-    for (int64_t deadline_ms = clock_ms() + timeout_ms; flock(fd, LOCK_EX | LOCK_NB) != 0;) {
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return error_from_errno(err, errno, "the lock '%s' can't be taken", path.data);
-        if (clock_ms() >= deadline_ms) {
-            error_set(err, ERR_BUSY, "another shopctl is at work on '%.*s'", STR_ARG(place->data));
-            return error_why(err, "it has held the lock '%s' for %lld ms", path.data, (long long)timeout_ms);
-        }
-        clock_sleep_ms(LOCK_STEP_MS);
+    if (!lock_wait(place, fd, path.data, timeout_ms, err)) {
+        fd_close(&fd);
+        return false;
     }
     *out_fd = fd;
-    fd = -1;
     return true;
 }
 
