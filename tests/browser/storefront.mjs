@@ -205,6 +205,7 @@ async function pays(shopper) {
     await shopper.look('checkout');
     const country = await page.locator('[name=country]').inputValue();
     check(country.length === 2, `the country is '${country}'`);
+    const countryName = (await page.locator('[name=country] option:checked').textContent()).trim();
 
     shopper.expected = true;
     await shopper.fill({email: 'ana@shopper.example', name: '  ', line1: 'Calle Mayor 12', city: 'Segovia', postal_code: shop.postcode});
@@ -227,6 +228,7 @@ async function pays(shopper) {
     check(await page.locator('.mini-line').count() === 1, 'the order has not one line');
     check(minor(await page.locator('.totals-sum dd').textContent()) === subtotal + shipping, "the order's total is another");
     check((await page.locator('address').textContent()).includes('Ana <Ruiz> & "hija"'), 'the name is not as it was typed');
+    check((await page.locator('address').textContent()).includes(countryName), "the address doesn't name the country");
     check(await shopper.badge() === '', 'the cart is not empty after buying');
     await shopper.look('order');
     return page.url();
