@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "runtime/storefront/countries.h"
 
 enum { PAGES_SHOWN = 7 };
 
@@ -327,6 +328,11 @@ void context_order(Context *context)
     put(order, "created_at_text",
         json_from_str(format_date(json_str(json_get(order, "placed_at")), context->language, context->r->arena)));
     put_copy(order, "shipping_total", json_get(order, "shipping"));
+    Json *address = context_member(order, "shipping_address");
+    Str code = json_str(json_get(address, "country"));
+    const Country *country = country_find(code);
+    if (address)
+        put(address, "country_name", json_from_str(country ? str_of(country->names[context->language]) : code));
 }
 
 // ---- lists ----
