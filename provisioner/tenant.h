@@ -13,6 +13,8 @@ typedef struct TenantSpec {
     Str language;          // en, or es
     Str country;           // US: an ISO 3166-1 code
     Str cell;              // the one with the most room
+    Str logo;              // none
+    const Json *colors;    // {"primary": "#8a3f26", ...}; NULL: the theme's
     const Str *domains;    // hosts beside SLUG.BASE_DOMAIN
     size_t domain_count;
     const Plan *plan;

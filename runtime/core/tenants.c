@@ -100,6 +100,7 @@ static Tenant tenant_copy(const Tenant *tenant, Arena *arena)
 static bool is_served(const Rows *rows, size_t row)
 {
     Str state = rows_str(rows, row, rows_column(rows, "state"));
+    // one that is reserved and has its hosts is whole, and waits for the smoke request
     return str_eq(state, S("active")) || str_eq(state, S("suspended")) || str_eq(state, S("reserved"));
 }
 

@@ -347,6 +347,7 @@ create or replace function tenant_document(p_tenant tenants, p_base_domain text)
         'colors', p_tenant.colors,
         'logo', p_tenant.logo,
         'limits', tenant_limits(p.document, p_tenant.overrides),
+        'overrides', p_tenant.overrides,
         'operation', p_tenant.operation,
         'created_at', rfc3339(p_tenant.created_at),
         'updated_at', rfc3339(p_tenant.updated_at))
@@ -408,4 +409,13 @@ create or replace function dumps_expired() returns table (id bigint, path text, 
     select d.id, d.path, d.slug from dumps d where d.expires_at <= now()
     and not exists (select from leases l where l.slug = d.slug)
     order by d.expires_at limit 100
+$$;
+
+-- A restoration that is taken back gives up the hosts, but remembers them.
+create or replace function tenant_domains_release(p_operation bigint, p_epoch bigint) returns void
+    language plpgsql set search_path from current as $$
+begin
+    perform lease_check(p_operation, p_epoch);
+    delete from domains d using operations o where o.id = p_operation and d.tenant_id = (tenant_of(o.slug)).id;
+end
 $$;

@@ -1,0 +1,377 @@
+// cli/tenant.c: `shopctl tenant`: shops, from the wish to the dump.
+#include "base/arena.h"
+#include "cli/command.h"
+#include "cli/prompt.h"
+#include "cli/tenant_create.h"
+#include "cli/tenant_spec.h"
+
+enum { LISTS_MAX = 32 };
+
+#define TENANT_KEYS                                                                                                    \
+    {.key = "slug", .type = "text", .help = "Its short name.", .heading = "SLUG", .is_name = true},                    \
+        {.key = "name", .type = "text", .help = "What shoppers read.", .heading = "NAME"},                             \
+        {.key = "status",                                                                                              \
+         .type = "text",                                                                                               \
+         .help = "requested, rejected, approved, provisioning, active, suspended, archived or deleted.",               \
+         .heading = "STATUS"},                                                                                         \
+        {.key = "plan", .type = "text", .help = "Its plan.", .heading = "PLAN"},                                       \
+        {.key = "plan_version", .type = "integer", .help = "The version of the plan that it bought."},                 \
+        {.key = "tier", .type = "text", .help = "shared, container or server."},                                       \
+        {.key = "cell", .type = "text", .help = "The cell that holds it.", .heading = "CELL"},                         \
+        {.key = "schema", .type = "text", .help = "Its schema and role in the cell's database."},                      \
+        {.key = "url", .type = "text", .help = "Where shoppers find it.", .heading = "URL"},                           \
+        {.key = "domains", .type = "list", .help = "Hosts of its own."},                                               \
+        {.key = "email", .type = "text", .help = "Its owner's address."},                                              \
+        {.key = "currency", .type = "text", .help = "ISO 4217."},                                                      \
+        {.key = "language", .type = "text", .help = "Of its storefront."},                                             \
+        {.key = "country", .type = "text", .help = "ISO 3166-1."},                                                     \
+        {.key = "colors", .type = "object", .help = "Colours by their role."},                                         \
+        {.key = "logo", .type = "text", .help = "Its logo's address, or null."},                                       \
+        {.key = "limits", .type = "object", .help = "What its cell enforces; 0 is no limit."},                         \
+        {.key = "created_at", .type = "time", .help = "When it was asked for."},                                       \
+        {.key = "updated_at", .type = "time", .help = "When its record changed last."},                                \
+    {                                                                                                                  \
+        .key = "steps", .type = "list", .help = "With --dry-run: the steps that would be taken."                       \
+    }
+
+static const OutputKey KEYS[] = {TENANT_KEYS, {0}};
+
+static const Argument SLUG[] = {
+    {.name = "SLUG", .is_required = true, .names = "tenant list", .help = "The shop's slug."}, {0}};
+
+static bool show(const CommandCall *call, Platform *platform, Slug slug, Error *err)
+{
+    CLEANUP(json_close) Json *answer = NULL;
+    return tenant_show(platform, slug, &answer, err) && command_answer(call, answer, err);
+}
+
+static bool open_for(const CommandCall *call, Platform **out_platform, Slug *out_slug, Error *err)
+{
+    return slug_parse(command_argument(call, 0), out_slug, err) && platform_open(call->settings, out_platform, err);
+}
+
+static bool list_run(CommandCall *call, Error *err)
+{
+    CLEANUP(platform_close) Platform *platform = NULL;
+    CLEANUP(json_close) Json *answer = NULL;
+    return platform_open(call->settings, &platform, err) &&
+           tenant_list(platform, command_text(call, "status"), command_text(call, "cell"), command_int(call, "limit"),
+                       &answer, err) &&
+           command_answer(call, answer, err);
+}
+
+static bool show_run(CommandCall *call, Error *err)
+{
+    Slug slug = {0};
+    CLEANUP(platform_close) Platform *platform = NULL;
+    return open_for(call, &platform, &slug, err) && show(call, platform, slug, err);
+}
+
+// ---- moves ----
+
+typedef bool TenantAct(Platform *platform, Slug slug, Error *err);
+
+// Checks and prints the steps of the operation (`kind`; NULL: it needs none) with --dry-run, else acts and shows what
+// became of the shop.
+static bool act_run(CommandCall *call, const char *kind, TenantStatus to, TenantAct *act, Error *err)
+{
+    Slug slug = {0};
+    TenantRecord tenant = {0};
+    TenantStatus from = TENANT_REQUESTED;
+    CLEANUP(platform_close) Platform *platform = NULL;
+    CLEANUP(json_close) Json *steps = NULL;
+    if (!open_for(call, &platform, &slug, err))
+        return false;
+    if (!call->is_dry_run)
+        return act(platform, slug, err) && show(call, platform, slug, err);
+    return platform_tenant(platform, slug, call->arena, &tenant, err) &&
+           tenant_status_parse(tenant.status, &from, err) && lifecycle_check(slug.text, from, to, err) &&
+           (kind ? tenant_steps(kind, &steps, err) && command_answer(call, steps, err)
+                 : show(call, platform, slug, err));
+}
+
+static bool approve_run(CommandCall *call, Error *err)
+{
+    return act_run(call, "create", TENANT_APPROVED, tenant_approve, err);
+}
+
+static bool reject_run(CommandCall *call, Error *err)
+{
+    return act_run(call, NULL, TENANT_REJECTED, tenant_reject, err);
+}
+
+static bool suspend_run(CommandCall *call, Error *err)
+{
+    return act_run(call, "suspend", TENANT_SUSPENDED, tenant_suspend, err);
+}
+
+static bool resume_run(CommandCall *call, Error *err)
+{
+    return act_run(call, "resume", TENANT_ACTIVE, tenant_resume, err);
+}
+
+static bool archive_run(CommandCall *call, Error *err)
+{
+    return act_run(call, "archive", TENANT_ARCHIVED, tenant_archive, err);
+}
+
+static bool restore_run(CommandCall *call, Error *err)
+{
+    return act_run(call, "restore", TENANT_ACTIVE, tenant_restore, err);
+}
+
+static bool delete_run(CommandCall *call, Error *err)
+{
+    Str slug = command_argument(call, 0);
+    Str question =
+        str_format(call->arena, "this deletes the shop '%.*s'; a dump is kept for its plan's retention", STR_ARG(slug));
+    return prompt_word(call, question, slug, err) && act_run(call, "delete", TENANT_DELETED, tenant_delete, err);
+}
+
+// ---- changes ----
+
+static const char *const LIMITS[] = {"products", "requests_per_second", "requests_burst", NULL};
+
+static bool limit_read(const CommandCall *call, size_t i, TenantChange *change, Error *err)
+{
+    Str name = S(""), value = S("");
+    Str names[COUNT(LIMITS) - 1];
+    command_pair_at(call, "limit", i, &name, &value);
+    for (size_t at = 0; LIMITS[at]; at++) {
+        names[at] = str_of(LIMITS[at]);
+        if (!str_eq(name, names[at]))
+            continue;
+        if (change->limit_count == COUNT(change->limits))
+            break;
+        change->limit_names[change->limit_count] = LIMITS[at];
+        if (str_eq(value, S("plan"))) {
+            change->limits[change->limit_count++] = -1;
+            return true;
+        }
+        return str_int64(value, 0, INT32_MAX, &change->limits[change->limit_count++], err) ||
+               error_next(err, "write --limit %s=N, 0 for none, or =plan for the plan's own", LIMITS[at]);
+    }
+    error_set(err, ERR_USAGE, "there is no limit '%.*s' that can be set", STR_ARG(name));
+    Str nearest = str_nearest(name, names, COUNT(names));
+    return error_next(err, "use %s", nearest.len ? nearest.data : "products, requests_per_second or requests_burst");
+}
+
+static Str text_or_absent(const CommandCall *call, const char *option)
+{
+    return command_has(call, option) ? command_text(call, option) : (Str){0};
+}
+
+static bool colors_read(const CommandCall *call, Json **out, Error *err)
+{
+    Json *colors = json_build("{}");
+    for (size_t i = 0; i < command_count(call, "colors"); i++) {
+        Str role = S(""), value = S("");
+        command_pair_at(call, "colors", i, &role, &value);
+        (void)json_put(colors, str_copy(call->arena, role).data, json_from_str(value));
+    }
+    *out = colors;
+    return json_ok(colors, err);
+}
+
+static size_t hosts_read(const CommandCall *call, const char *option, Str hosts[LISTS_MAX])
+{
+    size_t count = MIN(command_count(call, option), (size_t)LISTS_MAX);
+    for (size_t i = 0; i < count; i++)
+        hosts[i] = command_text_at(call, option, i);
+    return count;
+}
+
+static bool set_run(CommandCall *call, Error *err)
+{
+    Slug slug = {0};
+    Plans plans = {0};
+    Str added[LISTS_MAX], removed[LISTS_MAX];
+    CLEANUP(json_close) Json *colors = NULL;
+    CLEANUP(platform_close) Platform *platform = NULL;
+    TenantChange change = {
+        .name = text_or_absent(call, "name"),
+        .email = text_or_absent(call, "email"),
+        .language = text_or_absent(call, "language"),
+        .country = text_or_absent(call, "country"),
+        .logo = text_or_absent(call, "logo"),
+        .domains_added = added,
+        .domains_added_count = hosts_read(call, "add-domain", added),
+        .domains_removed = removed,
+        .domains_removed_count = hosts_read(call, "remove-domain", removed),
+    };
+    if (command_has(call, "colors")) {
+        if (!colors_read(call, &colors, err))
+            return false;
+        change.colors = colors;
+    }
+    for (size_t i = 0; i < command_count(call, "limit"); i++)
+        if (!limit_read(call, i, &change, err))
+            return false;
+    if (command_has(call, "plan") && (!plans_read(setting_text(call->settings, "plans"), call->arena, &plans, err) ||
+                                      !plans_get(&plans, command_text(call, "plan"), &change.plan, err)))
+        return false;
+    return open_for(call, &platform, &slug, err) && (call->is_dry_run || tenant_set(platform, slug, &change, err)) &&
+           show(call, platform, slug, err);
+}
+
+static const Option SET_OPTIONS[] = {
+    {.name = "limit",
+     .type = OPTION_PAIR,
+     .value = "NAME=N",
+     .is_repeated = true,
+     .help = "products, requests_per_second or requests_burst; 0: none; plan: the plan's own."},
+    {.name = "name", .type = OPTION_TEXT, .value = "NAME", .help = "What shoppers read."},
+    {.name = "email", .type = OPTION_TEXT, .value = "ADDRESS", .help = "Its owner's address."},
+    {.name = "language", .type = OPTION_TEXT, .value = "CODE", .help = "en or es."},
+    {.name = "country", .type = OPTION_TEXT, .value = "CODE", .help = "ISO 3166-1."},
+    {.name = "logo", .type = OPTION_TEXT, .value = "URL", .help = "Its logo's address; empty: none."},
+    {.name = "colors", .type = OPTION_PAIR, .value = "ROLE=COLOUR", .is_repeated = true, .help = "All of its colours."},
+    {.name = "plan", .type = OPTION_TEXT, .value = "PLAN", .names = "plan list", .help = "Another plan of its tier."},
+    {.name = "add-domain",
+     .type = OPTION_TEXT,
+     .value = "HOST",
+     .is_repeated = true,
+     .help = "One more host of its own."},
+    {.name = "remove-domain", .type = OPTION_TEXT, .value = "HOST", .is_repeated = true, .help = "One host less."},
+    {0},
+};
+
+static const Option LIST_OPTIONS[] = {
+    {.name = "status",
+     .type = OPTION_CHOICE,
+     .value = "STATUS",
+     .choices = (const char *const[]){"requested", "rejected", "approved", "provisioning", "active", "suspended",
+                                      "archived", "deleted", NULL},
+     .help = "In this status alone; deleted and rejected ones are listed only so."},
+    {.name = "cell", .type = OPTION_TEXT, .value = "CELL", .names = "cell list", .help = "In this cell alone."},
+    {.name = "limit",
+     .type = OPTION_INT,
+     .value = "N",
+     .max = INT32_MAX,
+     .initial = "0",
+     .help = "At most so many; 0: all."},
+    {0},
+};
+
+static const Option CREATE_OPTIONS[] = {
+#include "cli/tenant_spec.def"
+    {.name = "file",
+     .letter = 'f',
+     .type = OPTION_TEXT,
+     .value = "FILE",
+     .help = "Makes every shop of a YAML list or of JSON lines with these keys and slug; - is the standard input."},
+    {0},
+};
+
+static const Option REQUEST_OPTIONS[] = {
+#include "cli/tenant_spec.def"
+    {0},
+};
+
+#define EXAMPLE(command, meaning) ((const Example[]){{command, meaning}, {0}})
+
+const Command TENANT_COMMANDS[] = {
+    {.verb = "create",
+     .summary = "makes a shop",
+     .description =
+         "Requests and approves a shop, and returns when it answers. Run again after a crash it goes on. With "
+         "--file it makes many at once, and answers a list.",
+     .arguments = (const Argument[]){{.name = "SLUG", .help = "3 to 40 of a-z, 0-9 and inner hyphens."}, {0}},
+     .options = CREATE_OPTIONS,
+     .examples =
+         (const Example[]){
+             {"shopctl tenant create acme --plan standard --name Acme --email owner@acme.example --currency EUR "
+              "--language es --country ES",
+              "Makes a shop."},
+             {"shopctl tenant create -f shops.yaml", "Makes every shop of a file."},
+             {0}},
+     .keys = KEYS,
+     .changes = true,
+     .run = tenant_create_run},
+    {.verb = "request",
+     .summary = "records the wish for a shop",
+     .arguments =
+         (const Argument[]){{.name = "SLUG", .is_required = true, .help = "3 to 40 of a-z, 0-9 and inner hyphens."},
+                            {0}},
+     .options = REQUEST_OPTIONS,
+     .examples =
+         EXAMPLE("shopctl tenant request acme --plan free --email owner@acme.example", "Waits for an approval."),
+     .keys = KEYS,
+     .changes = true,
+     .run = tenant_request_run},
+    {.verb = "approve",
+     .summary = "makes a shop that was requested",
+     .arguments = SLUG,
+     .examples = EXAMPLE("shopctl tenant approve acme", "Makes it, and returns when it answers."),
+     .keys = KEYS,
+     .changes = true,
+     .run = approve_run},
+    {.verb = "reject",
+     .summary = "refuses a shop that was requested",
+     .arguments = SLUG,
+     .examples = EXAMPLE("shopctl tenant reject acme", "Its slug is free again."),
+     .keys = KEYS,
+     .changes = true,
+     .run = reject_run},
+    {.verb = "list",
+     .summary = "lists shops",
+     .options = LIST_OPTIONS,
+     .examples = EXAMPLE("shopctl tenant list --status suspended -o name", "Prints the slugs of the suspended ones."),
+     .keys = KEYS,
+     .is_list = true,
+     .run = list_run},
+    {.verb = "show",
+     .summary = "shows one shop",
+     .arguments = SLUG,
+     .examples = EXAMPLE("shopctl tenant show acme -o json", "Prints everything about it."),
+     .keys = KEYS,
+     .run = show_run},
+    {.verb = "set",
+     .summary = "changes a shop",
+     .arguments = SLUG,
+     .options = SET_OPTIONS,
+     .examples = EXAMPLE("shopctl tenant set acme --limit requests_per_second=500", "Overrides a limit of its plan."),
+     .keys = KEYS,
+     .changes = true,
+     .run = set_run},
+    {.verb = "suspend",
+     .summary = "lets a shop answer that it is closed",
+     .description = "The shop answers 503 with a page that says so; its data stays.",
+     .arguments = SLUG,
+     .examples = EXAMPLE("shopctl tenant suspend acme", "Closes it at once."),
+     .keys = KEYS,
+     .changes = true,
+     .run = suspend_run},
+    {.verb = "resume",
+     .summary = "opens a suspended shop again",
+     .arguments = SLUG,
+     .examples = EXAMPLE("shopctl tenant resume acme", "Opens it at once."),
+     .keys = KEYS,
+     .changes = true,
+     .run = resume_run},
+    {.verb = "archive",
+     .summary = "takes a suspended shop off its address",
+     .arguments = SLUG,
+     .examples = EXAMPLE("shopctl tenant archive acme", "Its address answers 404; its data stays."),
+     .keys = KEYS,
+     .changes = true,
+     .run = archive_run},
+    {.verb = "delete",
+     .summary = "deletes an archived shop",
+     .description =
+         "Asks for the slug, unless --yes. Writes a dump, which is kept for its plan's retention, then removes "
+         "everything else.",
+     .arguments = SLUG,
+     .examples = EXAMPLE("shopctl tenant delete acme --yes", "Leaves its dump alone."),
+     .keys = KEYS,
+     .changes = true,
+     .run = delete_run},
+    {.verb = "restore",
+     .summary = "brings a deleted shop back from its dump",
+     .arguments = SLUG,
+     .examples = EXAMPLE("shopctl tenant restore acme", "Brings back slug, hosts and data."),
+     .keys = KEYS,
+     .changes = true,
+     .run = restore_run},
+    {0},
+};

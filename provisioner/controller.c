@@ -1,0 +1,104 @@
+// provisioner/controller.c: the loop that goes on with what others left, and keeps spares and dumps in order.
+#include "provisioner/controller.h"
+
+#include <signal.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "provisioner/cell.h"
+#include "provisioner/dump.h"
+#include "provisioner/operation.h"
+#include "provisioner/spare.h"
+
+enum {
+    ROUND_MS = 1000,         // between two looks
+    DUMPS_MS = 60 * 1000,    // between two looks for expired dumps
+    SPARE_PAUSE_MS = 500,    // between two spares: each drops the plans that the cell's connections keep
+    RECONNECT_MAX_MS = 5000,
+    SLICE_MS = 50,    // how soon a signal is seen
+};
+
+static volatile sig_atomic_t is_stopping;
+
+static void stop(int signal)
+{
+    (void)signal;
+    is_stopping = 1;
+}
+
+static void pause_ms(int64_t duration_ms)
+{
+    for (int64_t until_ms = clock_ms() + duration_ms; !is_stopping && clock_ms() < until_ms;)
+        clock_sleep_ms(MIN((int64_t)SLICE_MS, until_ms - clock_ms()));
+}
+
+// Abandoned operations, one after the other. One that fails again has its error in its record; the others go on.
+static bool operations_adopt(Platform *platform, Error *err)
+{
+    int64_t id = 0;
+    do {
+        if (operation_adopt(platform, &id, err))
+            continue;
+        if (id == 0)
+            return false;
+        log_error("operation_failed", err);
+        error_clear(err);
+    } while (id != 0 && !is_stopping);
+    return true;
+}
+
+static bool spares_keep(Platform *platform, Error *err)
+{
+    CLEANUP(json_close) Json *cells = NULL;
+    if (!cell_list(platform, &cells, err))
+        return false;
+    const Json *items = json_get(cells, "items");
+    for (size_t i = 0; i < json_count(items) && !is_stopping; i++) {
+        size_t made = 0;
+        const Json *cell = json_element(items, i);
+        if (!str_eq(json_str(json_get(cell, "state")), S("open")))
+            continue;
+        if (!spares_fill(platform, json_str(json_get(cell, "name")), SPARE_PAUSE_MS, &made, err)) {
+            log_error("spares_failed", err);    // this cell is away; the others need theirs
+            error_clear(err);
+        }
+    }
+    return true;
+}
+
+static bool rounds_run(Platform *platform, Error *err)
+{
+    int64_t dumps_due_ms = 0;
+    while (!is_stopping) {
+        if (!operations_adopt(platform, err) || !spares_keep(platform, err))
+            return false;
+        if (clock_ms() >= dumps_due_ms) {
+            size_t removed = 0;
+            if (!dumps_expire(platform, &removed, err))
+                return false;
+            dumps_due_ms = clock_ms() + DUMPS_MS;
+        }
+        pause_ms(ROUND_MS);
+    }
+    return true;
+}
+
+bool controller_run(const Settings *settings, Error *err)
+{
+    const struct sigaction action = {.sa_handler = stop};
+    if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGINT, &action, NULL) != 0)
+        return error_set(err, ERR_FAILED, "the controller can't take signals");
+    log_line(LOG_INFO, "controller_started", S(""));
+    for (int64_t wait_ms = SLICE_MS; !is_stopping; wait_ms = MIN(wait_ms * 2, (int64_t)RECONNECT_MAX_MS)) {
+        CLEANUP(platform_close) Platform *platform = NULL;
+        if (platform_open(settings, &platform, err) && rounds_run(platform, err))
+            break;
+        log_error("platform_unreachable", err);
+        error_clear(err);
+        pause_ms(wait_ms);
+    }
+    log_line(LOG_INFO, "controller_stopped", S(""));
+    return true;
+}

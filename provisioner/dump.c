@@ -1,0 +1,401 @@
+// provisioner/dump.c: writes and reads dumps of tenants.
+#include "provisioner/dump.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "provisioner/migration.h"
+#include "provisioner/tenant_steps.h"
+
+enum { DUMP_FORMAT = 1, MANIFEST_MAX = 4 * MIB, READ_STEP = 256 * KIB, BUDGET = 64 * MIB, COPY_TIMEOUT_MS = 3600000 };
+
+static const char MANIFEST[] = "manifest.json";
+
+bool dump_is_there(Str path)
+{
+    char name[PATH_MAX];
+    (void)snprintf(name, sizeof(name), "%.*s/%s", STR_ARG(path), MANIFEST);
+    return file_exists(str_of(name));
+}
+
+// ---- what a dump consists of
+
+// The tenant's tables in an order in which each comes after those that it refers to, with the columns that COPY takes.
+// A loop among tables would leave some without a depth: there is none, and the test of dumps would see it.
+static const char TABLES[] =
+    "with recursive tables as ("
+    "    select c.oid, c.relname from pg_class c where c.relnamespace = $1::regnamespace and c.relkind = 'r'"
+    "      and c.relname <> 'migrations'"
+    "), refs as ("
+    "    select distinct k.conrelid as child, k.confrelid as parent from pg_constraint k join tables t on t.oid = k.conrelid"
+    "    where k.contype = 'f' and k.conrelid <> k.confrelid"
+    "), depths as ("
+    "    select oid, 0 as depth from tables"
+    "    union select r.child, d.depth + 1 from depths d join refs r on r.parent = d.oid where d.depth < 100"
+    ") "
+    "select t.relname,"
+    "       (select string_agg(quote_ident(a.attname), ', ' order by a.attnum) from pg_attribute a"
+    "        where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') "
+    "from tables t join depths d on d.oid = t.oid group by t.oid, t.relname order by max(d.depth), t.relname";
+
+// Identities by table and column, with the next value that would be given.
+static const char IDENTITIES[] =
+    "select c.relname, a.attname, pg_get_serial_sequence(quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attname) "
+    "from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid "
+    "where c.relnamespace = $1::regnamespace and a.attidentity <> '' order by 1, 2";
+
+// ---- writing
+
+typedef struct Writing {
+    Operation *op;
+    int fd;
+    int64_t rows, bytes;
+} Writing;
+
+static bool bytes_write(int fd, Str bytes, Error *err)
+{
+    while (bytes.len > 0) {
+        ssize_t count = write(fd, bytes.data, bytes.len);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return error_from_errno(err, errno, "the dump can't be written");
+        bytes = str_skip(bytes, (size_t)count);
+    }
+    return true;
+}
+
+static bool row_put(void *context, Str bytes, Error *err)
+{
+    Writing *writing = context;
+    writing->rows++;
+    writing->bytes += (int64_t)bytes.len;
+    return bytes_write(writing->fd, bytes, err) && operation_beat(writing->op, err);
+}
+
+static bool sync_directory(Str path, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    CLEANUP(fd_close) int fd = open(str_copy(arena, path).data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0)
+        return error_from_errno(err, errno, "the directory '%.*s' can't be synced", STR_ARG(path));
+    return true;
+}
+
+static bool table_write(Operation *op, Db *db, Str directory, const Rows *tables, size_t i, Json *list, int64_t *size,
+                        Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Str table = rows_str(tables, i, 0), columns = rows_str(tables, i, 1);
+    Str path = str_format(arena, "%.*s/%.*s.copy", STR_ARG(directory), STR_ARG(table));
+    Str sql = str_format(arena, "copy %.*s.%.*s (%.*s) to stdout", STR_ARG(tenant_schema(op->number, arena)),
+                         STR_ARG(db_name(db, arena, table)), STR_ARG(columns));
+    if (!arena_ok(arena, err))
+        return false;
+    Writing writing = {.op = op, .fd = open(path.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
+    CLEANUP(fd_close) int fd = writing.fd;
+    if (fd < 0)
+        return error_from_errno(err, errno, "the file '%.*s' can't be written", STR_ARG(path));
+    if (!db_copy_out(db, sql, row_put, &writing, err))
+        return false;
+    if (fsync(fd) != 0)
+        return error_from_errno(err, errno, "the file '%.*s' can't be synced", STR_ARG(path));
+    *size += writing.bytes;
+    Json *entry = json_build("{s:s%, s:s%, s:I, s:I}", "table", table.data, table.len, "columns", columns.data,
+                             columns.len, "rows", (json_int)writing.rows, "bytes", (json_int)writing.bytes);
+    return json_append(list, entry) || json_ok(NULL, err);
+}
+
+static bool identities_read(Operation *op, Db *db, Json *list, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    CLEANUP(rows_close) Rows *identities = NULL;
+    if (!db_query(db, str_of(IDENTITIES), PARAMS(tenant_schema(op->number, arena)), &identities, err))
+        return false;
+    for (size_t i = 0; i < rows_count(identities); i++) {
+        CLEANUP(rows_close) Rows *next = NULL;
+        Str table = rows_str(identities, i, 0), column = rows_str(identities, i, 1);
+        Str sql = str_format(arena, "select last_value + is_called::integer from %.*s",
+                             STR_ARG(rows_str(identities, i, 2)));
+        if (!arena_ok(arena, err) || !db_query(db, sql, NO_PARAMS, &next, err))
+            return false;
+        Json *entry = json_build("{s:s%, s:s%, s:I}", "table", table.data, table.len, "column", column.data, column.len,
+                                 "next", (json_int)rows_int64(next, 0, 0));
+        if (!json_append(list, entry))
+            return json_ok(NULL, err);
+    }
+    return true;
+}
+
+static bool migrations_read(Operation *op, Db *db, Json **out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    CLEANUP(rows_close) Rows *rows = NULL;
+    Str sql = str_format(arena,
+                         "select coalesce(json_agg(name order by name), '[]') from %.*s.migrations "
+                         "where name not like 'functions/%%'",
+                         STR_ARG(tenant_schema(op->number, arena)));
+    return arena_ok(arena, err) && db_query(db, sql, NO_PARAMS, &rows, err) &&
+           json_parse(rows_str(rows, 0, 0), out, err);
+}
+
+static bool manifest_write(Operation *op, Str directory, Json *parts, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MANIFEST_MAX);
+    CLEANUP(json_close) Json *settings = NULL;
+    char now[CLOCK_TEXT];
+    Str time = clock_rfc3339(clock_unix_ms(), now), text;
+    if (!json_parse(op->context->settings, &settings, err))
+        return false;
+    CLEANUP(json_close)
+    Json *manifest = json_build("{s:i, s:s%, s:s%, s:I, s:s%, s:I, s:O}", "format", DUMP_FORMAT, "created_at", time.data,
+                                time.len, "slug", op->slug.data, op->slug.len, "number", (json_int)op->number, "cell",
+                                op->cell.data, op->cell.len, "operation", (json_int)op->id, "settings", settings);
+    if (!json_ok(manifest, err))
+        return false;
+    for (JsonIter it = json_iter(parts); json_next(&it);)
+        if (!json_put(manifest, str_copy(arena, it.key).data, json_hold(it.value)))
+            return json_ok(NULL, err);
+    Str path = str_format(arena, "%.*s/%s", STR_ARG(directory), MANIFEST);
+    return json_print(manifest, 1, arena, &text, err) && file_write(path, text, 0600, err);
+}
+
+static bool tables_write(Operation *op, Db *db, Str directory, int64_t *size, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    CLEANUP(rows_close) Rows *tables = NULL;
+    CLEANUP(json_close) Json *list = json_build("[]");
+    CLEANUP(json_close) Json *identities = json_build("[]");
+    CLEANUP(json_close) Json *migrations = NULL;
+    if (!json_ok(list, err) || !json_ok(identities, err) ||
+        !db_query(db, str_of(TABLES), PARAMS(tenant_schema(op->number, arena)), &tables, err))
+        return false;
+    for (size_t i = 0; i < rows_count(tables); i++)
+        if (!table_write(op, db, directory, tables, i, list, size, err))
+            return false;
+    if (!identities_read(op, db, identities, err) || !migrations_read(op, db, &migrations, err))
+        return false;
+    CLEANUP(json_close)
+    Json *parts = json_build("{s:O, s:O, s:O}", "migrations", migrations, "tables", list, "identities", identities);
+    return json_ok(parts, err) && manifest_write(op, directory, parts, err);
+}
+
+static bool cell_connect(Operation *op, Db **out, Error *err)
+{
+    Db *fence = NULL;
+    return operation_cell(op, &fence, err) && platform_cell_open(op->platform, op->cell, out, err) &&
+           db_run(*out, S("select set_config('statement_timeout', $1, false)"), PARAMS(STEP_NUMBER(COPY_TIMEOUT_MS)), err);
+}
+
+bool dump_write(Operation *op, Str path, int64_t *out_size_bytes, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    CLEANUP(db_close) Db *db = NULL;
+    Str partial = str_format(arena, "%.*s.partial", STR_ARG(path));
+    Str parent = str_slice(path, 0, path.len);
+    while (parent.len > 1 && parent.data[parent.len - 1] != '/')
+        parent.len--;
+    parent.len -= parent.len > 1;
+    *out_size_bytes = 0;
+    if (!arena_ok(arena, err))
+        return false;
+    if (dump_is_there(path))
+        return true;
+    int64_t size = 0;
+    // Repeatable read: every table as of one moment. As cell_owner nothing of the tenant's own can be run.
+    if (!dump_remove(path, err) || !directory_make(parent, 0700, err) || !directory_make(partial, 0700, err) ||
+        !cell_connect(op, &db, err) ||
+        !db_script(db, S("begin isolation level repeatable read read only; set local role cell_owner"), err) ||
+        !tables_write(op, db, partial, &size, err) || !db_commit(db, err) || !sync_directory(partial, err))
+        return error_wrap(err, "the tenant '%.*s' can't be dumped", STR_ARG(op->slug));
+    if (rename(partial.data, str_copy(arena, path).data) != 0)
+        return error_from_errno(err, errno, "the dump '%.*s' can't be put in its place", STR_ARG(path));
+    *out_size_bytes = size;
+    return sync_directory(parent, err);
+}
+
+// ---- reading
+
+static bool manifest_read(Str path, Json **out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(2 * MANIFEST_MAX);
+    Str text;
+    if (!file_read(str_format(arena, "%.*s/%s", STR_ARG(path), MANIFEST), MANIFEST_MAX, arena, &text, err) ||
+        !json_parse(text, out, err))
+        return false;
+    int64_t format = json_int64(json_get(*out, "format"));
+    if (format == DUMP_FORMAT)
+        return true;
+    json_close(out);
+    error_set(err, ERR_STATE, "the dump '%.*s' is of an unknown format", STR_ARG(path));
+    error_why(err, "its format is %lld, this program reads %d", (long long)format, DUMP_FORMAT);
+    return error_next(err, "use the newer program");
+}
+
+static bool file_load(Operation *op, Db *db, Str path, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    char *step = arena_bytes(arena, READ_STEP);
+    CLEANUP(fd_close) int fd = open(str_copy(arena, path).data, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_from_errno(err, errno, "the file '%.*s' can't be opened", STR_ARG(path));
+    if (!arena_ok(arena, err))
+        return false;
+    for (;;) {
+        ssize_t count = read(fd, step, READ_STEP);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return error_from_errno(err, errno, "the file '%.*s' can't be read", STR_ARG(path));
+        if (count == 0)
+            return true;
+        if (!db_copy_put(db, (Str){step, (size_t)count}, err) || !operation_beat(op, err))
+            return false;
+    }
+}
+
+static bool table_load(Operation *op, Db *db, Str path, const Json *entry, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Str table = json_str(json_get(entry, "table")), schema = tenant_schema(op->number, arena);
+    Str name = db_name(db, arena, table);
+    Str sql = str_format(arena, "copy %.*s.%.*s (%.*s) from stdin", STR_ARG(schema), STR_ARG(name),
+                         STR_ARG(json_str(json_get(entry, "columns"))));
+    Str file = str_format(arena, "%.*s/%.*s.copy", STR_ARG(path), STR_ARG(table));
+    int64_t rows = 0, expected = json_int64(json_get(entry, "rows"));
+    if (!arena_ok(arena, err) || !db_copy_in(db, sql, err) || !file_load(op, db, file, err) ||
+        !db_copy_in_end(db, &rows, err))
+        return false;
+    if (rows == expected)
+        return true;
+    error_set(err, ERR_MALFORMED, "the file '%.*s' isn't whole", STR_ARG(file));
+    return error_why(err, "it has %lld rows of %lld", (long long)rows, (long long)expected);
+}
+
+// Triggers are off while tables are filled: what they keep is in the dump as well.
+static bool triggers_switch(Operation *op, Db *db, const Json *tables, const char *to, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    StrBuf sql = {.arena = arena};
+    Str schema = tenant_schema(op->number, arena);
+    for (size_t i = 0; i < json_count(tables); i++) {
+        Str name = db_name(db, arena, json_str(json_get(json_element(tables, i), "table")));
+        strbuf_format(&sql, "alter table %.*s.%.*s %s trigger user;", STR_ARG(schema), STR_ARG(name), to);
+    }
+    return arena_ok(arena, err) && db_script(db, strbuf_str(&sql), err);
+}
+
+static bool tables_empty(Operation *op, Db *db, const Json *tables, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    StrBuf sql = {.arena = arena};
+    Str schema = tenant_schema(op->number, arena);
+    strbuf_add(&sql, S("truncate "));
+    for (size_t i = 0; i < json_count(tables); i++) {
+        Str name = db_name(db, arena, json_str(json_get(json_element(tables, i), "table")));
+        strbuf_format(&sql, "%s%.*s.%.*s", i ? ", " : "", STR_ARG(schema), STR_ARG(name));
+    }
+    return arena_ok(arena, err) && db_script(db, strbuf_str(&sql), err);
+}
+
+static bool identities_set(Operation *op, Db *db, const Json *identities, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Str schema = tenant_schema(op->number, arena);
+    for (size_t i = 0; i < json_count(identities); i++) {
+        const Json *entry = json_element(identities, i);
+        if (!db_run(db,
+                    S("select setval(pg_get_serial_sequence(quote_ident($1) || '.' || quote_ident($2), $3), $4::bigint, "
+                      "false)"),
+                    PARAMS(schema, json_str(json_get(entry, "table")), json_str(json_get(entry, "column")),
+                           STEP_NUMBER(json_int64(json_get(entry, "next")))),
+                    err))
+            return false;
+    }
+    return true;
+}
+
+// The tables must be of the version that the dump was made with.
+static bool version_check(Operation *op, Db *db, const Json *manifest, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    CLEANUP(json_close) Json *ours = NULL;
+    Str here, there;
+    if (!migrations_read(op, db, &ours, err) || !json_print(ours, 0, arena, &here, err) ||
+        !json_print(json_get(manifest, "migrations"), 0, arena, &there, err))
+        return false;
+    if (str_eq(here, there))
+        return true;
+    error_set(err, ERR_STATE, "the dump's tables are of another version");
+    error_why(err, "it has the migrations %.*s, the cell %.*s", STR_ARG(there), STR_ARG(here));
+    return error_next(err, "restore it with the program that it was made with, then bring the cell to this version");
+}
+
+bool dump_load(Operation *op, Str path, Error *err)
+{
+    CLEANUP(json_close) Json *manifest = NULL;
+    CLEANUP(db_close) Db *db = NULL;
+    if (!manifest_read(path, &manifest, err) || !cell_connect(op, &db, err))
+        return false;
+    const Json *tables = json_get(manifest, "tables");
+    bool ok = db_begin(db, err) &&
+              db_run(db, S("select cell.epoch_check($1::bigint, $2::bigint, $3::bigint)"),
+                     PARAMS(STEP_NUMBER(op->id), STEP_NUMBER(op->epoch), STEP_NUMBER(op->number)), err) &&
+              db_script(db, S("set local role cell_owner"), err) && version_check(op, db, manifest, err) &&
+              triggers_switch(op, db, tables, "disable", err) && tables_empty(op, db, tables, err);
+    for (size_t i = 0; ok && i < json_count(tables); i++)
+        ok = table_load(op, db, path, json_element(tables, i), err);
+    ok = ok && identities_set(op, db, json_get(manifest, "identities"), err) &&
+         triggers_switch(op, db, tables, "enable", err) && db_commit(db, err);
+    return ok || error_wrap(err, "the dump '%.*s' can't be restored", STR_ARG(path));
+}
+
+// ---- removing
+
+static bool directory_remove(Str path, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    const char *name = str_copy(arena, path).data;
+    DIR *directory = opendir(name);
+    if (!directory)
+        return errno == ENOENT || error_from_errno(err, errno, "the directory '%s' can't be read", name);
+    bool ok = true;
+    for (const struct dirent *entry = NULL; ok && (entry = readdir(directory));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            ok = unlinkat(dirfd(directory), entry->d_name, 0) == 0 ||
+                 error_from_errno(err, errno, "the file '%s/%s' can't be removed", name, entry->d_name);
+    (void)closedir(directory);
+    if (ok && rmdir(name) != 0 && errno != ENOENT)
+        return error_from_errno(err, errno, "the directory '%s' can't be removed", name);
+    return ok;
+}
+
+bool dump_remove(Str path, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Str partial = str_format(arena, "%.*s.partial", STR_ARG(path));
+    return arena_ok(arena, err) && directory_remove(partial, err) && directory_remove(path, err);
+}
+
+bool dumps_expire(Platform *platform, size_t *out_removed, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    *out_removed = 0;
+    if (!db_query(platform_control(platform), S("select id, path from control.dumps_expired()"), NO_PARAMS, &rows, err))
+        return false;
+    for (size_t i = 0; i < rows_count(rows); i++) {
+        if (!dump_remove(rows_str(rows, i, 1), err) ||
+            !db_run(platform_control(platform), S("delete from control.dumps where id = $1::bigint"),
+                    PARAMS(rows_str(rows, i, 0)), err))
+            return false;
+        ++*out_removed;
+    }
+    return true;
+}

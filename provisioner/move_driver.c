@@ -1,0 +1,136 @@
+// provisioner/move_driver.c: drivers that change a tenant that is there: its state, its settings, limits and hosts.
+#include "provisioner/schema_driver.h"
+
+#include "provisioner/tenant_steps.h"
+
+#define OPERATION(op) STEP_NUMBER((op)->id), STEP_NUMBER((op)->epoch)
+
+static Str input_text(const Operation *op, const char *key) { return json_str(json_get(op->input, key)); }
+
+// ---- a move: {"from": "active", "to": "suspended"}
+
+static bool cell_move_probe(Operation *op, bool *out_done, Error *err)
+{
+    return tenant_context_placed(op, err) &&
+           cell_is(op, S("select cell.tenant_state($1::bigint) = $2"),
+                   PARAMS(STEP_NUMBER(op->number), input_text(op, "to")), out_done, err);
+}
+
+static bool cell_state_set(Operation *op, Str state, Error *err)
+{
+    return tenant_context_placed(op, err) &&
+           cell_call(op, S("select cell.tenant_state_set($1::bigint, $2::bigint, $3::bigint, $4)"),
+                     PARAMS(OPERATION(op), STEP_NUMBER(op->number), state), err);
+}
+
+static bool cell_move_apply(Operation *op, Error *err) { return cell_state_set(op, input_text(op, "to"), err); }
+
+static bool cell_move_revert(Operation *op, Error *err) { return cell_state_set(op, input_text(op, "from"), err); }
+
+static bool record_move_probe(Operation *op, bool *out_done, Error *err)
+{
+    if (!tenant_context_read(op, err))
+        return false;
+    *out_done = str_eq(op->context->status, input_text(op, "to"));
+    return true;
+}
+
+static bool record_move(Operation *op, Str from, Str to, Error *err)
+{
+    return control_call(op, S("select control.tenant_move($1::bigint, $2::bigint, $3, $4)"),
+                        PARAMS(OPERATION(op), from, to), err);
+}
+
+static bool record_move_apply(Operation *op, Error *err)
+{
+    return record_move(op, input_text(op, "from"), input_text(op, "to"), err);
+}
+
+static bool record_move_revert(Operation *op, Error *err)
+{
+    return record_move(op, input_text(op, "to"), input_text(op, "from"), err);
+}
+
+static const Step MOVE_STEPS[] = {
+    {.name = "cell", .probe = cell_move_probe, .apply = cell_move_apply, .revert = cell_move_revert},
+    {.name = "record", .probe = record_move_probe, .apply = record_move_apply, .revert = record_move_revert},
+};
+
+const Driver TENANT_SUSPEND = {.kind = "suspend", .steps = MOVE_STEPS, .count = COUNT(MOVE_STEPS)};
+const Driver TENANT_RESUME = {.kind = "resume", .steps = MOVE_STEPS, .count = COUNT(MOVE_STEPS)};
+const Driver TENANT_ARCHIVE = {.kind = "archive", .steps = MOVE_STEPS, .count = COUNT(MOVE_STEPS)};
+
+// ---- set: {"set": {...}, "before": {...}}. The record comes first here: hosts are claimed in it.
+
+static bool change_probe(Operation *op, bool *out_done, Error *err)
+{
+    (void)op;
+    (void)err;
+    *out_done = false;    // writing the same again changes nothing
+    return true;
+}
+
+static bool change(Operation *op, Str which, Error *err)
+{
+    return control_call(op, S("select control.tenant_change($1::bigint, $2::bigint, $3)"), PARAMS(OPERATION(op), which),
+                        err) &&
+           tenant_context_read(op, err);
+}
+
+static bool change_apply(Operation *op, Error *err) { return change(op, S("set"), err); }
+
+static bool change_revert(Operation *op, Error *err) { return change(op, S("before"), err); }
+
+static bool has_schema(Operation *op, bool *out, Error *err)
+{
+    if (!tenant_context(op, err))
+        return false;
+    *out = op->context->number != 0 && op->cell.len > 0;
+    op->number = op->context->number;
+    return true;
+}
+
+static bool served_settings_probe(Operation *op, bool *out_done, Error *err)
+{
+    bool is_there = false;
+    if (!has_schema(op, &is_there, err))
+        return false;
+    *out_done = !is_there;
+    return !is_there || settings_probe(op, out_done, err);
+}
+
+static bool served_settings_apply(Operation *op, Error *err)
+{
+    bool is_there = false;
+    return has_schema(op, &is_there, err) && (!is_there || settings_apply(op, err));
+}
+
+static bool served_register_probe(Operation *op, bool *out_done, Error *err)
+{
+    bool is_there = false;
+    if (!has_schema(op, &is_there, err))
+        return false;
+    *out_done = !is_there;
+    return !is_there || register_probe(op, out_done, err);
+}
+
+static bool served_register_apply(Operation *op, Error *err)
+{
+    bool is_there = false;
+    return has_schema(op, &is_there, err) && (!is_there || register_apply(op, err));
+}
+
+// Reverts come in reverse order, before the record is what it was: they do nothing, and the record's revert is followed by
+// what the cell must know.
+static bool change_and_tell_revert(Operation *op, Error *err)
+{
+    return change_revert(op, err) && served_settings_apply(op, err) && served_register_apply(op, err);
+}
+
+static const Step SET_STEPS[] = {
+    {.name = "record", .probe = change_probe, .apply = change_apply, .revert = change_and_tell_revert},
+    {.name = "settings", .probe = served_settings_probe, .apply = served_settings_apply, .revert = nothing_revert},
+    {.name = "register", .probe = served_register_probe, .apply = served_register_apply, .revert = nothing_revert},
+};
+
+const Driver TENANT_SET = {.kind = "set", .steps = SET_STEPS, .count = COUNT(SET_STEPS)};
