@@ -1,4 +1,5 @@
 // tests/test_storefront.c: the shop over HTTP: pages, cart, checkout and store API, against a real PostgreSQL.
+#include <pthread.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -12,7 +13,7 @@
     "\"country\":\"ES\"}"
 #define ORDER                                                                                                          \
     "{\"email\":\"ana@example.com\"," ADDRESS ",\"shipping_method\":\"standard\",\"payment_method\":\"bank_"           \
-                                              "transfer\"}"
+    "transfer\"}"
 
 // A cell, shopd, and a shopper at each of its shops.
 typedef struct Stage {
@@ -213,6 +214,42 @@ TEST(a_change_of_the_catalogue_is_seen)
     ck_assert(is_seen);
     ck_assert_int_eq(got(&stage, stage.acme, "/products/lampara"), 200);
     ck_assert_contains(stage.answer.body, S("Flexo"));
+    stage_close(&stage);
+}
+
+enum { CROWD = 12 };
+
+static void *crowd_member(void *stage)
+{
+    const TestCell *cell = &((Stage *)stage)->cell;
+    CLEANUP(arena_close) Arena *arena = arena_open(4 * MIB);
+    ShopClient *client = shop_client_open(cell->port, "acme.localhost");
+    ShopAnswer answer = {0};
+    bool ok = shop_call(client, &(ShopRequest){.method = "GET", .path = "/collections/luz"}, arena, &answer) &&
+              answer.status == 200 && str_find(answer.body, S("</html>")) < answer.body.len;
+    shop_answer_close(&answer);
+    shop_client_close(&client);
+    return ok ? stage : NULL;
+}
+
+TEST(a_crowd_at_a_cold_page_shares_its_render)
+{
+    Stage stage;
+    stage_open(&stage);
+    test_cell_sql(&stage.cell, "create sequence t_1.renders; alter function t_1.category_show rename to category_there;"
+                               "create function t_1.category_show(p text) returns json language sql as $$"
+                               "select category_there(p) from pg_sleep(0.5), nextval('renders') $$");
+    pthread_t crowd[CROWD];
+    for (size_t i = 0; i < CROWD; i++)
+        ck_assert_int_eq(pthread_create(&crowd[i], NULL, crowd_member, &stage), 0);
+    for (size_t i = 0; i < CROWD; i++) {
+        void *result = NULL;
+        ck_assert_int_eq(pthread_join(crowd[i], &result), 0);
+        ck_assert_ptr_nonnull(result);
+    }
+    // each of the two threads has a cache of its own
+    Str renders = test_value(stage.cell.db, stage.cell.arena, "select last_value from t_1.renders");
+    ck_assert_msg(str_eq(renders, S("1")) || str_eq(renders, S("2")), "%.*s renders", STR_ARG(renders));
     stage_close(&stage);
 }
 
@@ -479,8 +516,9 @@ TEST(without_the_database_warm_pages_go_on_and_writes_wait_for_its_return)
 
 SUITE(storefront, ONCE(each_page_answers_in_the_shops_language),
       ONCE(a_warm_page_needs_no_query_and_answers_304_to_who_has_it), ONCE(a_change_of_the_catalogue_is_seen),
-      ONCE(reads_of_the_api_answer_or_say_what_is_wrong), ONCE(a_cart_is_filled_changed_and_emptied),
-      ONCE(the_same_key_and_body_give_the_one_order), ONCE(a_wrong_checkout_names_each_field),
-      ONCE(of_two_buyers_of_the_last_one_only_one_gets_it), ONCE(a_shopper_buys_without_javascript),
-      ONCE(a_form_of_another_site_is_refused), ONCE(an_unknown_host_is_told_no_name_and_a_suspended_shop_says_so),
+      ONCE(a_crowd_at_a_cold_page_shares_its_render), ONCE(reads_of_the_api_answer_or_say_what_is_wrong),
+      ONCE(a_cart_is_filled_changed_and_emptied), ONCE(the_same_key_and_body_give_the_one_order),
+      ONCE(a_wrong_checkout_names_each_field), ONCE(of_two_buyers_of_the_last_one_only_one_gets_it),
+      ONCE(a_shopper_buys_without_javascript), ONCE(a_form_of_another_site_is_refused),
+      ONCE(an_unknown_host_is_told_no_name_and_a_suspended_shop_says_so),
       ONCE(without_the_database_warm_pages_go_on_and_writes_wait_for_its_return))
