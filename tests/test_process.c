@@ -30,6 +30,7 @@ TEST(a_program_holds_no_descriptor_but_its_streams)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
     CLEANUP(fd_close) int held = open("/dev/null", O_RDONLY);    // not close-on-exec
+    ck_assert_int_ge(held, 0);
     const char *const argv[] = {"sh", "-c", "ls /proc/$$/fd | tr '\\n' ' '; readlink /proc/$$/fd/0; pwd", NULL};
     ck_assert_str(run(arena, argv), S("0 1 2 /dev/null\n/\n"));
 }
