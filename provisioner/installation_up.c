@@ -392,7 +392,8 @@ static bool up_rest(Installation *in, const Json *before_record, const Running *
         !running_open(&in->launch.place, record, in->arena, &now, err))
         return false;
     if (in->must_prepare || differs || now.alive < now.count) {
-        say(in, "starting shopd and the controller");
+        if (now.alive < now.count)
+            say(in, "starting shopd and the controller");
         process_signal(&now.supervisor, SIGHUP);
     }
     return services_wait(in, record, err) && answer_make(in, record, before, out, err);
