@@ -1,0 +1,277 @@
+// tests/support/test_world.c: makes a platform for a test, and compares its record with its cell.
+#include "tests/support/test_world.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "provisioner/address.h"
+#include "provisioner/cell.h"
+#include "provisioner/http_client.h"
+#include "tests/support/more_check.h"
+#include "tests/support/pg_server.h"
+
+enum {
+    ARENA_BUDGET = 256 * MIB,
+    READY_MS = 30000,
+    READY_PAUSE_MS = 20,
+    STOP_MS = 10000,
+    ANSWER_MS = 10000,
+    ANSWER_PAUSE_MS = 5,
+    NUMBERS_PER_WORLD = 2000,
+    WORLDS_PER_PROCESS = 50
+};
+
+static unsigned free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof(address);
+    CLEANUP(fd_close) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert(fd >= 0 && bind(fd, (struct sockaddr *)&address, length) == 0 &&
+              getsockname(fd, (struct sockaddr *)&address, &length) == 0);
+    return ntohs(address.sin_port);
+}
+
+// Ends shopd and removes the directory when the test's process is gone, however that went.
+static void guard_start(const TestWorld *world)
+{
+    static const char SCRIPT[] = "while kill -0 \"$1\" 2>/dev/null && [ -d \"$3\" ]; do sleep 0.5; done; "
+                                 "[ \"$2\" = 0 ] || kill -9 \"$2\" 2>/dev/null; rm -rf \"$3\"";
+    Str self = str_format(world->arena, "%d", (int)getpid()), shopd = str_format(world->arena, "%d", world->shopd.pid);
+    const char *argv[] = {"sh", "-c", SCRIPT, "sh", self.data, shopd.data, world->data.data, NULL};
+    Error err = {0};
+    Process guard;
+    ck_assert_ok(process_start(&(ProcessSpec){.argv = argv, .is_session = true}, &guard, &err), &err);
+    process_close(&guard);
+}
+
+static void shopd_start(TestWorld *world)
+{
+    const char *build = getenv("TEST_BUILD");
+    ck_assert_msg(build != NULL, "TEST_BUILD is unset: run this by `make check`");
+    Str program = str_format(world->arena, "%s/bin/shopd", build);
+    Str listen = str_format(world->arena, "127.0.0.1:%u", world->port);
+    const char *argv[] = {program.data,    "--cell", world->cell_dsn.data, "--listen", listen.data, "--threads",  "1",
+                          "--connections", "4",      "--log-level",        "error",    "--modules", "storefront", NULL};
+    Error err = {0};
+    ck_assert_ok(process_start(&(ProcessSpec){.argv = argv, .output = STDERR_FILENO}, &world->shopd, &err), &err);
+    int64_t until_ms = clock_ms() + READY_MS;
+    while (!is_address_ready(listen, READY_MS) && clock_ms() < until_ms)
+        clock_sleep_ms(READY_PAUSE_MS);
+    ck_assert_msg(clock_ms() < until_ms, "shopd isn't ready at %s", listen.data);
+}
+
+Platform *test_world_platform(const TestWorld *world, int64_t takeover_ms)
+{
+    Error err = {0};
+    Platform *platform = NULL;
+    ck_assert_ok(platform_open_with(&(PlatformOptions){.control_dsn = world->control_dsn,
+                                                       .data = world->data,
+                                                       .operator_name = S("tester"),
+                                                       .takeover_ms = takeover_ms},
+                                    &platform, &err),
+                 &err);
+    return platform;
+}
+
+void test_world_open(TestWorld *world, const char *noun, bool is_served)
+{
+    static int64_t count = 0;    // of this process
+    Error err = {0};
+    *world = (TestWorld){.arena = arena_open(ARENA_BUDGET)};
+    char directory[] = "/tmp/shop-world.XXXXXX";
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    world->data = str_copy(world->arena, str_of(directory));
+    world->control_dsn = test_database(noun);
+    world->cell_dsn = test_database(noun);
+    int64_t start = ((int64_t)getpid() * WORLDS_PER_PROCESS + count++ % WORLDS_PER_PROCESS) * NUMBERS_PER_WORLD;
+    ck_assert_ok(platform_migrate(world->control_dsn, start, &err), &err);
+    world->platform = test_world_platform(world, 0);
+    Plans plans;
+    ck_assert_ok(plans_read(S(""), world->arena, &plans, &err) && plans_get(&plans, S("free"), &world->plan, &err),
+                 &err);
+    world->port = is_served ? free_port() : 0;
+    Str url = is_served ? str_format(world->arena, "http://127.0.0.1:%u", world->port) : S("");
+    ck_assert_ok(cell_add(world->platform, &(CellSpec){.name = S("main"), .dsn = world->cell_dsn, .url = url}, &err),
+                 &err);
+    world->control = test_db_open(world->control_dsn);
+    world->cell = test_db_open(world->cell_dsn);
+    if (is_served)
+        shopd_start(world);
+    guard_start(world);
+}
+
+void test_world_close(TestWorld *world)
+{
+    if (world->shopd.pid)
+        (void)process_stop(&world->shopd, SIGTERM, STOP_MS);
+    db_close(&world->control);
+    db_close(&world->cell);
+    platform_close(&world->platform);
+    const char *argv[] = {"rm", "-rf", world->data.data, NULL};
+    Error err = {0};
+    Str output;
+    ck_assert_ok(process_run(&(ProcessSpec){.argv = argv}, STOP_MS, world->arena, &output, &err), &err);
+    arena_close(&world->arena);
+}
+
+TenantSpec test_world_spec(const TestWorld *world, const char *slug)
+{
+    return (TenantSpec){.slug = str_of(slug),
+                        .name = S("Bazar Sur"),
+                        .email = S("owner@bazar.example"),
+                        .language = S("es"),
+                        .country = S("ES"),
+                        .plan = world->plan};
+}
+
+Slug test_slug(const char *slug)
+{
+    Error err = {0};
+    Slug result = {0};
+    ck_assert_ok(slug_parse(str_of(slug), &result, &err), &err);
+    return result;
+}
+
+Str test_world_status(TestWorld *world, const char *slug)
+{
+    Str sql = str_format(world->arena, "select coalesce((control.tenant_of('%s')).status, '')", slug);
+    return test_value(world->control, world->arena, sql.data);
+}
+
+static bool step_on(TestWorld *world, const char *slug, Str status, bool is_active_wanted, Error *err)
+{
+    if (str_eq(status, S("")))
+        return tenant_create(
+            world->platform,
+            &(TenantSpec){
+                .slug = str_of(slug), .name = S("Bazar Sur"), .email = S("owner@bazar.example"), .plan = world->plan},
+            NULL, err);
+    if (str_eq(status, S("active")))
+        return tenant_suspend(world->platform, test_slug(slug), err);
+    if (str_eq(status, S("suspended")))
+        return is_active_wanted ? tenant_resume(world->platform, test_slug(slug), err)
+                                : tenant_archive(world->platform, test_slug(slug), err);
+    if (str_eq(status, S("archived")))
+        return tenant_delete(world->platform, test_slug(slug), err);
+    return tenant_restore(world->platform, test_slug(slug), err);
+}
+
+void test_world_bring(TestWorld *world, const char *slug, const char *status)
+{
+    Str wanted = str_of(status);
+    for (Str now = test_world_status(world, slug); !str_eq(now, wanted); now = test_world_status(world, slug)) {
+        Error err = {0};
+        ck_assert_ok(step_on(world, slug, now, str_eq(wanted, S("active")), &err), &err);
+    }
+}
+
+// ---- whether record and cell agree
+
+static const char RECORD[] =
+    "select coalesce(string_agg(concat_ws(' ', t.number, t.slug, t.status, array(select h from unnest(t.domains || "
+    "(t.slug "
+    "|| '.localhost')) h order by h), control.tenant_limits(p.document, t.overrides)), E'\\n' order by t.number), '') "
+    "from control.tenants t join control.plans p on p.name = t.plan and p.version = t.plan_version "
+    "where t.number is not null or t.status not in ('requested', 'rejected', 'approved', 'deleted')";
+static const char CELL[] =
+    "select coalesce(string_agg(concat_ws(' ', t.number, t.slug, t.state, array(select host from cell.domains d where "
+    "d.tenant = t.number order by host), t.limits), E'\\n' order by t.number), '') from cell.tenants t where state <> "
+    "'spare'";
+
+// What no moment may have; the answer is empty or names it.
+static const char *const CONTROL_NEVER[] = {
+    "select coalesce(string_agg(slug, ' '), '') from control.leases",
+    "select coalesce(string_agg(id::text, ' '), '') from control.operations where state not in ('done', 'reverted')",
+    "select coalesce(string_agg(c.name || ' counts ' || c.placed, ' '), '') from control.cells c "
+    "where placed <> (select count(*) from control.tenants t where t.cell = c.name)",
+    "select coalesce(string_agg(host, ' '), '') from control.domains d join control.tenants t on t.id = d.tenant_id "
+    "where t.status in ('deleted', 'rejected') or d.host <> all (t.domains)",
+};
+static const char *const CELL_NEVER[] = {
+    "select coalesce(string_agg(nspname, ' '), '') from pg_namespace n where nspname ~ '^t_[0-9]+$' "
+    "and not exists (select from cell.tenants where 't_' || number = nspname)",
+    "select coalesce(string_agg(rolname, ' '), '') from pg_roles r where shobj_description(r.oid, 'pg_authid') = "
+    "'tenant of the cell in database ' || current_database() "
+    "and not exists (select from cell.tenants where 't_' || number = rolname)",
+    "select coalesce(string_agg(number::text, ' '), '') from cell.tenants where to_regnamespace('t_' || number) is "
+    "null "
+    "or to_regrole('t_' || number) is null",
+    "select coalesce(string_agg(tenant, ' '), '') from cell.bell b "
+    "where not exists (select from cell.tenants where 't_' || number = tenant)",
+};
+
+static void check_never(Db *db, Arena *arena, const char *const *rows, size_t count, const char *moment)
+{
+    for (size_t i = 0; i < count; i++) {
+        Str found = test_value(db, arena, rows[i]);
+        ck_assert_msg(found.len == 0, "%s: left over: %.*s (%s)", moment, STR_ARG(found), rows[i]);
+    }
+}
+
+static void check_settings(TestWorld *world, const char *slug, const char *moment)
+{
+    Error err = {0};
+    CLEANUP(rows_close) Rows *wanted = NULL;
+    CLEANUP(rows_close) Rows *served = NULL;
+    ck_assert_ok(db_query(world->control, S("select number, settings, limits from control.tenant_context($1)"),
+                          PARAMS(str_of(slug)), &wanted, &err) &&
+                     db_query(world->cell, S("select cell.tenant_has_settings($1::bigint, $2::jsonb, $3::jsonb)"),
+                              PARAMS(rows_str(wanted, 0, 0), rows_str(wanted, 0, 1), rows_str(wanted, 0, 2)), &served,
+                              &err),
+                 &err);
+    ck_assert_msg(rows_bool(served, 0, 0), "%s: '%s' has other settings in its cell than in the record", moment, slug);
+}
+
+static size_t entries_of(Str path)
+{
+    DIR *directory = opendir(path.data);
+    size_t count = 0;
+    for (const struct dirent *entry = NULL; directory && (entry = readdir(directory));)
+        count += entry->d_name[0] != '.';
+    if (directory)
+        (void)closedir(directory);
+    return count;
+}
+
+static int answer_wanted(Str status)
+{
+    return str_eq(status, S("active")) ? 200 : str_eq(status, S("suspended")) ? 503 : 404;
+}
+
+static void check_answer(TestWorld *world, const char *slug, Str status, const char *moment)
+{
+    Str url = str_format(world->arena, "http://127.0.0.1:%u/", world->port);
+    Str host = str_format(world->arena, "%s.localhost", slug);
+    int answer = 0;
+    for (int64_t until_ms = clock_ms() + ANSWER_MS; clock_ms() < until_ms; clock_sleep_ms(ANSWER_PAUSE_MS)) {
+        Error err = {0};
+        ck_assert_ok(http_get_status(url, host, ANSWER_MS, &answer, &err), &err);
+        if (answer == answer_wanted(status))
+            return;
+    }
+    ck_abort_msg("%s: '%s' is '%.*s' and answers with %d", moment, slug, STR_ARG(status), answer);
+}
+
+void test_world_check(TestWorld *world, const char *slug, const char *moment)
+{
+    Str record = test_value(world->control, world->arena, RECORD), cell = test_value(world->cell, world->arena, CELL);
+    ck_assert_msg(str_eq(record, cell), "%s: the record has\n%.*s\nand the cell\n%.*s", moment, STR_ARG(record),
+                  STR_ARG(cell));
+    check_never(world->control, world->arena, CONTROL_NEVER, COUNT(CONTROL_NEVER), moment);
+    check_never(world->cell, world->arena, CELL_NEVER, COUNT(CELL_NEVER), moment);
+    Str status = test_world_status(world, slug);
+    if (str_eq(status, S("active")) || str_eq(status, S("suspended")) || str_eq(status, S("archived")))
+        check_settings(world, slug, moment);
+    size_t dumps = entries_of(str_format(world->arena, "%.*s/dumps", STR_ARG(world->data)));
+    Str recorded = test_value(world->control, world->arena, "select count(*) from control.dumps");
+    ck_assert_msg(str_eq(recorded, str_format(world->arena, "%zu", dumps)), "%s: %zu dumps, recorded are %.*s", moment,
+                  dumps, STR_ARG(recorded));
+    if (world->port)
+        check_answer(world, slug, status, moment);
+}
