@@ -140,8 +140,7 @@ static bool can_try_again(ErrorCode code)
 static bool fail(Operation *op, size_t at, const char *step_state, Error *err)
 {
     Error ignored = {0};
-    if (!record_end(op,
-                    (EndRecord){.position = (int)at, .step_state = step_state, .state = "failed", .failure = err},
+    if (!record_end(op, (EndRecord){.position = (int)at, .step_state = step_state, .state = "failed", .failure = err},
                     &ignored))
         error_clear(&ignored);
     emit(op, at, EVENT_ENDED, "failed");
@@ -343,8 +342,7 @@ bool operation_adopt(Platform *platform, int64_t *out_id, Error *err)
     // One that failed again and again is taken back, once; where that can't be, it goes on forward.
     bool gives_up = rows_int64(rows, 0, 1) == ATTEMPTS_MAX;
     bool is_reverted = false;
-    return take_and_run(platform,
-                        &(Take){.id = *out_id, .quiet_ms = quiet_ms, .revert = gives_up ? S("t") : SQL_NULL},
+    return take_and_run(platform, &(Take){.id = *out_id, .quiet_ms = quiet_ms, .revert = gives_up ? S("t") : SQL_NULL},
                         &is_reverted, err);
 }
 
@@ -379,19 +377,34 @@ static bool begin(Platform *platform, const OperationSpec *spec, Arena *arena, O
 }
 
 // The unfinished operation of this kind for this tenant, when whoever had it is gone; else 0.
-static bool orphan_find(Platform *platform, const OperationSpec *spec, int64_t *out, Error *err)
+static bool orphan_find(Platform *platform, const Driver *driver, Str slug, int64_t *out, Error *err)
 {
     CLEANUP(rows_close) Rows *rows = NULL;
     *out = 0;
     if (!db_query(platform_control(platform),
-                  S("select id, kind, state, holder, quiet_ms from control.operation_of($1)"), PARAMS(spec->slug),
-                  &rows, err))
+                  S("select id, kind, state, holder, quiet_ms from control.operation_of($1)"), PARAMS(slug), &rows,
+                  err))
         return false;
-    if (rows_count(rows) == 0 || !str_eq(rows_str(rows, 0, 1), str_of(spec->driver->kind)))
+    if (rows_count(rows) == 0 || !str_eq(rows_str(rows, 0, 1), str_of(driver->kind)))
         return true;
     if (str_eq(rows_str(rows, 0, 2), S("failed")) || is_gone(rows_str(rows, 0, 3)) ||
         rows_int64(rows, 0, 4) >= platform_options(platform)->takeover_ms)
         *out = rows_int64(rows, 0, 0);
+    return true;
+}
+
+bool operation_continue(Platform *platform, const Driver *driver, Str slug, bool *out_done, Error *err)
+{
+    int64_t orphan = 0;
+    bool is_reverted = false;
+    *out_done = false;
+    if (!orphan_find(platform, driver, slug, &orphan, err))
+        return false;
+    if (orphan == 0)
+        return true;
+    if (!take_and_run(platform, &(Take){.id = orphan, .revert = SQL_NULL}, &is_reverted, err))
+        return false;
+    *out_done = !is_reverted;
     return true;
 }
 
@@ -403,7 +416,7 @@ bool operation_run(Platform *platform, const OperationSpec *spec, int64_t *out_i
     if (!has_begun && err->code == ERR_BUSY) {
         int64_t orphan = 0;
         Error trouble = {0};
-        if (!orphan_find(platform, spec, &orphan, &trouble) || orphan == 0)
+        if (!orphan_find(platform, spec->driver, spec->slug, &orphan, &trouble) || orphan == 0)
             return false;
         error_clear(err);
         if (out_id)
@@ -453,8 +466,8 @@ bool operation_cell(Operation *op, Db **out, Error *err)
 bool operation_show(Platform *platform, int64_t id, Json **out, Error *err)
 {
     CLEANUP(rows_close) Rows *rows = NULL;
-    if (!db_query(platform_control(platform), S("select control.operation_show($1::bigint)"), PARAMS(NUMBER(id)),
-                  &rows, err))
+    if (!db_query(platform_control(platform), S("select control.operation_show($1::bigint)"), PARAMS(NUMBER(id)), &rows,
+                  err))
         return false;
     if (rows_count(rows) == 0) {
         error_set(err, ERR_NOT_FOUND, "there is no operation %lld", (long long)id);
@@ -466,12 +479,12 @@ bool operation_show(Platform *platform, int64_t id, Json **out, Error *err)
 bool operation_list(Platform *platform, Str tenant, Str state, int64_t limit, Json **out, Error *err)
 {
     CLEANUP(rows_close) Rows *rows = NULL;
-    if (!db_query(platform_control(platform),
-                  S("select json_build_object('items', coalesce(json_agg(o), '[]'), 'total', count(*)) "
-                    "from control.operation_list($1, $2, $3::bigint) o"),
-                  PARAMS(tenant.len ? tenant : SQL_NULL, state.len ? state : SQL_NULL,
-                         limit ? NUMBER(limit) : SQL_NULL),
-                  &rows, err))
+    if (!db_query(
+            platform_control(platform),
+            S("select json_build_object('items', coalesce(json_agg(o), '[]'), 'total', count(*)) "
+              "from control.operation_list($1, $2, $3::bigint) o"),
+            PARAMS(tenant.len ? tenant : SQL_NULL, state.len ? state : SQL_NULL, limit ? NUMBER(limit) : SQL_NULL),
+            &rows, err))
         return false;
     return json_parse(rows_str(rows, 0, 0), out, err);
 }

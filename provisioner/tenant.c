@@ -280,6 +280,9 @@ bool tenant_approve(Platform *platform, Slug slug, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
     TenantRecord tenant;
+    bool is_done = false;
+    if (!operation_continue(platform, &SCHEMA_CREATE, slug.text, &is_done, err) || is_done)
+        return is_done;
     if (!platform_tenant(platform, slug, arena, &tenant, err))
         return false;
     bool is_decided =
@@ -296,6 +299,9 @@ static bool move(Platform *platform, const Driver *driver, Slug slug, TenantStat
 {
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
     TenantRecord tenant;
+    bool is_done = false;
+    if (!operation_continue(platform, driver, slug.text, &is_done, err) || is_done)
+        return is_done;
     return move_check(platform, slug, to, arena, &tenant, err) &&
            run_with(
                platform, driver, slug,
@@ -339,6 +345,9 @@ bool tenant_delete(Platform *platform, Slug slug, Error *err)
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
     TenantRecord tenant;
     Str path = S("");
+    bool is_done = false;
+    if (!operation_continue(platform, &SCHEMA_DELETE, slug.text, &is_done, err) || is_done)
+        return is_done;
     return move_check(platform, slug, TENANT_DELETED, arena, &tenant, err) &&
            dump_place(platform, &tenant, arena, &path, err) &&
            run_with(platform, &SCHEMA_DELETE, slug, json_build("{s:s%}", "dump", path.data, path.len), err);
@@ -349,15 +358,19 @@ bool tenant_restore(Platform *platform, Slug slug, Error *err)
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
     CLEANUP(rows_close) Rows *rows = NULL;
     TenantRecord tenant;
-    if (!move_check(platform, slug, TENANT_ACTIVE, arena, &tenant, err) ||
-        !db_query(platform_control(platform), S("select path from control.dump_newest($1)"), PARAMS(slug.text), &rows,
-                  err))
+    bool is_done = false;
+    if (!operation_continue(platform, &SCHEMA_RESTORE, slug.text, &is_done, err) || is_done)
+        return is_done;
+    if (!platform_tenant(platform, slug, arena, &tenant, err))
         return false;
     if (!str_eq(tenant.status, S("deleted"))) {
         error_set(err, ERR_STATE, "the tenant '%.*s' can't be restored", STR_ARG(slug.text));
         error_why(err, "it is %.*s, not deleted", STR_ARG(tenant.status));
-        return error_next(err, "open it with `shopctl tenant resume %.*s`", STR_ARG(slug.text));
+        return error_next(err, "see shopctl tenant show %.*s", STR_ARG(slug.text));
     }
+    if (!db_query(platform_control(platform), S("select path from control.dump_newest($1)"), PARAMS(slug.text), &rows,
+                  err))
+        return false;
     if (rows_count(rows) == 0) {
         error_set(err, ERR_NOT_FOUND, "there is no dump of the tenant '%.*s'", STR_ARG(slug.text));
         return error_why(err, "its plan's retention has passed");
@@ -462,8 +475,16 @@ static bool set_fill(const TenantChange *change, const Json *document, Json *set
 bool tenant_set(Platform *platform, Slug slug, const TenantChange *change, Error *err)
 {
     CLEANUP(json_close) Json *document = NULL;
-    if (!change_check(platform, change, err) || !tenant_show(platform, slug, &document, err))
+    bool is_done = false;    // an earlier change, perhaps another one: this one follows it
+    if (!change_check(platform, change, err) || !operation_continue(platform, &TENANT_SET, slug.text, &is_done, err) ||
+        !tenant_show(platform, slug, &document, err))
         return false;
+    Str status = json_str(json_get(document, "status"));
+    if (str_eq(status, S("deleted")) || str_eq(status, S("rejected"))) {
+        error_set(err, ERR_STATE, "the tenant '%.*s' can't be changed", STR_ARG(slug.text));
+        error_why(err, "it is %.*s", STR_ARG(status));
+        return error_next(err, "see shopctl tenant show %.*s", STR_ARG(slug.text));
+    }
     Json *set = json_build("{}"), *before = json_build("{}");
     CLEANUP(json_close) Json *input = json_build("{s:o, s:o}", "set", set, "before", before);
     return json_ok(input, err) && set_fill(change, document, set, before, err) &&
