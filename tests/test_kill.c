@@ -1,0 +1,332 @@
+// tests/test_kill.c: every operation killed before and after each of its steps, made from the drivers' step arrays: it
+// goes on or is taken back, and then the world equals the record.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "provisioner/schema_driver.h"
+#include "tests/support/more_check.h"
+#include "tests/support/pg_server.h"
+#include "tests/support/test_world.h"
+
+enum { QUICK_MS = 1, NEVER_STOPPED = 42 };
+
+// ---- the kinds of operation, and how a command runs each
+
+typedef bool Run(Platform *platform, const TestWorld *world, const char *slug, Error *err);
+
+static bool run_create(Platform *platform, const TestWorld *world, const char *slug, Error *err)
+{
+    TenantSpec spec = test_world_spec(world, slug);
+    return tenant_create(platform, &spec, NULL, err);
+}
+
+static bool run_set(Platform *platform, const TestWorld *world, const char *slug, Error *err)
+{
+    Str host = str_format(world->arena, "%s.example", slug);
+    return tenant_set(platform, test_slug(slug),
+                      &(TenantChange){.name = S("After"),
+                                      .limit_names = {"requests_per_second"},
+                                      .limits = {7},
+                                      .limit_count = 1,
+                                      .domains_added = &host,
+                                      .domains_added_count = 1},
+                      err);
+}
+
+#define RUN(verb)                                                                                                      \
+    static bool run_##verb(Platform *platform, const TestWorld *world, const char *slug, Error *err)                   \
+    {                                                                                                                  \
+        (void)world;                                                                                                   \
+        return tenant_##verb(platform, test_slug(slug), err);                                                          \
+    }
+RUN(suspend)
+RUN(resume)
+RUN(archive)
+RUN(delete)
+RUN(restore)
+
+typedef struct Kind {
+    const Driver *driver;
+    const char *before, *after;    // the tenant's status
+    Run *run;
+} Kind;
+
+static const Kind KINDS[] = {
+    {&SCHEMA_CREATE, "", "active", run_create},
+    {&TENANT_SET, "active", "active", run_set},
+    {&TENANT_SUSPEND, "active", "suspended", run_suspend},
+    {&TENANT_RESUME, "suspended", "active", run_resume},
+    {&TENANT_ARCHIVE, "suspended", "archived", run_archive},
+    {&SCHEMA_DELETE, "archived", "deleted", run_delete},
+    {&SCHEMA_RESTORE, "deleted", "active", run_restore},
+};
+
+// ---- the kill
+
+typedef struct Point {
+    size_t step;
+    EventPhase phase;
+} Point;
+
+static void kill_self(void *context, const Event *event)
+{
+    const Point *point = context;
+    if (event->step && event->position == point->step && event->phase == point->phase)
+        (void)kill(getpid(), SIGKILL);
+}
+
+// Runs the command (or takes operation `revert` back) in a process that kills itself at the point.
+static void run_killed(TestWorld *world, const Kind *kind, const char *slug, int64_t revert, Point point)
+{
+    (void)fflush(NULL);
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        Error err = {0};
+        Platform *platform = test_world_platform(world, 0);
+        platform_observe(platform, kill_self, &point);
+        bool ok = revert ? operation_revert(platform, revert, &err) : kind->run(platform, world, slug, &err);
+        (void)fprintf(stderr, "%s: not killed: %s %s\n", kind->driver->kind, ok ? "done" : err.what, err.why);
+        _exit(NEVER_STOPPED);
+    }
+    int status = 0;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%s was not killed at step %zu",
+                  kind->driver->kind, point.step);
+}
+
+static int64_t unfinished(TestWorld *world, const char *slug)
+{
+    Str sql = str_format(world->arena,
+                         "select coalesce((select id from control.operations where slug = '%s' and state = 'running'), "
+                         "0)",
+                         slug);
+    Error err = {0};
+    int64_t id = 0;
+    ck_assert_ok(str_int64(test_value(world->control, world->arena, sql.data), 1, INT64_MAX, &id, &err), &err);
+    return id;
+}
+
+// A step that can't be taken back was done before the point.
+static bool is_past_return(const Driver *driver, Point point)
+{
+    for (size_t i = 0; i <= point.step; i++)
+        if (!driver->steps[i].revert && (i < point.step || point.phase == EVENT_AFTER))
+            return true;
+    return false;
+}
+
+static const char *moment_text(TestWorld *world, const Driver *driver, Point point, const char *then)
+{
+    return str_format(world->arena, "%s killed %s '%s', then %s", driver->kind,
+                      point.phase == EVENT_BEFORE  ? "before"
+                      : point.phase == EVENT_AFTER ? "after"
+                                                   : "having reverted",
+                      driver->steps[point.step].name, then)
+        .data;
+}
+
+// A shop to do it with, in the status that the kind begins with. A creation needs a new one each time.
+static const char *prepare(TestWorld *world, const Kind *kind, size_t count)
+{
+    const char *slug = str_format(world->arena, "%s-%zu", kind->driver->kind, kind->before[0] ? 0 : count).data;
+    test_world_bring(world, slug, kind->before);
+    if (kind->driver == &TENANT_SET) {
+        Error err = {0};
+        Str host = str_format(world->arena, "%s.example", slug);
+        ck_assert_ok(tenant_set(world->platform, test_slug(slug),
+                                &(TenantChange){.name = S("Before"),
+                                                .limit_names = {"requests_per_second"},
+                                                .limits = {-1},
+                                                .limit_count = 1,
+                                                .domains_removed = &host,
+                                                .domains_removed_count = 1},
+                                &err),
+                     &err);
+    }
+    return slug;
+}
+
+static void check_end(TestWorld *world, const Kind *kind, const char *slug, bool is_reverted, const char *moment)
+{
+    Str status = test_world_status(world, slug);
+    const char *wanted = is_reverted ? kind->before : kind->after;
+    ck_assert_msg(str_eq(status, str_of(wanted)), "%s: '%s' is '%.*s', not '%s'", moment, slug, STR_ARG(status),
+                  wanted);
+    test_world_check(world, slug, moment);
+    if (kind->driver == &TENANT_SET) {
+        Str sql = str_format(world->arena, "select name from control.tenants where slug = '%s'", slug);
+        Str name = test_value(world->control, world->arena, sql.data);
+        ck_assert_msg(str_eq(name, is_reverted ? S("Before") : S("After")), "%s: the name is '%.*s'", moment,
+                      STR_ARG(name));
+    }
+}
+
+static void resume(TestWorld *world, int64_t id, const char *moment)
+{
+    Error err = {0};
+    ck_assert_msg(operation_resume(world->platform, id, &err), "%s: %s: %s", moment, err.what, err.why);
+}
+
+static void kill_and_resume(TestWorld *world, const Kind *kind, Point point, size_t count)
+{
+    const char *slug = prepare(world, kind, count);
+    const char *moment = moment_text(world, kind->driver, point, "resumed");
+    run_killed(world, kind, slug, 0, point);
+    resume(world, unfinished(world, slug), moment);
+    check_end(world, kind, slug, false, moment);
+}
+
+static void kill_and_revert(TestWorld *world, const Kind *kind, Point point, size_t count)
+{
+    Error err = {0};
+    const char *slug = prepare(world, kind, count);
+    const char *moment = moment_text(world, kind->driver, point, "reverted");
+    run_killed(world, kind, slug, 0, point);
+    int64_t id = unfinished(world, slug);
+    bool is_reverted = operation_revert(world->platform, id, &err);
+    if (is_past_return(kind->driver, point)) {
+        ck_assert_msg(!is_reverted, "%s: what can't be taken back was", moment);
+        ck_assert_says(&err, ERR_STATE, "only goes forward");
+        resume(world, id, moment);
+    } else {
+        ck_assert_msg(is_reverted, "%s: %s: %s", moment, err.what, err.why);
+    }
+    check_end(world, kind, slug, is_reverted, moment);
+}
+
+TEST(killed_around_any_step_it_goes_on_or_is_taken_back)
+{
+    static const EventPhase PHASES[] = {EVENT_BEFORE, EVENT_AFTER};
+    const Kind *kind = &KINDS[_i];
+    TestWorld world;
+    test_world_open(&world, "kill", true);
+    size_t count = 0;
+    for (size_t step = 0; step < kind->driver->count; step++)
+        for (size_t phase = 0; phase < COUNT(PHASES); phase++) {
+            kill_and_resume(&world, kind, (Point){step, PHASES[phase]}, count++);
+            kill_and_revert(&world, kind, (Point){step, PHASES[phase]}, count++);
+        }
+    test_world_close(&world);
+}
+
+TEST(a_revert_that_is_killed_goes_on_backward)
+{
+    static const EventPhase PHASES[] = {EVENT_BEFORE, EVENT_REVERTED};
+    const Kind *kind = &KINDS[_i];
+    size_t last = kind->driver->count - 1;
+    while (is_past_return(kind->driver, (Point){last, EVENT_AFTER}))
+        last--;
+    TestWorld world;
+    test_world_open(&world, "kill", true);
+    size_t count = 0;
+    for (size_t step = 0; step <= last; step++)
+        for (size_t phase = 0; phase < COUNT(PHASES); phase++) {
+            Point point = {step, PHASES[phase]};
+            const char *slug = prepare(&world, kind, count++);
+            const char *moment = moment_text(&world, kind->driver, point, "resumed backward");
+            run_killed(&world, kind, slug, 0, (Point){last, EVENT_AFTER});
+            int64_t id = unfinished(&world, slug);
+            run_killed(&world, kind, slug, id, point);
+            resume(&world, id, moment);
+            check_end(&world, kind, slug, true, moment);
+        }
+    test_world_close(&world);
+}
+
+TEST(every_kind_of_operation_is_killed_here)
+{
+    for (size_t i = 0; DRIVERS[i]; i++) {
+        size_t k = 0;
+        while (k < COUNT(KINDS) && KINDS[k].driver != DRIVERS[i])
+            k++;
+        ck_assert_msg(k < COUNT(KINDS), "the driver '%s' is in no row of KINDS", DRIVERS[i]->kind);
+        for (size_t step = 0; step < DRIVERS[i]->count; step++)
+            ck_assert_msg(DRIVERS[i]->steps[step].probe && DRIVERS[i]->steps[step].apply,
+                          "the step '%s' of '%s' can't be resumed", DRIVERS[i]->steps[step].name, DRIVERS[i]->kind);
+    }
+}
+
+TEST(the_same_command_again_goes_on)
+{
+    static const EventPhase PHASES[] = {EVENT_BEFORE, EVENT_AFTER};
+    const Kind *kind = &KINDS[_i];
+    TestWorld world;
+    test_world_open(&world, "kill", true);
+    size_t count = 0;
+    for (size_t step = 0; step < kind->driver->count; step++)
+        for (size_t phase = 0; phase < COUNT(PHASES); phase++) {
+            Error err = {0};
+            Point point = {step, PHASES[phase]};
+            const char *slug = prepare(&world, kind, count++);
+            const char *moment = moment_text(&world, kind->driver, point, "run again");
+            run_killed(&world, kind, slug, 0, point);
+            ck_assert_msg(kind->run(world.platform, &world, slug, &err), "%s: %s: %s", moment, err.what, err.why);
+            check_end(&world, kind, slug, false, moment);
+        }
+    test_world_close(&world);
+}
+
+TEST(the_controller_goes_on_with_what_is_silent_for_long)
+{
+    TestWorld world;
+    Error err = {0};
+    int64_t id = 0;
+    test_world_open(&world, "kill", true);
+    CLEANUP(platform_close) Platform *hasty = test_world_platform(&world, QUICK_MS);
+    for (size_t i = 0; i < COUNT(KINDS); i++) {
+        const Kind *kind = &KINDS[i];
+        const char *slug = prepare(&world, kind, 0);
+        run_killed(&world, kind, slug, 0, (Point){kind->driver->count / 2, EVENT_AFTER});
+        int64_t left = unfinished(&world, slug);
+        ck_assert_ok(operation_adopt(world.platform, &id, &err), &err);
+        ck_assert_msg(id == 0, "an operation was taken up before its time");
+        clock_sleep_ms(QUICK_MS * 2);
+        ck_assert_ok(operation_adopt(hasty, &id, &err), &err);
+        ck_assert_int_eq(id, left);
+        check_end(&world, kind, slug, false, "taken up by the controller");
+    }
+    ck_assert_ok(operation_adopt(hasty, &id, &err), &err);
+    ck_assert_int_eq(id, 0);
+    test_world_close(&world);
+}
+
+// ---- a process that isn't dead, only slow
+
+typedef struct Slow {
+    TestWorld *world;
+    size_t step;
+} Slow;
+
+static void overtake(void *context, const Event *event)
+{
+    Slow *slow = context;
+    if (event->phase != EVENT_BEFORE || event->position != slow->step)
+        return;
+    slow->step = SIZE_MAX;
+    resume(slow->world, event->id, "overtaken");
+}
+
+TEST(a_process_that_was_overtaken_writes_nothing_more)
+{
+    TestWorld world;
+    test_world_open(&world, "kill", true);
+    for (size_t step = 0; step < SCHEMA_CREATE.count; step++) {
+        Error err = {0};
+        CLEANUP(platform_close) Platform *platform = test_world_platform(&world, 0);
+        Slow slow = {.world = &world, .step = step};
+        platform_observe(platform, overtake, &slow);
+        const char *slug = str_format(world.arena, "slow-%zu", step).data;
+        ck_assert(!run_create(platform, &world, slug, &err));
+        ck_assert_says(&err, ERR_BUSY, "another process");
+        check_end(&world, &KINDS[0], slug, false, "overtaken");
+    }
+    test_world_close(&world);
+}
+
+SUITE(kill, ONCE(every_kind_of_operation_is_killed_here),
+      EACH(killed_around_any_step_it_goes_on_or_is_taken_back, KINDS),
+      EACH(a_revert_that_is_killed_goes_on_backward, KINDS), EACH(the_same_command_again_goes_on, KINDS),
+      ONCE(the_controller_goes_on_with_what_is_silent_for_long), ONCE(a_process_that_was_overtaken_writes_nothing_more))
