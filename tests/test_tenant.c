@@ -1,0 +1,498 @@
+// tests/test_tenant.c: a tenant's life from wish to dump and back, and what is refused on the way.
+#include <pthread.h>
+
+#include "provisioner/cell.h"
+#include "provisioner/dump.h"
+#include "tests/support/more_check.h"
+#include "tests/support/pg_server.h"
+#include "tests/support/test_world.h"
+
+static Str show(TestWorld *world, const char *slug, const char *key)
+{
+    Error err = {0};
+    CLEANUP(json_close) Json *document = NULL;
+    ck_assert_ok(tenant_show(world->platform, test_slug(slug), &document, &err), &err);
+    const Json *value = json_get(document, key);
+    Str text = json_str(value);
+    if (json_kind(value) != JSON_KIND_STRING)
+        ck_assert_ok(json_print(value, 0, world->arena, &text, &err), &err);
+    return str_copy(world->arena, text);
+}
+
+static void check_status(TestWorld *world, const char *slug, const char *status)
+{
+    ck_assert_str(show(world, slug, "status"), str_of(status));
+    test_world_check(world, slug, status);
+}
+
+// ---- making
+
+TEST(a_new_tenant_is_recorded_served_and_shown)
+{
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "tenant", true);
+    const Str hosts[] = {S("bazar.example"), S("www.bazar.example")};
+    TenantSpec spec = test_world_spec(&world, "bazar-sur");
+    spec.domains = hosts;
+    spec.domain_count = COUNT(hosts);
+    int64_t id = 0;
+    ck_assert_ok(tenant_create(world.platform, &spec, &id, &err), &err);
+    ck_assert_int_gt(id, 0);
+    check_status(&world, "bazar-sur", "active");
+    static const char *const SHOWN[][2] = {{"slug", "bazar-sur"},
+                                           {"name", "Bazar Sur"},
+                                           {"plan", "free"},
+                                           {"tier", "shared"},
+                                           {"cell", "main"},
+                                           {"currency", "EUR"},
+                                           {"language", "es"},
+                                           {"country", "ES"},
+                                           {"email", "owner@bazar.example"},
+                                           {"domains", "[\"bazar.example\",\"www.bazar.example\"]"}};
+    for (size_t i = 0; i < COUNT(SHOWN); i++)
+        ck_assert_str(show(&world, "bazar-sur", SHOWN[i][0]), str_of(SHOWN[i][1]));
+    ck_assert_str(show(&world, "bazar-sur", "url"),
+                  str_format(world.arena, "http://bazar-sur.localhost:%u/", world.port));
+    ck_assert_str(
+        show(&world, "bazar-sur", "schema"),
+        test_value(world.cell, world.arena, "select 't_' || number from cell.tenants where slug = 'bazar-sur'"));
+    test_world_close(&world);
+}
+
+typedef struct Wrong {
+    TenantSpec spec;
+    const char *says;
+} Wrong;
+
+static const Str WRONG_HOST[] = {S("https://bazar.example")}, OWN_HOST[] = {S("other.localhost")};
+
+static const Wrong WRONG[] = {
+    {{.slug = S("ab"), .email = S("a@b.example")}, "2 characters"},
+    {{.slug = S("Acme"), .email = S("a@b.example")}, "character 1 is 'A'"},
+    {{.slug = S("acme")}, "email"},
+    {{.slug = S("acme"), .email = S("nobody")}, "isn't an address"},
+    {{.slug = S("acme"), .email = S("a b@c.example")}, "isn't an address"},
+    {{.slug = S("acme"), .email = S("a@b.example"), .currency = S("EURO")}, "ISO 4217"},
+    {{.slug = S("acme"), .email = S("a@b.example"), .language = S("fr")}, "use en or es"},
+    {{.slug = S("acme"), .email = S("a@b.example"), .country = S("Spain")}, "two capital letters"},
+    {{.slug = S("acme"), .email = S("a@b.example"), .logo = S("javascript:alert(1)")}, "https://"},
+    {{.slug = S("acme"), .email = S("a@b.example"), .name = S("\xff")}, "UTF-8"},
+    {{.slug = S("acme"), .email = S("a@b.example"), .domains = WRONG_HOST, .domain_count = 1}, "host name"},
+    {{.slug = S("acme"), .email = S("a@b.example"), .domains = OWN_HOST, .domain_count = 1}, "platform's own domain"},
+};
+
+static void check_nothing_written(TestWorld *world)
+{
+    ck_assert_str(test_value(world->control, world->arena,
+                             "select concat_ws(' ', (select count(*) from control.tenants), (select count(*) from "
+                             "control.operations), (select count(*) from control.domains))"),
+                  S("0 0 0"));
+}
+
+TEST(a_wrong_field_is_refused_and_nothing_is_written)
+{
+    TestWorld world;
+    test_world_open(&world, "tenant", false);
+    for (size_t i = 0; i < COUNT(WRONG); i++) {
+        TenantSpec spec = WRONG[i].spec;
+        spec.plan = world.plan;
+        for (int is_request = 0; is_request < 2; is_request++) {
+            Error err = {0};
+            ck_assert(is_request ? !tenant_request(world.platform, &spec, &err)
+                                 : !tenant_create(world.platform, &spec, NULL, &err));
+            ck_assert_says(&err, ERR_INVALID, WRONG[i].says);
+        }
+    }
+    check_nothing_written(&world);
+    test_world_close(&world);
+}
+
+TEST(colours_are_checked_by_name_and_value)
+{
+    static const char *const COLORS[][2] = {{"{\"primary\": \"red\"}", "isn't a colour"},
+                                            {"{\"primary\": \"#12345\"}", "isn't a colour"},
+                                            {"{\"border\": \"#123456\"}", "no such colour"}};
+    TestWorld world;
+    test_world_open(&world, "tenant", false);
+    for (size_t i = 0; i < COUNT(COLORS); i++) {
+        Error err = {0};
+        CLEANUP(json_close) Json *colors = NULL;
+        ck_assert_ok(json_parse(str_of(COLORS[i][0]), &colors, &err), &err);
+        TenantSpec spec = test_world_spec(&world, "acme");
+        spec.colors = colors;
+        ck_assert(!tenant_create(world.platform, &spec, NULL, &err));
+        ck_assert_says(&err, ERR_INVALID, COLORS[i][1]);
+    }
+    check_nothing_written(&world);
+    test_world_close(&world);
+}
+
+TEST(a_slug_and_a_host_belong_to_one_tenant)
+{
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "tenant", true);
+    const Str host = S("bazar.example");
+    TenantSpec spec = test_world_spec(&world, "first");
+    spec.domains = &host;
+    spec.domain_count = 1;
+    ck_assert_ok(tenant_create(world.platform, &spec, NULL, &err), &err);
+    ck_assert(!tenant_create(world.platform, &spec, NULL, &err));
+    ck_assert_says(&err, ERR_EXISTS, "there is a tenant 'first' already");
+    error_clear(&err);
+    spec.slug = S("second");
+    ck_assert(!tenant_create(world.platform, &spec, NULL, &err));
+    ck_assert_says(&err, ERR_EXISTS, "'bazar.example' belongs to another tenant");
+    error_clear(&err);
+    ck_assert(!tenant_show(world.platform, test_slug("fist"), &(Json *){NULL}, &err));
+    ck_assert_says(&err, ERR_NOT_FOUND, "did you mean 'first'?");
+    test_world_check(&world, "first", "after refusals");
+    test_world_check(&world, "second", "after refusals");
+    test_world_close(&world);
+}
+
+// ---- at once
+
+enum { AT_ONCE = 4 };
+
+typedef struct Attempt {
+    TestWorld *world;
+    Platform *platform;
+    char slug[24];
+    bool ok;
+    Error err;
+} Attempt;
+
+static void *attempt_run(void *context)
+{
+    Attempt *attempt = context;
+    TenantSpec spec = test_world_spec(attempt->world, attempt->slug);
+    attempt->ok = tenant_create(attempt->platform, &spec, NULL, &attempt->err);
+    return NULL;
+}
+
+static size_t create_at_once(TestWorld *world, bool is_one_slug, Attempt attempts[AT_ONCE])
+{
+    pthread_t threads[AT_ONCE];
+    size_t done = 0;
+    for (int i = 0; i < AT_ONCE; i++) {
+        attempts[i] = (Attempt){.world = world, .platform = test_world_platform(world, 0)};
+        (void)snprintf(attempts[i].slug, sizeof(attempts[i].slug), "shop-%d", is_one_slug ? 0 : i);
+    }
+    for (int i = 0; i < AT_ONCE; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, attempt_run, &attempts[i]), 0);
+    for (int i = 0; i < AT_ONCE; i++) {
+        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+        platform_close(&attempts[i].platform);
+        done += attempts[i].ok;
+    }
+    return done;
+}
+
+TEST(of_several_at_once_one_gets_the_slug)
+{
+    TestWorld world;
+    Attempt attempts[AT_ONCE];
+    test_world_open(&world, "tenant", true);
+    ck_assert_uint_eq(create_at_once(&world, true, attempts), 1);
+    for (int i = 0; i < AT_ONCE; i++)
+        ck_assert_msg(attempts[i].ok || attempts[i].err.code == ERR_BUSY || attempts[i].err.code == ERR_EXISTS,
+                      "%s: %s", error_name(attempts[i].err.code), attempts[i].err.what);
+    check_status(&world, "shop-0", "active");
+    test_world_close(&world);
+}
+
+TEST(several_at_once_do_not_pass_a_cells_capacity)
+{
+    TestWorld world;
+    Error err = {0};
+    Attempt attempts[AT_ONCE];
+    test_world_open(&world, "tenant", true);
+    ck_assert_ok(cell_add(world.platform, &(CellSpec){.name = S("main"), .capacity = 2}, &err), &err);
+    ck_assert_uint_eq(create_at_once(&world, false, attempts), 2);
+    for (int i = 0; i < AT_ONCE; i++) {
+        if (!attempts[i].ok)
+            ck_assert_says(&attempts[i].err, ERR_STATE, "no cell has room");
+        test_world_check(&world, attempts[i].slug, "a full cell");
+    }
+    TenantSpec spec = test_world_spec(&world, "more");
+    spec.cell = S("main");
+    ck_assert(!tenant_create(world.platform, &spec, NULL, &err));
+    ck_assert_says(&err, ERR_STATE, "it holds 2 tenants of 2");
+    error_clear(&err);
+    spec.cell = S("mian");
+    ck_assert(!tenant_create(world.platform, &spec, NULL, &err));
+    ck_assert_says(&err, ERR_NOT_FOUND, "there is no cell 'mian'");
+    test_world_close(&world);
+}
+
+// ---- wishes
+
+TEST(a_wish_is_granted_or_rejected)
+{
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "tenant", true);
+    TenantSpec spec = test_world_spec(&world, "wish");
+    ck_assert_ok(tenant_request(world.platform, &spec, &err), &err);
+    check_status(&world, "wish", "requested");
+    ck_assert(!tenant_create(world.platform, &spec, NULL, &err));
+    ck_assert_says(&err, ERR_EXISTS, "shopctl tenant approve wish");
+    error_clear(&err);
+    ck_assert_ok(tenant_reject(world.platform, test_slug("wish"), &err), &err);
+    check_status(&world, "wish", "rejected");
+    ck_assert(!tenant_approve(world.platform, test_slug("wish"), &err));
+    ck_assert_says(&err, ERR_STATE, "is rejected");
+    error_clear(&err);
+    ck_assert_ok(tenant_request(world.platform, &spec, &err), &err);
+    ck_assert_ok(tenant_approve(world.platform, test_slug("wish"), &err), &err);
+    check_status(&world, "wish", "active");
+    test_world_close(&world);
+}
+
+// ---- refusals of the life's order
+
+typedef bool Move(Platform *platform, Slug slug, Error *err);
+
+typedef struct Illegal {
+    const char *status;
+    Move *move;
+} Illegal;
+
+static const Illegal ILLEGAL[] = {
+    {"active", tenant_archive},    {"active", tenant_delete},    {"active", tenant_resume},
+    {"active", tenant_restore},    {"active", tenant_approve},   {"active", tenant_reject},
+    {"suspended", tenant_suspend}, {"suspended", tenant_delete}, {"suspended", tenant_restore},
+    {"suspended", tenant_approve}, {"archived", tenant_suspend}, {"archived", tenant_resume},
+    {"archived", tenant_archive},  {"archived", tenant_restore}, {"archived", tenant_reject},
+    {"deleted", tenant_suspend},   {"deleted", tenant_resume},   {"deleted", tenant_archive},
+    {"deleted", tenant_delete},    {"deleted", tenant_approve},
+};
+
+TEST(a_move_out_of_order_is_refused_and_says_what_the_tenant_is)
+{
+    TestWorld world;
+    test_world_open(&world, "tenant", true);
+    for (size_t i = 0; i < COUNT(ILLEGAL); i++) {
+        Error err = {0};
+        test_world_bring(&world, "shop", ILLEGAL[i].status);
+        ck_assert_msg(!ILLEGAL[i].move(world.platform, test_slug("shop"), &err), "row %zu is possible", i);
+        ck_assert_says(&err, ERR_STATE, ILLEGAL[i].status);
+        ck_assert_msg(err.next[0] != '\0', "row %zu says nothing of what to do", i);
+        check_status(&world, "shop", ILLEGAL[i].status);
+    }
+    test_world_close(&world);
+}
+
+// ---- set
+
+TEST(what_is_set_is_served)
+{
+    TestWorld world;
+    Error err = {0};
+    const Str hosts[] = {S("bazar.example"), S("www.bazar.example")};
+    CLEANUP(json_close) Json *colors = json_build("{s:s}", "primary", "#8a3f26");
+    test_world_open(&world, "tenant", true);
+    test_world_bring(&world, "shop", "active");
+    ck_assert_ok(tenant_set(world.platform, test_slug("shop"),
+                            &(TenantChange){.name = S("Caf\xc3\xa9 Sur"),
+                                            .language = S("es"),
+                                            .colors = colors,
+                                            .limit_names = {"requests_per_second", "products"},
+                                            .limits = {5, 10},
+                                            .limit_count = 2,
+                                            .domains_added = hosts,
+                                            .domains_added_count = COUNT(hosts)},
+                            &err),
+                 &err);
+    check_status(&world, "shop", "active");
+    ck_assert_str(
+        test_value(world.cell, world.arena,
+                   "select concat_ws(' ', limits ->> 'requests_per_second', limits ->> 'products', (select "
+                   "count(*) from cell.domains d where d.tenant = t.number)) from cell.tenants t where slug = "
+                   "'shop'"),
+        S("5 10 3"));
+    test_world_bring(&world, "shop", "suspended");
+    ck_assert_ok(tenant_set(world.platform, test_slug("shop"),
+                            &(TenantChange){.limit_names = {"requests_per_second", "products"},
+                                            .limits = {-1, -1},
+                                            .limit_count = 2,
+                                            .domains_removed = hosts,
+                                            .domains_removed_count = 1},
+                            &err),
+                 &err);
+    check_status(&world, "shop", "suspended");
+    ck_assert_str(show(&world, "shop", "overrides"), S("{}"));
+    ck_assert_str(show(&world, "shop", "domains"), S("[\"www.bazar.example\"]"));
+    ck_assert_str(show(&world, "shop", "name"), S("Caf\xc3\xa9 Sur"));
+    test_world_close(&world);
+}
+
+TEST(a_change_that_is_refused_leaves_all_as_it_was)
+{
+    TestWorld world;
+    Error err = {0};
+    const Str host = S("bazar.example"), wrong = S("no host");
+    test_world_open(&world, "tenant", true);
+    TenantSpec spec = test_world_spec(&world, "first");
+    spec.domains = &host;
+    spec.domain_count = 1;
+    ck_assert_ok(tenant_create(world.platform, &spec, NULL, &err), &err);
+    test_world_bring(&world, "second", "active");
+    const TenantChange taken = {.name = S("Other"), .domains_added = &host, .domains_added_count = 1},
+                       unfit = {.name = S("Other"), .domains_added = &wrong, .domains_added_count = 1};
+    ck_assert(!tenant_set(world.platform, test_slug("second"), &taken, &err));
+    ck_assert_says(&err, ERR_EXISTS, "belongs to another tenant");
+    error_clear(&err);
+    ck_assert(!tenant_set(world.platform, test_slug("second"), &unfit, &err));
+    ck_assert_says(&err, ERR_INVALID, "isn't a host name");
+    error_clear(&err);
+    ck_assert_str(show(&world, "second", "name"), S("Bazar Sur"));
+    check_status(&world, "second", "active");
+    test_world_bring(&world, "second", "deleted");
+    ck_assert(!tenant_set(world.platform, test_slug("second"), &(TenantChange){.name = S("Other")}, &err));
+    ck_assert_says(&err, ERR_STATE, "is deleted");
+    check_status(&world, "second", "deleted");
+    test_world_close(&world);
+}
+
+// ---- delete and restore
+
+static const char GOODS[] =
+    "insert into products (handle, title, description, search) values ('taza', 'Taza \xc3\xb1', E'a\\tb\\nc\\\\', "
+    "'x'), "
+    "('lata', 'Lata', '', 'y');"
+    "insert into variants (product_id, price_minor, sku) values (1, 1900, 'T'), (2, 500, '');"
+    "insert into stock (variant_id, quantity) values (1, 10), (2, 10);"
+    "insert into stock_movements (variant_id, quantity, reason) values (1, 10, 'import'), (2, 10, 'import');"
+    "insert into media (sha256, content_type, content) values (repeat('0', 64), 'image/png', '\\x0001ff0a5c');"
+    "insert into carts (token) select repeat(chr(96 + i), 22) from generate_series(1, 4) i;"
+    "insert into cart_lines (cart_id, variant_id, quantity) values (1, 1, 2), (2, 2, 3), (3, 1, 1);";
+
+// Every table but `migrations`, which says when it was made, with count and content.
+static const char CONTENT[] =
+    "select string_agg(table_name || ' ' || (xpath('/row/c/text()', query_to_xml(format('select count(*) || '' '' || "
+    "coalesce(md5(string_agg(x::text, '';'' order by x::text)), '''') c from %I.%I x', table_schema, table_name), "
+    "false, "
+    "true, '')))[1]::text, E'\\n' order by table_name) from information_schema.tables where table_schema = "
+    "current_schema() and table_name <> 'migrations'";
+
+static void enter(TestWorld *world, const char *slug)
+{
+    Error err = {0};
+    Str path = str_format(world->arena, "%.*s, pg_temp", STR_ARG(show(world, slug, "schema")));
+    ck_assert_ok(db_run(world->cell, S("select set_config('search_path', $1, false)"), PARAMS(path), &err), &err);
+}
+
+static Str order(TestWorld *world, char cart)
+{
+    Str sql =
+        str_format(world->arena,
+                   "select order_place(repeat('%c', 22), 'key-%c', 'hash', 'ana@example.org', '{\"name\": \"Ana\"}', "
+                   "'standard', 'bank_transfer') ->> 'number'",
+                   cart, cart);
+    return test_value(world->cell, world->arena, sql.data);
+}
+
+TEST(a_restored_tenant_has_all_that_it_had_and_goes_on_counting)
+{
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "tenant", true);
+    const Str host = S("bazar.example");
+    TenantSpec spec = test_world_spec(&world, "shop");
+    spec.domains = &host;
+    spec.domain_count = 1;
+    ck_assert_ok(tenant_create(world.platform, &spec, NULL, &err), &err);
+    enter(&world, "shop");
+    ck_assert_ok(db_script(world.cell, str_of(GOODS), &err), &err);
+    ck_assert_str(order(&world, 'a'), S("1001"));
+    ck_assert_str(order(&world, 'b'), S("1002"));
+    Str before = test_value(world.cell, world.arena, CONTENT), old_schema = show(&world, "shop", "schema");
+    test_world_bring(&world, "shop", "deleted");
+    check_status(&world, "shop", "deleted");
+    ck_assert_ok(tenant_restore(world.platform, test_slug("shop"), &err), &err);
+    check_status(&world, "shop", "active");
+    ck_assert(!str_eq(show(&world, "shop", "schema"), old_schema));
+    ck_assert_str(show(&world, "shop", "domains"), S("[\"bazar.example\"]"));
+    enter(&world, "shop");
+    ck_assert_str(test_value(world.cell, world.arena, CONTENT), before);
+    ck_assert_str(order(&world, 'a'), S("1001"));    // the same key: the order that was placed
+    ck_assert_str(order(&world, 'c'), S("1003"));
+    ck_assert_str(test_value(world.cell, world.arena, "select quantity from stock where variant_id = 1"), S("7"));
+    test_world_close(&world);
+}
+
+TEST(of_a_deleted_tenant_only_record_and_dump_are_left)
+{
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "tenant", true);
+    test_world_bring(&world, "shop", "active");
+    Str schema = show(&world, "shop", "schema");
+    test_world_bring(&world, "shop", "deleted");
+    check_status(&world, "shop", "deleted");
+    Str sql = str_format(world.arena, "select (to_regnamespace('%.*s') is null and to_regrole('%.*s') is null)::text",
+                         STR_ARG(schema), STR_ARG(schema));
+    ck_assert_str(test_value(world.cell, world.arena, sql.data), S("true"));
+    ck_assert_str(show(&world, "shop", "schema"), S("null"));
+    ck_assert_str(test_value(world.control, world.arena, "select count(*) from control.dumps where slug = 'shop'"),
+                  S("1"));
+    ck_assert_ok(db_run(world.control, S("update control.dumps set expires_at = now()"), NO_PARAMS, &err), &err);
+    size_t removed = 0;
+    ck_assert_ok(dumps_expire(world.platform, &removed, &err), &err);
+    ck_assert_uint_eq(removed, 1);
+    test_world_check(&world, "shop", "its dump has expired");
+    ck_assert(!tenant_restore(world.platform, test_slug("shop"), &err));
+    ck_assert_says(&err, ERR_NOT_FOUND, "no dump");
+    test_world_close(&world);
+}
+
+TEST(a_slug_is_free_after_deletion_and_its_new_tenant_is_another)
+{
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "tenant", true);
+    test_world_bring(&world, "shop", "active");
+    enter(&world, "shop");
+    ck_assert_ok(db_script(world.cell, str_of(GOODS), &err), &err);
+    test_world_bring(&world, "shop", "deleted");
+    TenantSpec spec = test_world_spec(&world, "shop");
+    ck_assert_ok(tenant_create(world.platform, &spec, NULL, &err), &err);
+    check_status(&world, "shop", "active");
+    enter(&world, "shop");
+    ck_assert_str(test_value(world.cell, world.arena, "select count(*) from products"), S("0"));
+    ck_assert(!tenant_restore(world.platform, test_slug("shop"), &err));
+    ck_assert_says(&err, ERR_STATE, "not deleted");
+    test_world_close(&world);
+}
+
+TEST(a_damaged_dump_is_refused_and_the_tenant_stays_deleted)
+{
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "tenant", true);
+    test_world_bring(&world, "shop", "active");
+    enter(&world, "shop");
+    ck_assert_ok(db_script(world.cell, str_of(GOODS), &err), &err);
+    test_world_bring(&world, "shop", "deleted");
+    Str path = test_value(world.control, world.arena, "select path from control.dumps");
+    Str file = str_format(world.arena, "%.*s/products.copy", STR_ARG(path)), output = S("");
+    const char *argv[] = {"truncate", "-s", "0", file.data, NULL};
+    ck_assert_ok(process_run(&(ProcessSpec){.argv = argv}, 10000, world.arena, &output, &err), &err);
+    ck_assert(!tenant_restore(world.platform, test_slug("shop"), &err));
+    ck_assert_int_eq(err.code, ERR_MALFORMED);
+    check_status(&world, "shop", "deleted");
+    test_world_close(&world);
+}
+
+SUITE(tenant, ONCE(a_new_tenant_is_recorded_served_and_shown), ONCE(a_wrong_field_is_refused_and_nothing_is_written),
+      ONCE(colours_are_checked_by_name_and_value), ONCE(a_slug_and_a_host_belong_to_one_tenant),
+      ONCE(of_several_at_once_one_gets_the_slug), ONCE(several_at_once_do_not_pass_a_cells_capacity),
+      ONCE(a_wish_is_granted_or_rejected), ONCE(a_move_out_of_order_is_refused_and_says_what_the_tenant_is),
+      ONCE(what_is_set_is_served), ONCE(a_change_that_is_refused_leaves_all_as_it_was),
+      ONCE(a_restored_tenant_has_all_that_it_had_and_goes_on_counting),
+      ONCE(of_a_deleted_tenant_only_record_and_dump_are_left),
+      ONCE(a_slug_is_free_after_deletion_and_its_new_tenant_is_another),
+      ONCE(a_damaged_dump_is_refused_and_the_tenant_stays_deleted))
