@@ -39,7 +39,7 @@ void progress_show(Progress *progress, int64_t done)
                   (long long)progress->total, progress->unit);
     int64_t passed_ms = now_ms - progress->started_ms;
     if (done > 0 && !is_last && passed_ms > 1000)
-        (void)fprintf(stderr, ", %lld s left", (long long)(passed_ms * (progress->total - done) / done / 1000 + 1));
+        (void)fprintf(stderr, ", %lld s left", (long long)passed_ms * (progress->total - done) / done / 1000 + 1);
     (void)fputs("\033[K", stderr);
 }
 

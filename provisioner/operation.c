@@ -117,6 +117,7 @@ static bool record_end(Operation *op, EndRecord record, Error *err)
 
 static void emit(const Operation *op, size_t at, EventPhase phase, const char *state)
 {
+    assert(op->driver);
     bool is_step = phase != EVENT_BEGUN && phase != EVENT_ENDED;
     platform_emit(op->platform, &(Event){.id = op->id,
                                          .kind = op->driver->kind,

@@ -92,7 +92,7 @@ static bool is_free(const struct sockaddr *at, socklen_t size)
 
 static bool address_open(Str address, int *out, Error *err)
 {
-    char host[TEXT], port[TEXT];
+    char host[TEXT] = "", port[TEXT] = "";
     if (!address_split(address, host, port, err))
         return false;
     struct addrinfo *found = NULL;
@@ -170,12 +170,15 @@ void listen_inherited(Listening *out)
 
 unsigned listen_port(const Listening *listening)
 {
-    struct sockaddr_storage at = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } at = {.v6 = {0}};
     socklen_t size = sizeof(at);
-    if (listening->count == 0 || getsockname(listening->sockets[0], (struct sockaddr *)&at, &size) != 0)
+    if (listening->count == 0 || getsockname(listening->sockets[0], &at.any, &size) != 0)
         return 0;
-    return ntohs(at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port
-                                          : ((struct sockaddr_in *)&at)->sin_port);
+    return ntohs(at.any.sa_family == AF_INET6 ? at.v6.sin6_port : at.v4.sin_port);
 }
 
 void service_notify(Str state)

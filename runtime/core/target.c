@@ -66,7 +66,7 @@ static bool absolute_target(Request *r, Str rest, Error *err)
     size_t end = 0;
     while (end < rest.len && rest.data[end] != '/' && rest.data[end] != '?')
         end++;
-    Str host;
+    Str host = S("");
     if (!host_normal(str_slice(rest, 0, end), r->arena, &host, err))
         return false;
     if (r->host.len > 0 && !str_eq(host, r->host))
