@@ -1,4 +1,6 @@
 // cli/platform.c: `shopctl up`, `down` and `status`: a platform on this machine.
+#include <unistd.h>
+
 #include "cli/command.h"
 #include "provisioner/installation.h"
 
@@ -41,7 +43,12 @@ static const OutputKey DOWN_KEYS[] = {
 
 static const OutputKey STATUS_ROWS[] = {STATUS_KEYS, {0}};
 
-static void say(void *context, const char *text) { command_note(context, "%s", text); }
+// What is under way is for a person who waits.
+static void say(void *context, const char *text)
+{
+    if (isatty(STDERR_FILENO))
+        command_note(context, "%s", text);
+}
 
 // "postgres, shopd-main" of a list of texts.
 static Str names_text(const Json *names, Arena *arena)
