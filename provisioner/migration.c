@@ -104,6 +104,9 @@ static void add_record(StrBuf *sql, const char *name, Str content)
                   name, checksum(content, sum));
 }
 
+static const char TENANT_DEFAULTS[] = "alter default privileges revoke execute on functions from public;\n"
+                                      "alter default privileges grant execute on functions to \"%.*s\";\n";
+
 // The tenant's role may make functions only while a migration does it. An operator without superuser rights must be a
 // member of a role to act as it, and stays one for no longer (a long list of memberships is slow to read).
 static void add_tenant_begin(StrBuf *sql, const MigrationTarget *target)
@@ -113,6 +116,7 @@ static void add_tenant_begin(StrBuf *sql, const MigrationTarget *target)
     strbuf_format(sql, "grant create on schema %.*s to %.*s;\n", STR_ARG(target->schema), STR_ARG(target->tenant_role));
     strbuf_add(sql, S("reset role;\n"));
     add_role(sql, target->tenant_role);
+    strbuf_format(sql, TENANT_DEFAULTS, STR_ARG(target->owner));
 }
 
 static const char GRANT_DEFINERS[] =
@@ -148,9 +152,6 @@ static const char TABLE_SQL[] = "create table if not exists migrations (\n"
                                 "    applied_at timestamptz not null default now()\n"
                                 ");\n";
 
-static const char TENANT_DEFAULTS[] = "alter default privileges revoke execute on functions from public;\n"
-                                      "alter default privileges grant execute on functions to \"%.*s\";\n";
-
 void migration_script(StrBuf *sql, const MigrationTarget *target)
 {
     bool is_tenant = target->tenant_role.len > 0;
@@ -162,10 +163,8 @@ void migration_script(StrBuf *sql, const MigrationTarget *target)
         if (name && !is_function_file(name))
             add_content(sql, embedded_content(file), target);
     }
-    if (is_tenant) {
+    if (is_tenant)
         add_tenant_begin(sql, target);
-        strbuf_format(sql, TENANT_DEFAULTS, STR_ARG(target->owner));
-    }
     for (const Embedded *file = EMBEDDED_SQL; file->name; file++) {
         const char *name = name_in(file, target->folder);
         if (name && is_function_file(name))
