@@ -60,10 +60,6 @@ static void shopd_start(TestWorld *world)
                           "--connections", "4",      "--log-level",        "error",    "--modules", "storefront", NULL};
     Error err = {0};
     ck_assert_ok(process_start(&(ProcessSpec){.argv = argv, .output = STDERR_FILENO}, &world->shopd, &err), &err);
-    int64_t until_ms = clock_ms() + READY_MS;
-    while (!is_address_ready(listen, READY_MS) && clock_ms() < until_ms)
-        clock_sleep_ms(READY_PAUSE_MS);
-    ck_assert_msg(clock_ms() < until_ms, "shopd isn't ready at %s", listen.data);
 }
 
 Platform *test_world_platform(const TestWorld *world, int64_t takeover_ms)
@@ -104,6 +100,13 @@ void test_world_open(TestWorld *world, const char *noun, bool is_served)
     if (is_served)
         shopd_start(world);
     guard_start(world);
+    if (!is_served)
+        return;
+    Str listen = str_format(world->arena, "127.0.0.1:%u", world->port);
+    int64_t until_ms = clock_ms() + READY_MS;
+    while (!is_address_ready(listen, READY_MS) && clock_ms() < until_ms)
+        clock_sleep_ms(READY_PAUSE_MS);
+    ck_assert_msg(clock_ms() < until_ms, "shopd isn't ready at %s", listen.data);
 }
 
 void test_world_close(TestWorld *world)
