@@ -72,8 +72,11 @@ $$;
 -- What a new shop is called and how it counts.
 create or replace function tenant_settings(p_operation bigint, p_epoch bigint, p_number bigint, p_settings jsonb, p_limits jsonb)
     returns void language plpgsql set search_path from current as $$
+declare
+    v_language text;
 begin
     perform epoch_check(p_operation, p_epoch, p_number);
+    execute format('select language from t_%s.settings', p_number) into v_language;
     execute format(
         'update t_%s.settings set name = $1, email = $2, currency = $3, language = $4, country = $5, product_limit = $6, '
         'colors = $7, logo = $8', p_number)
@@ -82,6 +85,10 @@ begin
           p_settings ->> 'logo';
     execute format('update t_%s.catalog_versions set version = version + 1', p_number);
     perform pg_notify('cell_catalog', p_number::text);
+    if v_language <> p_settings ->> 'language' then
+        perform set_config('search_path', format('t_%s, pg_temp', p_number), true);    -- until this function ends
+        execute 'select search_rebuild()';
+    end if;
 end
 $$;
 

@@ -466,20 +466,27 @@ begin
 end
 $$;
 
--- The words that the products of the file are found by.
+-- The words that a product is found by, in the shop's language.
+create or replace function product_words(p products) returns tsvector language sql stable as $$
+    select product_search((select language from settings), p.title, p.vendor, p.product_type, p.tags,
+                          (select string_agg(sku, ' ' order by position, id) from variants where product_id = p.id and sku <> ''),
+                          p.description)
+$$;
+
 create or replace function import_search() returns void language plpgsql as $$
-declare
-    v_language text := (select language from settings);
 begin
     update products p
     set search = n.search
-    from (
-        select o.id, product_search(v_language, o.title, o.vendor, o.product_type, o.tags,
-                                    (select string_agg(sku, ' ' order by position, id) from variants
-                                     where product_id = o.id and sku <> ''),
-                                    o.description) search
-        from products o join import_products i on i.product_id = o.id
-        offset 0) n    -- else it is worked out twice
+    from (select o.id, product_words(o) search from products o join import_products i on i.product_id = o.id offset 0) n
+    where p.id = n.id and p.search <> n.search;    -- offset 0: else it is worked out twice
+end
+$$;
+
+-- All of them again, when the shop speaks another language.
+create or replace function search_rebuild() returns void language plpgsql as $$
+begin
+    update products p set search = n.search
+    from (select o.id, product_words(o) search from products o offset 0) n
     where p.id = n.id and p.search <> n.search;
 end
 $$;
