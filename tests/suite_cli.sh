@@ -63,6 +63,8 @@ ok "version answers one JSON document" answers_json version -o json
 ok "an error is one JSON document" fails_json 66 plan show nothing
 ok "a usage error is one JSON document" fails_json 64 plan list --lmit 3
 ok "the plans that ship are valid" exits 0 plan validate plans/*.yaml
+cp plans/standard.yaml "$work/draft.yaml"
+ok "a plan that is checked may have any file name" exits 0 plan validate "$work/draft.yaml"
 sed 's/10GiB/10GB/' plans/standard.yaml >"$work/standard.yaml"
 ok "a wrong plan is refused" exits 65 plan validate "$work/standard.yaml"
 ok "... with file, line and column" grep -q "standard.yaml:14:12: limits.storage: '10GB'" "$work/out"
