@@ -93,7 +93,7 @@ static bool import_run(CommandCall *call, Error *err)
         return false;
     if (!report.is_refused)
         return true;
-    error_set(err, ERR_INVALID, "nothing is imported: %zu lines can't be used", report.faults.count);
+    error_set(err, ERR_INVALID, "nothing is imported: lines that can't be used: %lld", (long long)report.skipped);
     const Fault *first = report.faults.first;
     if (first) {
         error_where(err, "%.*s:%u: %.*s", STR_ARG(path), first->line, STR_ARG(first->where));
