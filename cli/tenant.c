@@ -117,7 +117,7 @@ static bool archive_run(CommandCall *call, Error *err)
 
 static bool restore_run(CommandCall *call, Error *err)
 {
-    return act_run(call, "restore", TENANT_ACTIVE, tenant_restore, err);
+    return act_run(call, "restore", TENANT_PROVISIONING, tenant_restore, err);
 }
 
 static bool delete_run(CommandCall *call, Error *err)
