@@ -167,7 +167,12 @@ void db_close(Db **db)
     *db = NULL;
 }
 
-bool db_is_broken(const Db *db) { return PQstatus(db->conn) != CONNECTION_OK; }
+// The server's farewell comes first, the end of the stream after it: so it is read twice.
+bool db_is_broken(const Db *db)
+{
+    return PQstatus(db->conn) != CONNECTION_OK || !PQconsumeInput(db->conn) || !PQconsumeInput(db->conn) ||
+           PQstatus(db->conn) != CONNECTION_OK;
+}
 
 static bool is_plain(Str value)
 {

@@ -137,12 +137,13 @@ static bool can_try_again(ErrorCode code)
     return code == ERR_UNREACHABLE || code == ERR_BUSY || code == ERR_NO_MEMORY;
 }
 
-// The record says what `err` says; that it can't be written changes nothing for the caller: the lease runs out then.
+// The record says what `err` says; that it can't be written changes nothing for the caller: the lease runs out then. A
+// connection that broke unnoticed is opened again for it.
 static bool fail(Operation *op, size_t at, const char *step_state, Error *err)
 {
-    Error ignored = {0};
-    if (!record_end(op, (EndRecord){.position = (int)at, .step_state = step_state, .state = "failed", .failure = err},
-                    &ignored))
+    EndRecord record = {.position = (int)at, .step_state = step_state, .state = "failed", .failure = err};
+    Error trouble = {0}, ignored = {0};
+    if (!record_end(op, record, &trouble) && trouble.code == ERR_UNREACHABLE && !record_end(op, record, &ignored))
         error_clear(&ignored);
     emit(op, at, EVENT_ENDED, "failed");
     if (err->next[0] == '\0' && can_try_again(err->code))

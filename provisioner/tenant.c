@@ -272,8 +272,8 @@ static bool decide(Platform *platform, Slug slug, TenantStatus to, Error *err)
 static bool run_with(Platform *platform, const Driver *driver, Slug slug, Json *input, Error *err)
 {
     CLEANUP(json_close) Json *closed = input;
-    return json_ok(input, err) &&
-           operation_run(platform, &(OperationSpec){.driver = driver, .slug = slug.text, .input = input}, NULL, err);
+    return json_ok(closed, err) &&
+           operation_run(platform, &(OperationSpec){.driver = driver, .slug = slug.text, .input = closed}, NULL, err);
 }
 
 bool tenant_approve(Platform *platform, Slug slug, Error *err)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "provisioner/cell.h"
 #include "provisioner/schema_driver.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
@@ -326,7 +327,72 @@ TEST(a_process_that_was_overtaken_writes_nothing_more)
     test_world_close(&world);
 }
 
+// ---- the database is killed, not the process
+
+static void cut(void *context, const Event *event)
+{
+    Slow *slow = context;
+    if (event->phase != EVENT_BEFORE || event->position != slow->step)
+        return;
+    slow->step = SIZE_MAX;
+    Error err = {0};
+    static const Str CUT = S("select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = "
+                             "current_database() and usename = current_user and pid <> pg_backend_pid()");
+    ck_assert_ok(db_run(slow->world->control, CUT, NO_PARAMS, &err) && db_run(slow->world->cell, CUT, NO_PARAMS, &err),
+                 &err);
+}
+
+TEST(an_operation_goes_on_after_its_connections_were_cut)
+{
+    TestWorld world;
+    test_world_open(&world, "kill", true);
+    for (size_t step = 0; step < SCHEMA_CREATE.count; step++) {
+        Error err = {0};
+        Slow slow = {.world = &world, .step = step};
+        const char *slug = str_format(world.arena, "cut-%zu", step).data;
+        platform_observe(world.platform, cut, &slow);
+        bool ok = run_create(world.platform, &world, slug, &err);
+        platform_observe(world.platform, NULL, NULL);
+        ck_assert_msg(!ok, "step %zu was done without a connection", step);
+        ck_assert_says(&err, ERR_UNREACHABLE, "shopctl operation resume");
+        Str sql =
+            str_format(world.arena, "select id from control.operations where slug = '%s' and state = 'failed'", slug);
+        int64_t id = 0;
+        error_clear(&err);
+        ck_assert_ok(str_int64(test_value(world.control, world.arena, sql.data), 1, INT64_MAX, &id, &err), &err);
+        resume(&world, id, "its connections were cut, then resumed");
+        check_end(&world, &KINDS[0], slug, false, "its connections were cut, then resumed");
+    }
+    test_world_close(&world);
+}
+
+TEST(a_shop_that_does_not_answer_waits_for_whoever_goes_on)
+{
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "kill", false);
+    ck_assert_ok(cell_add(world.platform, &(CellSpec){.name = S("main"), .url = S("http://127.0.0.1:1")}, &err), &err);
+    CLEANUP(platform_close) Platform *platform = NULL;
+    ck_assert_ok(
+        platform_open_with(&(PlatformOptions){.control_dsn = world.control_dsn, .smoke_ms = 30}, &platform, &err),
+        &err);
+    ck_assert(!run_create(platform, &world, "mute", &err));
+    ck_assert_says(&err, ERR_UNREACHABLE, "'mute' doesn't answer");
+    ck_assert_says(&err, ERR_UNREACHABLE, "shopctl operation revert");
+    error_clear(&err);
+    ck_assert_str(test_world_status(&world, "mute"), S("provisioning"));
+    ck_assert(!run_create(platform, &world, "mute", &err));
+    ck_assert_says(&err, ERR_UNREACHABLE, "'mute' doesn't answer");
+    error_clear(&err);
+    ck_assert_ok(operation_revert(platform, 1, &err), &err);
+    ck_assert_str(test_world_status(&world, "mute"), S(""));
+    test_world_check(&world, "mute", "reverted after it didn't answer");
+    test_world_close(&world);
+}
+
 SUITE(kill, ONCE(every_kind_of_operation_is_killed_here),
       EACH(killed_around_any_step_it_goes_on_or_is_taken_back, KINDS),
       EACH(a_revert_that_is_killed_goes_on_backward, KINDS), EACH(the_same_command_again_goes_on, KINDS),
-      ONCE(the_controller_goes_on_with_what_is_silent_for_long), ONCE(a_process_that_was_overtaken_writes_nothing_more))
+      ONCE(the_controller_goes_on_with_what_is_silent_for_long), ONCE(a_process_that_was_overtaken_writes_nothing_more),
+      ONCE(an_operation_goes_on_after_its_connections_were_cut),
+      ONCE(a_shop_that_does_not_answer_waits_for_whoever_goes_on))
