@@ -43,10 +43,10 @@ static const OutputKey DOWN_KEYS[] = {
 
 static const OutputKey STATUS_ROWS[] = {STATUS_KEYS, {0}};
 
-// What is under way is for a person who waits.
+// What is under way is for a person who waits; the last lines of a failed program's log are for everybody.
 static void say(void *context, const char *text)
 {
-    if (isatty(STDERR_FILENO))
+    if (isatty(STDERR_FILENO) || str_has_prefix(str_of(text), S("log: ")))
         command_note(context, "%s", text);
 }
 

@@ -21,7 +21,7 @@ typedef struct Plan {
     int64_t price_period;    // PlanPeriod
     int64_t products_max;
     int64_t requests_per_second;
-    int64_t requests_burst;    // 0: twice requests_per_second
+    int64_t requests_burst;    // 0: requests_per_second
     int64_t storage_bytes;
     int64_t staff_max;
     int64_t customisation;    // PlanCustomisation

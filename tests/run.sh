@@ -31,6 +31,8 @@ for c in tests/test_*.c; do basename "$c" .c | sed 's/^test_//'; done >"$work/su
 for script in tests/suite_*.sh; do
     if [ -f "$script" ]; then basename "$script" .sh | sed 's/^suite_//'; fi
 done >>"$work/suites"
+twice=$(sort "$work/suites" | uniq -d)
+[ -z "$twice" ] || { echo "two suites are called '$twice'" >&2; exit 1; }
 if [ -n "$suite" ]; then
     grep -x "$suite" "$work/suites" >"$work/one" || { echo "there is no suite '$suite'; there are:"; cat "$work/suites"; exit 64; } >&2
     mv "$work/one" "$work/suites"

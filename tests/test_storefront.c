@@ -514,6 +514,27 @@ TEST(without_the_database_warm_pages_go_on_and_writes_wait_for_its_return)
     stage_close(&stage);
 }
 
+static void *stop_later(void *server)
+{
+    clock_sleep_ms(200);
+    server_stop(server);
+    return NULL;
+}
+
+TEST(a_request_that_is_under_way_when_the_server_stops_is_answered)
+{
+    Stage stage;
+    stage_open(&stage);
+    pthread_t stopper;
+    test_cell_sql(&stage.cell, "create or replace function t_1.cart_create() returns json language sql as $$"
+                               "select json_build_object('id', 'slow') from pg_sleep(1) $$");
+    ck_assert_int_eq(pthread_create(&stopper, NULL, stop_later, stage.cell.server), 0);
+    // the tenant's home is one of two threads, of which one has nothing to do and could go home early
+    ck_assert_int_eq(sent(&stage, "POST", API "/carts", NULL, "{}"), 201);
+    (void)pthread_join(stopper, NULL);
+    stage_close(&stage);
+}
+
 SUITE(storefront, ONCE(each_page_answers_in_the_shops_language),
       ONCE(a_warm_page_needs_no_query_and_answers_304_to_who_has_it), ONCE(a_change_of_the_catalogue_is_seen),
       ONCE(a_crowd_at_a_cold_page_shares_its_render), ONCE(reads_of_the_api_answer_or_say_what_is_wrong),
@@ -521,4 +542,5 @@ SUITE(storefront, ONCE(each_page_answers_in_the_shops_language),
       ONCE(a_wrong_checkout_names_each_field), ONCE(of_two_buyers_of_the_last_one_only_one_gets_it),
       ONCE(a_shopper_buys_without_javascript), ONCE(a_form_of_another_site_is_refused),
       ONCE(an_unknown_host_is_told_no_name_and_a_suspended_shop_says_so),
+      ONCE(a_request_that_is_under_way_when_the_server_stops_is_answered),
       ONCE(without_the_database_warm_pages_go_on_and_writes_wait_for_its_return))

@@ -418,6 +418,14 @@ static Lane *lane_for(Pool *pool, int64_t tenant)
     return NULL;
 }
 
+// Its deadline passed while it waited.
+static void query_overdue(Pool *pool, Query *query)
+{
+    error_set(&query->err, ERR_BUSY, "the shop is busy");
+    error_why(&query->err, "no connection to the database was free for %lld ms", (long long)pool->options.timeout_ms);
+    query_end(pool, query);
+}
+
 static void pool_dispatch(Deferred *deferred)
 {
     Pool *pool = container_of(deferred, Pool, dispatch);
@@ -445,7 +453,10 @@ static void pool_dispatch(Deferred *deferred)
         query_remove(pool, query);
         if (queue->first)
             turn_append(pool, queue);
-        (void)lane_start(lane, query);    // a lane that is lost has dealt with it
+        if (query->deadline_ms <= loop_now_ms(pool->loop))
+            query_overdue(pool, query);
+        else
+            (void)lane_start(lane, query);    // a lane that is lost has dealt with it
     }
     pool_recycle(pool);
 }
@@ -466,9 +477,7 @@ static void query_due(Timer *timer)
             }
     }
     query_remove(pool, query);
-    error_set(&query->err, ERR_BUSY, "the shop is busy");
-    error_why(&query->err, "no connection to the database was free for %lld ms", (long long)pool->options.timeout_ms);
-    query_end(pool, query);
+    query_overdue(pool, query);
 }
 
 void pool_query(Pool *pool, Query *query)

@@ -36,6 +36,7 @@ typedef struct Runner {
     bool is_started;
     Listening listening;
     Task drain;
+    Task stop;
     Task reload;
     Error err;       // of its start
     bool was_cut;    // its drain took too long
@@ -59,6 +60,7 @@ struct Server {
     int signals;    // signalfd; -1 when embedded
     int wake;       // eventfd: server_stop, and a thread that has started or failed
     atomic_uint started;
+    atomic_uint serving;    // threads that have begun and aren't drained
     atomic_bool is_stopping;
     void *context;
 };
@@ -86,7 +88,18 @@ void server_stop(Server *server)
 
 // ---- a thread ----
 
-static void thread_drained(Thread *thread) { loop_stop(thread->loop); }
+static void stop_run(Task *task) { loop_stop(container_of(task, Runner, stop)->thread.loop); }
+
+// One that has no requests left may be the home of a tenant whose request another one still has: all end together.
+static void thread_drained(Thread *thread)
+{
+    Server *server = thread->server;
+    if (atomic_fetch_sub(&server->serving, 1) > 1)
+        return;
+    for (unsigned i = 0; i < server->count; i++)
+        if (server->runners[i].is_started)
+            loop_post(server->runners[i].thread.loop, &server->runners[i].stop);
+}
 
 static void drain_run(Task *task)
 {
@@ -137,6 +150,8 @@ static void *thread_main(void *argument)
     Thread *thread = &runner->thread;
     Server *server = thread->server;
     bool ok = thread_begin(runner, &runner->err);
+    if (ok)
+        atomic_fetch_add(&server->serving, 1);
     atomic_fetch_add(&server->started, 1);
     wake(server);
     if (ok)
@@ -155,6 +170,7 @@ static bool runner_open(Server *server, Runner *runner, unsigned number, Error *
 {
     Thread *thread = &runner->thread;
     runner->drain.run = drain_run;
+    runner->stop.run = stop_run;
     runner->reload.run = reload_run;
     *thread = (Thread){
         .server = server,

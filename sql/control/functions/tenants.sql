@@ -31,7 +31,7 @@ create or replace function tenant_limits(p_document jsonb, p_overrides jsonb) re
         'requests_burst', coalesce((p_overrides ->> 'requests_burst')::bigint,
                                    case when p_overrides ? 'requests_per_second' then null
                                         else nullif((p_document #>> '{limits,requests_burst}')::bigint, 0) end,
-                                   2 * l.rate))
+                                   l.rate))
     from (select coalesce((p_overrides ->> 'requests_per_second')::bigint,
                           (p_document #>> '{limits,requests_per_second}')::bigint, 0) as rate) l
 $$;

@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 shopctl=$TEST_BUILD/bin/shopctl
-work=$(mktemp -d /tmp/shop-storefront.XXXXXX)
+work=$(mktemp -d /tmp/shop-browser.XXXXXX)
 chmod 711 "$work"
 export SHOPCTL_DATA="$work/data"
 stop() {
@@ -18,4 +18,4 @@ port=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", (
 for slug in acme beta; do
     "$shopctl" product import "$slug" "web/samples/$slug.csv"
 done
-HOME=$work node tests/browser/storefront.mjs "$port" "${STOREFRONT_PICTURES:-}"
+HOME=$work node tests/browser/buy.mjs "$port" "${STOREFRONT_PICTURES:-}"

@@ -1,5 +1,5 @@
-// storefront.mjs: buys in both sample shops as people do, on a phone and a desktop page, with JavaScript and without.
-// storefront.mjs PORT [PICTURES_DIR]; the environment's TEST runs only the tests whose name contains it.
+// buy.mjs: buys in both sample shops as people do, on a phone and a desktop page, with JavaScript and without.
+// buy.mjs PORT [PICTURES_DIR]; the environment's TEST runs only the tests whose name contains it.
 import fs from 'node:fs';
 import {createRequire} from 'node:module';
 import {chromium} from 'playwright-core';
@@ -285,5 +285,5 @@ for (const shop of SHOPS) {
     }
 }
 await browser.close();
-console.log(`storefront: ${passed} passed, ${failed} failed`);
+console.log(`browser: ${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 ? 1 : 0;
