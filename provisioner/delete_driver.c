@@ -132,7 +132,8 @@ const Driver SCHEMA_DELETE = {.kind = "delete", .steps = DELETE_STEPS, .count = 
 // Loading again would take back what shoppers did since, so a tenant that is served counts as loaded.
 static bool load_probe(Operation *op, bool *out_done, Error *err)
 {
-    return cell_is(op, S("select cell.tenant_state($1::bigint) <> 'reserved'"), PARAMS(STEP_NUMBER(op->number)), out_done, err);
+    return cell_is(op, S("select cell.tenant_state($1::bigint) <> 'reserved'"), PARAMS(STEP_NUMBER(op->number)),
+                   out_done, err);
 }
 
 static bool load_apply(Operation *op, Error *err)
@@ -151,7 +152,8 @@ static bool hosts_apply(Operation *op, Error *err)
 static bool hosts_revert(Operation *op, Error *err)
 {
     return register_revert(op, err) &&
-           control_call(op, S("select control.tenant_domains_release($1::bigint, $2::bigint)"), PARAMS(OPERATION(op)), err);
+           control_call(op, S("select control.tenant_domains_release($1::bigint, $2::bigint)"), PARAMS(OPERATION(op)),
+                        err);
 }
 
 static const Step RESTORE_STEPS[] = {

@@ -34,7 +34,8 @@ static const char TABLES[] =
     "    select c.oid, c.relname from pg_class c where c.relnamespace = $1::regnamespace and c.relkind = 'r'"
     "      and c.relname <> 'migrations'"
     "), refs as ("
-    "    select distinct k.conrelid as child, k.confrelid as parent from pg_constraint k join tables t on t.oid = k.conrelid"
+    "    select distinct k.conrelid as child, k.confrelid as parent from pg_constraint k join tables t on t.oid = "
+    "k.conrelid"
     "    where k.contype = 'f' and k.conrelid <> k.confrelid"
     "), depths as ("
     "    select oid, 0 as depth from tables"
@@ -47,7 +48,8 @@ static const char TABLES[] =
 
 // Identities by table and column, with the next value that would be given.
 static const char IDENTITIES[] =
-    "select c.relname, a.attname, pg_get_serial_sequence(quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attname) "
+    "select c.relname, a.attname, pg_get_serial_sequence(quote_ident(n.nspname) || '.' || quote_ident(c.relname), "
+    "a.attname) "
     "from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid "
     "where c.relnamespace = $1::regnamespace and a.attidentity <> '' order by 1, 2";
 
@@ -122,8 +124,8 @@ static bool identities_read(Operation *op, Db *db, Json *list, Error *err)
     for (size_t i = 0; i < rows_count(identities); i++) {
         CLEANUP(rows_close) Rows *next = NULL;
         Str table = rows_str(identities, i, 0), column = rows_str(identities, i, 1);
-        Str sql = str_format(arena, "select last_value + is_called::integer from %.*s",
-                             STR_ARG(rows_str(identities, i, 2)));
+        Str sql =
+            str_format(arena, "select last_value + is_called::integer from %.*s", STR_ARG(rows_str(identities, i, 2)));
         if (!arena_ok(arena, err) || !db_query(db, sql, NO_PARAMS, &next, err))
             return false;
         Json *entry = json_build("{s:s%, s:s%, s:I}", "table", table.data, table.len, "column", column.data, column.len,
@@ -155,9 +157,10 @@ static bool manifest_write(Operation *op, Str directory, Json *parts, Error *err
     if (!json_parse(op->context->settings, &settings, err))
         return false;
     CLEANUP(json_close)
-    Json *manifest = json_build("{s:i, s:s%, s:s%, s:I, s:s%, s:I, s:O}", "format", DUMP_FORMAT, "created_at", time.data,
-                                time.len, "slug", op->slug.data, op->slug.len, "number", (json_int)op->number, "cell",
-                                op->cell.data, op->cell.len, "operation", (json_int)op->id, "settings", settings);
+    Json *manifest =
+        json_build("{s:i, s:s%, s:s%, s:I, s:s%, s:I, s:O}", "format", DUMP_FORMAT, "created_at", time.data, time.len,
+                   "slug", op->slug.data, op->slug.len, "number", (json_int)op->number, "cell", op->cell.data,
+                   op->cell.len, "operation", (json_int)op->id, "settings", settings);
     if (!json_ok(manifest, err))
         return false;
     for (JsonIter it = json_iter(parts); json_next(&it);)
@@ -191,7 +194,8 @@ static bool cell_connect(Operation *op, Db **out, Error *err)
 {
     Db *fence = NULL;
     return operation_cell(op, &fence, err) && platform_cell_open(op->platform, op->cell, out, err) &&
-           db_run(*out, S("select set_config('statement_timeout', $1, false)"), PARAMS(STEP_NUMBER(COPY_TIMEOUT_MS)), err);
+           db_run(*out, S("select set_config('statement_timeout', $1, false)"), PARAMS(STEP_NUMBER(COPY_TIMEOUT_MS)),
+                  err);
 }
 
 bool dump_write(Operation *op, Str path, int64_t *out_size_bytes, Error *err)
@@ -311,12 +315,13 @@ static bool identities_set(Operation *op, Db *db, const Json *identities, Error 
     Str schema = tenant_schema(op->number, arena);
     for (size_t i = 0; i < json_count(identities); i++) {
         const Json *entry = json_element(identities, i);
-        if (!db_run(db,
-                    S("select setval(pg_get_serial_sequence(quote_ident($1) || '.' || quote_ident($2), $3), $4::bigint, "
-                      "false)"),
-                    PARAMS(schema, json_str(json_get(entry, "table")), json_str(json_get(entry, "column")),
-                           STEP_NUMBER(json_int64(json_get(entry, "next")))),
-                    err))
+        if (!db_run(
+                db,
+                S("select setval(pg_get_serial_sequence(quote_ident($1) || '.' || quote_ident($2), $3), $4::bigint, "
+                  "false)"),
+                PARAMS(schema, json_str(json_get(entry, "table")), json_str(json_get(entry, "column")),
+                       STEP_NUMBER(json_int64(json_get(entry, "next")))),
+                err))
             return false;
     }
     return true;

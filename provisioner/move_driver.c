@@ -120,8 +120,8 @@ static bool served_register_apply(Operation *op, Error *err)
     return has_schema(op, &is_there, err) && (!is_there || register_apply(op, err));
 }
 
-// Reverts come in reverse order, before the record is what it was: they do nothing, and the record's revert is followed by
-// what the cell must know.
+// Reverts come in reverse order, before the record is what it was: they do nothing, and the record's revert is followed
+// by what the cell must know.
 static bool change_and_tell_revert(Operation *op, Error *err)
 {
     return change_revert(op, err) && served_settings_apply(op, err) && served_register_apply(op, err);

@@ -13,14 +13,14 @@ typedef struct Operation {
     int64_t id;
     int64_t epoch;    // rises with each process that takes it up; a write with a lower one is refused
     Str slug;
-    Json *input;        // what was asked for; never changes
-    Json *data;         // what steps hand on to later ones; kept with the record of each step
+    Json *input;       // what was asked for; never changes
+    Json *data;        // what steps hand on to later ones; kept with the record of each step
     int64_t number;    // the tenant's; 0 until it has one
     Str cell;          // the cell's name; empty until it is placed
     bool is_taken;     // another process had it before
     bool is_fenced;    // and can write into the cell no more
     bool is_revert;
-    int64_t beat_ms;    // when the record last heard of it
+    int64_t beat_ms;                        // when the record last heard of it
     const struct TenantContext *context;    // see tenant_steps.h; NULL until a step read it
 } Operation;
 

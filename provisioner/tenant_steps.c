@@ -63,8 +63,8 @@ bool nothing_revert(Operation *op, Error *err)
 bool tenant_context_read(Operation *op, Error *err)
 {
     CLEANUP(rows_close) Rows *rows = NULL;
-    Str host = str_format(op->arena, "%.*s.%.*s", STR_ARG(op->slug),
-                          STR_ARG(platform_options(op->platform)->base_domain));
+    Str host =
+        str_format(op->arena, "%.*s.%.*s", STR_ARG(op->slug), STR_ARG(platform_options(op->platform)->base_domain));
     if (!arena_ok(op->arena, err) ||
         !db_query(platform_control(op->platform),
                   S("select status, number, cell, cell_url, limits, "
@@ -238,9 +238,8 @@ bool register_apply(Operation *op, Error *err)
 bool register_revert(Operation *op, Error *err)
 {
     return tenant_number_find(op, err) &&
-           (op->number == 0 ||
-            cell_call(op, S("select cell.tenant_unregister($1::bigint, $2::bigint, $3::bigint)"),
-                      PARAMS(OPERATION(op), STEP_NUMBER(op->number)), err));
+           (op->number == 0 || cell_call(op, S("select cell.tenant_unregister($1::bigint, $2::bigint, $3::bigint)"),
+                                         PARAMS(OPERATION(op), STEP_NUMBER(op->number)), err));
 }
 
 // ---- smoke: the shop answers, asked as a shopper asks
@@ -292,8 +291,8 @@ bool activate_probe(Operation *op, bool *out_done, Error *err)
 {
     Str state;
     *out_done = false;
-    if (!tenant_context_read(op, err) || !cell_value(op, S("select cell.tenant_state($1::bigint)"),
-                                                     PARAMS(STEP_NUMBER(op->number)), &state, err))
+    if (!tenant_context_read(op, err) ||
+        !cell_value(op, S("select cell.tenant_state($1::bigint)"), PARAMS(STEP_NUMBER(op->number)), &state, err))
         return false;
     *out_done = str_eq(state, S("active")) && str_eq(op->context->status, S("active"));
     return true;
@@ -310,7 +309,8 @@ bool activate_apply(Operation *op, Error *err)
 bool activate_revert(Operation *op, Error *err)
 {
     return tenant_number_find(op, err) &&
-           control_call(op, S("select control.tenant_deactivate($1::bigint, $2::bigint)"), PARAMS(OPERATION(op)), err) &&
+           control_call(op, S("select control.tenant_deactivate($1::bigint, $2::bigint)"), PARAMS(OPERATION(op)),
+                        err) &&
            (op->number == 0 ||
             cell_call(op, S("select cell.tenant_state_set($1::bigint, $2::bigint, $3::bigint, 'reserved')"),
                       PARAMS(OPERATION(op), STEP_NUMBER(op->number)), err));
