@@ -110,7 +110,7 @@ bool is_cluster_made(const Place *place) { return file_exists(place->pg); }
 static bool remove_as(const Place *place, const char *const *paths, Error *err)
 {
     const char *argv[8] = {"rm", "-rf", "--"};
-    for (size_t i = 0; paths[i] && i < COUNT(argv) - 4; i++)
+    for (size_t i = 0; i < COUNT(argv) - 4 && paths[i]; i++)
         argv[3 + i] = paths[i];
     return run_as(place, argv, REMOVE_TIMEOUT_MS, err);
 }
