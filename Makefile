@@ -1,6 +1,10 @@
 # Makefile: builds shopctl and shopd, and runs all that checks them. `make help` lists the targets.
 SHELL := /bin/sh
 MAKEFLAGS += --no-builtin-rules --no-print-directory
+# One goal is made by all cores; several, such as `make clean build`, one after the other.
+ifeq ($(MAKELEVEL)$(word 2,$(MAKECMDGOALS)),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
