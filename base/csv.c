@@ -77,7 +77,7 @@ static void row_take(int end, void *context)
         (void)too_large(csv, "fields", csv->options.field_max_count);
         return;
     }
-    CsvRow row = {.fields = csv->fields, .count = csv->field_count, .fault_field = csv->field_count};
+    CsvRow row = {.fields = csv->fields, .count = csv->field_count};
     size_t start = 0;
     for (size_t i = 0; i < row.count; start = csv->ends[i++]) {
         csv->fields[i] = csv->ends[i] > start ? (Str){csv->text.data + start, csv->ends[i] - start} : S("");
@@ -86,6 +86,7 @@ static void row_take(int end, void *context)
             row.fault = has_nul ? "it has a NUL byte in it" : "it isn't UTF-8";
             row.next = has_nul ? "save the file as plain text" : "save the file as CSV UTF-8";
             row.fault_field = i;
+            row.fault_text = csv->fields[i];
         }
     }
     row_give(csv, &row);
@@ -100,10 +101,16 @@ static bool parser_open(Csv *csv)
     return true;
 }
 
-static bool broken_give(Csv *csv, const char *fault)
+// `rest` is what follows the field's part that is read: the character that broke it, or nothing.
+static bool broken_give(Csv *csv, const char *fault, Str rest)
 {
-    CsvRow row = {.fault = fault, .next = "put the whole field into quotes, and write each quote in it twice"};
-    row_reset(csv);
+    CsvRow row = {.fault = fault,
+                  .next = "put the whole field into quotes, and write each quote in it twice",
+                  .fault_field = csv->field_count};
+    csv->text.len = 0;
+    strbuf_add(&csv->text, (Str){(const char *)csv->parser.entry_buf, csv->parser.entry_pos});
+    strbuf_add(&csv->text, rest);
+    row.fault_text = strbuf_str(&csv->text);
     row_give(csv, &row);
     csv_free(&csv->parser);
     if (!parser_open(csv) && csv->err->code == ERR_NONE)
@@ -120,7 +127,7 @@ static bool feed_line(Csv *csv, Str part)
         return true;
     }
     if (!csv->is_row_begun) {
-        if (str_trim(part).len == 0 && csv->options.delimiter != '\t')
+        if (str_trim(part).len == 0 && !str_has_char(part, csv->options.delimiter))
             return true;
         csv->row_line = csv->line;
         csv->is_row_begun = true;
@@ -128,14 +135,16 @@ static bool feed_line(Csv *csv, Str part)
     csv->row_bytes += part.len;
     if (csv->row_bytes > csv->options.row_max_bytes)
         return too_large(csv, "bytes", csv->options.row_max_bytes);
-    if (csv_parse(&csv->parser, part.data, part.len, field_take, row_take, csv) == part.len)
+    size_t parsed = csv_parse(&csv->parser, part.data, part.len, field_take, row_take, csv);
+    if (parsed == part.len)
         return csv->err->code == ERR_NONE;
     if (csv->err->code != ERR_NONE)
         return false;
     if (csv_error(&csv->parser) != CSV_EPARSE)
         return error_set(csv->err, ERR_NO_MEMORY, "there isn't enough memory to read a row");
     csv->is_skipping = !ends;
-    return broken_give(csv, "a quote stands inside of a field, or a field goes on behind its closing quote");
+    return broken_give(csv, "a quote stands inside of a field, or a field goes on behind its closing quote",
+                       str_slice(part, parsed, parsed + 1));
 }
 
 static bool feed_lines(Csv *csv, Str bytes)
@@ -166,7 +175,23 @@ static char delimiter_of(Str head)
         semicolons += !quoted && head.data[i] == ';';
         tabs += !quoted && head.data[i] == '\t';
     }
-    return commas > 0 || semicolons + tabs == 0 ? ',' : (char)(semicolons >= tabs ? ';' : '\t');
+    return commas >= MAX(semicolons, tabs) ? ',' : (char)(semicolons >= tabs ? ';' : '\t');
+}
+
+// Excel's way to name the delimiter: a first line sep=;
+static char delimiter_named(Str head)
+{
+    enum { LENGTH = 6 };
+    return str_has_prefix(head, S("sep=")) && head.len >= LENGTH && line_ends(head.data[LENGTH - 1])
+               ? head.data[LENGTH - 2]
+               : '\0';
+}
+
+// The first character is in ASCII, or a byte order mark is there.
+static bool is_utf_16_or_32(Str head)
+{
+    return str_has_prefix(head, S("\xFF\xFE")) || str_has_prefix(head, S("\xFE\xFF")) ||
+           str_has_char(str_slice(head, 0, 2), '\0');
 }
 
 static bool start(Csv *csv)
@@ -175,14 +200,17 @@ static bool start(Csv *csv)
     if (!arena_ok(csv->head_arena, csv->err))
         return false;
     csv->is_started = true;
-    if (str_has_prefix(head, S("\xFF\xFE")) || str_has_prefix(head, S("\xFE\xFF"))) {
-        error_set(csv->err, ERR_MALFORMED, "the file is UTF-16");
+    if (is_utf_16_or_32(head)) {
+        error_set(csv->err, ERR_MALFORMED, "the file is UTF-16 or UTF-32");
         return error_next(csv->err, "save it as CSV UTF-8");
     }
     if (str_has_prefix(head, S("\xEF\xBB\xBF")))
         head = str_skip(head, 3);
+    char named = csv->options.delimiter ? '\0' : delimiter_named(head);
+    if (named)
+        head = str_skip(head, str_find_char(head, named) + 1);    // its line end stays, and is counted
     if (!csv->options.delimiter)
-        csv->options.delimiter = delimiter_of(head);
+        csv->options.delimiter = named ? named : delimiter_of(head);
     csv_set_delim(&csv->parser, (unsigned char)csv->options.delimiter);
     return feed_lines(csv, head);
 }
@@ -235,7 +263,7 @@ bool csv_end(Csv *csv, Error *err)
         return false;
     if (csv_fini(&csv->parser, field_take, row_take, csv) == 0 || err->code != ERR_NONE)
         return err->code == ERR_NONE;
-    return broken_give(csv, "a quote isn't closed before the end of the file");
+    return broken_give(csv, "a quote isn't closed before the end of the file", S(""));
 }
 
 void csv_close(Csv **csv)

@@ -10,7 +10,8 @@ typedef struct CsvRow {
     unsigned line;         // 1-based, of the row's first line; CR LF, CR and LF end one
     const char *fault;     // why this row can't be used (then there may be no fields), or NULL
     const char *next;      // what to do about it, with `fault`
-    size_t fault_field;    // which field, where one is to blame; else `count`
+    size_t fault_field;    // which field is to blame, from 0
+    Str fault_text;        // what stands there, up to where it broke; any bytes
 } CsvRow;
 
 // Gets each row in order. False ends the reading with its error.
@@ -18,17 +19,17 @@ typedef bool CsvTake(void *context, const CsvRow *row, Error *err);
 
 // Zero is the default.
 typedef struct CsvOptions {
-    char delimiter;            // 0: what the first line has: commas, else semicolons or tabs
+    char delimiter;    // 0: what the first line says (sep=; as Excel writes it) or has most: commas, semicolons, tabs
     size_t row_max_bytes;      // 0: 1 MiB
     size_t field_max_count;    // 0: 2,000
 } CsvOptions;
 
-// A reader that is fed in pieces of any size. Takes off a UTF-8 byte order mark. A row with a broken quote, NUL or text
-// that isn't UTF-8 comes with its fault, and reading goes on with the next line.
+// A reader that is fed in pieces of any size. Takes off a UTF-8 byte order mark and Excel's line sep=; . A row with a
+// broken quote, NUL or text that isn't UTF-8 comes with its fault, and reading goes on with the next line.
 typedef struct Csv Csv;
 MUST_CHECK bool csv_open(const CsvOptions *options, CsvTake *take, void *context, Csv **out, Error *err);
-// Both fail as `take` does, with ERR_MALFORMED for UTF-16, ERR_TOO_LARGE for a row beyond the limits (where = the
-// line), and ERR_NO_MEMORY. After a failure the reader can only be closed.
+// Both fail as `take` does, with ERR_MALFORMED for UTF-16 and UTF-32, ERR_TOO_LARGE for a row beyond the limits (where
+// = the line), and ERR_NO_MEMORY. After a failure the reader can only be closed.
 MUST_CHECK bool csv_feed(Csv *csv, Str bytes, Error *err);
 MUST_CHECK bool csv_end(Csv *csv, Error *err);    // the document is whole: the last row may come
 void csv_close(Csv **csv);

@@ -96,6 +96,8 @@ static ErrorCode code_from_errno(int number)
     case EPERM: return ERR_FORBIDDEN;
     case ENOMEM: return ERR_NO_MEMORY;
     case EEXIST: return ERR_EXISTS;
+    case EISDIR:
+    case ENOTDIR: return ERR_INVALID;
     default: return ERR_FAILED;
     }
 }

@@ -98,7 +98,7 @@ static Op *op_add(Compiler *c, OpKind kind, size_t at)
     }
     count_lines(c, at);
     Op *op = &template->ops[template->op_count++];
-    *op = (Op){.kind = kind, .line = c->line, .is_line_start = c->is_line_start};
+    *op = (Op){.kind = kind, .text = S(""), .line = c->line, .is_line_start = c->is_line_start};
     c->is_line_start = false;
     return op;
 }

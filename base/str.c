@@ -174,6 +174,24 @@ Str str_lower(Arena *arena, Str text)
     return copy;
 }
 
+Str str_visible(Arena *arena, Str text)
+{
+    StrBuf buf = {.arena = arena};
+    for (size_t i = 0; i < text.len;) {
+        const unsigned char *s = (const unsigned char *)text.data + i;
+        size_t length = utf8_length(s, text.len - i);
+        bool is_c1 = length == 2 && s[0] == 0xC2 && s[1] < 0xA0;
+        if (length == 0 || s[0] < 0x20 || s[0] == 0x7F)
+            strbuf_format(&buf, "\\x%02x", s[0]);
+        else if (is_c1)
+            strbuf_format(&buf, "\\x%02x", s[1]);
+        else
+            strbuf_add(&buf, str_slice(text, i, i + length));
+        i += MAX(length, (size_t)1);
+    }
+    return strbuf_str(&buf);
+}
+
 static bool digits_value(Str text, int64_t *out)
 {
     bool negative = text.len > 1 && text.data[0] == '-';

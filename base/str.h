@@ -41,6 +41,8 @@ Str str_format(Arena *arena, const char *format, ...) PRINTF(2, 3);
 Str str_replace(Arena *arena, Str text, char from, char to);
 Str str_join(Arena *arena, const Str *parts, size_t count, Str separator);
 Str str_lower(Arena *arena, Str text);    // A-Z only
+// With control characters and broken UTF-8 written as \xNN, so that it can do nothing to a terminal.
+Str str_visible(Arena *arena, Str text);
 
 // Reads a whole decimal number within [min, max]. Fails with ERR_INVALID, naming the text and the bounds.
 MUST_CHECK bool str_int64(Str text, int64_t min, int64_t max, int64_t *out, Error *err);

@@ -36,7 +36,7 @@ static void error_json_print(const Error *err, const char *next, Arena *arena, F
         {"code", error_name(err->code)}, {"what", err->what}, {"where", err->where}, {"why", err->why}, {"next", next}};
     CLEANUP(json_close) Json *json = json_build("{}");
     for (size_t i = 0; i < COUNT(members); i++)
-        if (!json_put(json, members[i].key, json_from_str(output_visible(str_of(members[i].text), arena))))
+        if (!json_put(json, members[i].key, json_from_str(str_visible(arena, str_of(members[i].text)))))
             return;
     Str text = S("");
     Error unprinted = {0};
@@ -47,7 +47,7 @@ static void error_json_print(const Error *err, const char *next, Arena *arena, F
 static void line_print(const char *name, const char *text, Arena *arena, FILE *file)
 {
     if (*text)
-        (void)fprintf(file, "  %-6s %.*s\n", name, STR_ARG(output_visible(str_of(text), arena)));
+        (void)fprintf(file, "  %-6s %.*s\n", name, STR_ARG(str_visible(arena, str_of(text))));
 }
 
 void error_print(const Error *err, const CommandCall *call, bool is_json, FILE *file)
@@ -60,7 +60,7 @@ void error_print(const Error *err, const CommandCall *call, bool is_json, FILE *
     }
     bool is_coloured = output_is_coloured(file);
     (void)fprintf(file, "%sshopctl:%s %.*s\n", is_coloured ? "\033[1;31m" : "", is_coloured ? "\033[0m" : "",
-                  STR_ARG(output_visible(str_of(err->what), arena)));
+                  STR_ARG(str_visible(arena, str_of(err->what))));
     line_print("where:", err->where, arena, file);
     line_print("why:", err->why, arena, file);
     if (call && call->is_verbose)

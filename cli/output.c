@@ -25,29 +25,6 @@ bool output_text(Str text, FILE *file, Error *err)
     return error_from_errno(err, errno, "the answer can't be written");
 }
 
-Str output_visible(Str text, Arena *arena)
-{
-    StrBuf buf = {.arena = arena};
-    for (size_t i = 0; i < text.len;) {
-        size_t length = 1;
-        while (length < 4 && i + length < text.len && !str_is_utf8(str_slice(text, i, i + length)))
-            length++;
-        Str character = str_slice(text, i, i + length);
-        unsigned char first = (unsigned char)character.data[0];
-        bool is_c1 = length == 2 && first == 0xC2 && (unsigned char)character.data[1] < 0xA0;
-        if (!str_is_utf8(character) || first < 0x20 || first == 0x7F) {
-            strbuf_format(&buf, "\\x%02x", first);
-            length = 1;
-        } else if (is_c1) {
-            strbuf_format(&buf, "\\x%02x", (unsigned char)character.data[1]);
-        } else {
-            strbuf_add(&buf, character);
-        }
-        i += length;
-    }
-    return strbuf_str(&buf);
-}
-
 static const OutputKey *key_find(const OutputKey *keys, Str key)
 {
     for (; keys && keys->key; keys++)
@@ -207,7 +184,7 @@ static bool names_print(const Json *answer, const Json *items, const OutputKey *
     for (size_t i = 0; i < (items ? json_count(items) : 1); i++) {
         const Json *item = items ? json_element(items, i) : answer;
         Str text = cell_text(value_at(item, str_of(name->key)), NULL, arena);
-        strbuf_add(&buf, output_visible(text, arena));
+        strbuf_add(&buf, str_visible(arena, text));
         strbuf_add_char(&buf, '\n');
     }
     return arena_ok(arena, err) && output_text(strbuf_str(&buf), file, err);

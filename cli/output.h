@@ -29,6 +29,3 @@ MUST_CHECK bool output_text(Str text, FILE *file, Error *err);
 
 // Whether to colour what goes to `file`: it is a terminal, NO_COLOR is unset or empty, TERM isn't dumb.
 bool output_is_coloured(FILE *file);
-
-// The text with control characters and broken UTF-8 written as \xNN, so that it can do nothing to a terminal.
-Str output_visible(Str text, Arena *arena);

@@ -102,7 +102,7 @@ static bool faults_print(const CommandCall *call, Str file, const Faults *faults
         if (fault->where.len)
             strbuf_format(&buf, "%.*s: ", STR_ARG(fault->where));
         if (fault->what.len && !str_eq(fault->what, fault->where))
-            strbuf_format(&buf, "'%.*s': ", STR_ARG(output_visible(fault->what, call->arena)));
+            strbuf_format(&buf, "'%.*s': ", STR_ARG(str_visible(call->arena, fault->what)));
         strbuf_format(&buf, "%.*s", STR_ARG(fault->why));
         if (fault->next.len)
             strbuf_format(&buf, "; %.*s", STR_ARG(fault->next));

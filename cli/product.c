@@ -59,9 +59,9 @@ static bool report_print(const CommandCall *call, const ImportReport *report, Er
     }
     StrBuf buf = {.arena = call->arena};
     for (const Fault *fault = report->faults.first; fault; fault = fault->next_fault)
-        strbuf_format(
-            &buf, "line %u, %.*s '%.*s': %.*s\n", fault->line, STR_ARG(output_visible(fault->where, call->arena)),
-            STR_ARG(output_visible(fault->what, call->arena)), STR_ARG(output_visible(fault->why, call->arena)));
+        strbuf_format(&buf, "line %u, %.*s '%.*s': %.*s\n", fault->line,
+                      STR_ARG(str_visible(call->arena, fault->where)), STR_ARG(str_visible(call->arena, fault->what)),
+                      STR_ARG(str_visible(call->arena, fault->why)));
     strbuf_format(&buf, "%lld products, %lld variants, %lld images, %lld lines skipped: %s\n",
                   (long long)report->products, (long long)report->variants, (long long)report->images,
                   (long long)report->skipped,

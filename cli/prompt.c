@@ -9,8 +9,7 @@ bool prompt_word(const CommandCall *call, Str question, Str word, Error *err)
 {
     if (call->is_yes || call->is_dry_run)
         return true;
-    (void)fprintf(stderr, "%.*s.\nType '%.*s' to go on: ", STR_ARG(output_visible(question, call->arena)),
-                  STR_ARG(word));
+    (void)fprintf(stderr, "%.*s.\nType '%.*s' to go on: ", STR_ARG(str_visible(call->arena, question)), STR_ARG(word));
     (void)fflush(stderr);
     char line[LINE_MAX_BYTES] = "";
     if (!fgets(line, sizeof(line), stdin)) {

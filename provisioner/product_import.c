@@ -14,6 +14,7 @@ enum {
     HANDLE_MAX = 255,
     TEXT_MAX = 255,    // of what stands in an index, and of short names
     TITLE_MAX = 1000,
+    DESCRIPTION_MAX = 256 * KIB,    // with all its quotes doubled, a row of an export can be read again
     SRC_MAX = 2000,
     TAGS_MAX = 250,
     QUANTITY_MAX = 1000000000,
@@ -34,7 +35,8 @@ typedef struct Import {
     const CsvRow *row;
     size_t places[COLUMN_COUNT];    // in a row, from 1; 0: the file has no such column
     Str names[COLUMN_COUNT];        // as the file writes them
-    size_t column_count;            // of the header
+    Str *header;                    // all names of the file
+    size_t column_count;            // of them
     char handle[HANDLE_MAX];        // of the product under way
     size_t handle_length;           // 0: there is none, or its line can't be used
     StrBuf out;                     // the staged line, or its values
@@ -58,13 +60,23 @@ static Str cell(const Import *im, ProductColumn column)
     return at < im->row->count ? str_trim(csv_unguard(im->row->fields[at])) : S("");
 }
 
-// The first bytes of a text, up to a whole character.
-static Str shown(Str text)
+// The first bytes of a text, up to a whole character; visible where they aren't UTF-8.
+static Str shown(Str text, Arena *arena)
 {
     size_t length = MIN(text.len, (size_t)VALUE_SHOWN_MAX);
     while (length < text.len && length > 0 && ((unsigned char)text.data[length] & 0xC0) == 0x80)
         length--;
-    return str_slice(text, 0, length);
+    Str part = str_slice(text, 0, length);
+    if (!str_is_utf8(part))
+        part = str_visible(arena, part);
+    return length < text.len ? str_format(arena, "%.*s...", STR_ARG(part)) : part;
+}
+
+// A column's name as the file has it, or its number where it has none.
+static Str column_name(const Import *im, size_t place)
+{
+    Str name = place < im->column_count ? im->header[place] : S("");
+    return name.len > 0 ? name : str_format(im->line_arena, "column %zu", place + 1);
 }
 
 static void fault_add(Import *im, Str column, Str value, Str reason)
@@ -72,7 +84,7 @@ static void fault_add(Import *im, Str column, Str value, Str reason)
     StrBuf *buf = &im->faults;
     strbuf_add(buf, buf->len ? S(",{") : S("[{"));
     log_field_str(buf, "column", column);
-    log_field_str(buf, "value", shown(value));
+    log_field_str(buf, "value", shown(value, im->line_arena));
     log_field_str(buf, "reason", reason);
     buf->len -= buf->len > 0;    // the last comma
     strbuf_add_char(buf, '}');
@@ -195,12 +207,23 @@ static void put_bool_cell(Import *im, ProductColumn column)
         put_bool(im, bool_cell(im, column, true));
 }
 
+// Spreadsheets and data tools write whole numbers as 5.0, too.
+static Str whole_part(Str number)
+{
+    size_t point = str_find_char(number, '.');
+    for (size_t i = point + 1; i < number.len; i++)
+        if (number.data[i] != '0')
+            return number;
+    return str_slice(number, 0, point);
+}
+
 static bool int_cell(Import *im, ProductColumn column, int64_t min, int64_t max, int64_t *out)
 {
     Error fault = {0};
     Str text = cell(im, column);
     if (text.len == 0)
         return false;
+    text = whole_part(text);
     if (str_int64(text, min, max, out, &fault))
         return true;
     bad_error(im, column, &fault);
@@ -359,6 +382,8 @@ static bool put_description(Import *im, Error *err)
     Html clean;
     if (!html_sanitise(body, im->line_arena, &clean, err))
         return false;
+    if (clean.text.len > DESCRIPTION_MAX)
+        bad(im, COLUMN_BODY, "it has more than 256 KiB of HTML");
     put_text(im, clean.text);
     return true;
 }
@@ -577,14 +602,14 @@ static void put_image(Import *im)
 
 // ---- lines ----
 
-static bool header_missing(const CsvRow *row, ProductColumn column, Error *err)
+static bool header_missing(const Import *im, const CsvRow *row, ProductColumn column, Error *err)
 {
     const char *name = PRODUCT_COLUMNS[column].names[0];
     error_set(err, ERR_INVALID, "the file has no column '%s'", name);
     error_where(err, "line %u", row->line);
     Str nearest = str_nearest(str_of(name), row->fields, row->count);
     if (nearest.len > 0)
-        return error_next(err, "call the column '%.*s' '%s'", STR_ARG(shown(nearest)), name);
+        return error_next(err, "call the column '%.*s' '%s'", STR_ARG(shown(nearest, im->arena)), name);
     return error_next(err, "the first line names the columns as Shopify does: Handle, Title, Variant Price ...");
 }
 
@@ -592,12 +617,16 @@ static bool header_read(Import *im, const CsvRow *row, Error *err)
 {
     if (row->fault) {
         error_set(err, ERR_MALFORMED, "the line that names the columns can't be read");
-        error_where(err, "line %u", row->line);
-        error_why(err, "%s", row->fault);
+        error_where(err, "line %u, column %zu", row->line, row->fault_field + 1);
+        error_why(err, "%s: '%.*s'", row->fault, STR_ARG(shown(row->fault_text, im->arena)));
         return error_next(err, "%s", row->next);
     }
+    im->header = arena_array(im->arena, row->count, Str);
+    if (!arena_ok(im->arena, err))
+        return false;
     for (size_t i = 0; i < row->count; i++) {
-        Str name = str_trim(csv_unguard(row->fields[i]));
+        Str name = str_copy(im->arena, str_trim(csv_unguard(row->fields[i])));
+        im->header[i] = shown(name, im->arena);
         ProductColumn column = product_column_find(name);
         if (column == COLUMN_COUNT)
             continue;
@@ -606,12 +635,12 @@ static bool header_read(Import *im, const CsvRow *row, Error *err)
             return error_where(err, "line %u", row->line);
         }
         im->places[column] = i + 1;
-        im->names[column] = str_copy(im->arena, name);
+        im->names[column] = name;
     }
     static const ProductColumn REQUIRED[] = {COLUMN_HANDLE, COLUMN_TITLE};
     for (size_t i = 0; i < COUNT(REQUIRED); i++)
         if (!has_column(im, REQUIRED[i]))
-            return header_missing(row, REQUIRED[i], err);
+            return header_missing(im, row, REQUIRED[i], err);
     im->column_count = row->count;
     if (!arena_ok(im->arena, err) || !db_copy_in(im->db, S("copy import_lines from stdin"), err))
         return false;
@@ -631,11 +660,8 @@ static bool is_empty_line(const Import *im)
 static void broken_line(Import *im)
 {
     const CsvRow *row = im->row;
-    Str column = S("");
-    for (size_t i = 0; i < COLUMN_COUNT; i++)
-        if (im->places[i] == row->fault_field + 1 && row->fault_field < row->count)
-            column = im->names[i];
-    fault_add(im, column, S(""), str_format(im->line_arena, "%s: %s", row->fault, row->next));
+    fault_add(im, column_name(im, row->fault_field), row->fault_text,
+              str_format(im->line_arena, "%s: %s", row->fault, row->next));
     im->handle_length = 0;
 }
 
@@ -643,7 +669,7 @@ static void extra_cells(Import *im)
 {
     for (size_t i = im->column_count; i < im->row->count; i++)
         if (im->row->fields[i].len > 0) {
-            fault_add(im, S(""), im->row->fields[i],
+            fault_add(im, column_name(im, i), im->row->fields[i],
                       str_format(im->line_arena, "the line has %zu cells, the header %zu: is a comma not in quotes?",
                                  im->row->count, im->column_count));
             return;

@@ -283,7 +283,6 @@ TEST(a_text_can_do_nothing_to_a_terminal)
     const char *json = "{\"items\":[{\"name\":\"a\\u001b[31m\\u0007\\nb\"}]}";
     ck_assert_contains(printed(arena, json, OUTPUT_TABLE), S("a\\x1b[31m\\x07\\x0ab"));
     ck_assert_str(printed(arena, json, OUTPUT_NAME), S("a\\x1b[31m\\x07\\x0ab\n"));
-    ck_assert_str(output_visible(S("ok caña \x7f \xc2\x9b \xff\xc3"), arena), S("ok caña \\x7f \\x9b \\xff\\xc3"));
 }
 
 TEST(an_answer_that_cannot_be_written_is_an_error)

@@ -6,7 +6,7 @@
 
 enum { BUDGET = 32 * MIB };
 
-// Rows as text: LINE[field|field], a fault as LINE!, one behind the other.
+// Rows as text: LINE[field|field], a fault as LINE!FIELD!TEXT!, one behind the other.
 static bool take(void *context, const CsvRow *row, Error *err)
 {
     (void)err;
@@ -16,9 +16,9 @@ static bool take(void *context, const CsvRow *row, Error *err)
         strbuf_add(buf, i ? S("|") : S(""));
         strbuf_add(buf, row->fields[i]);
     }
-    if (row->fault && row->fault_field < row->count)
-        strbuf_format(buf, "%zu!", row->fault_field);
-    if (!row->fault)
+    if (row->fault)
+        strbuf_format(buf, "%zu!%.*s!", row->fault_field, STR_ARG(str_visible(buf->arena, row->fault_text)));
+    else
         strbuf_add_char(buf, ']');
     return true;
 }
@@ -62,12 +62,19 @@ static const Case CASES[] = {
     {S("a;b\n1,5;2\n"), "1[a|b]2[1,5|2]"},
     {S("a\tb\n1,5\t2\n\t\n"), "1[a|b]2[1,5|2]3[|]"},
     {S("\"a;b\",c\n1;2,3\n"), "1[a;b|c]2[1;2|3]"},
-    {S("a,b\nx\"y,2\nc,d\n"), "1[a|b]2!3[c|d]"},
-    {S("a,b\n\"x\"y,2\nc,d\n"), "1[a|b]2!3[c|d]"},
-    {S("a,b\n\"x\n\"y,2\nc,d\n"), "1[a|b]2!4[c|d]"},
-    {S("a,b\nc,\"d\ne,f\n"), "1[a|b]2!"},
-    {S("a,b\nc,\xE9\ne,f"), "1[a|b]2!1!3[e|f]"},
-    {S("a,b\nc\0,d\ne,f"), "1[a|b]2!0!3[e|f]"},
+    {S("a,b\nx\"y,2\nc,d\n"), "1[a|b]2!0!x\"!3[c|d]"},
+    {S("a,b\n\"x\"y,2\nc,d\n"), "1[a|b]2!0!x\"y!3[c|d]"},
+    {S("a,b\n\"x\n\"y,2\nc,d\n"), "1[a|b]2!0!x\\x0a\"y!4[c|d]"},
+    {S("a,b\nc,\"d\ne,f\n"), "1[a|b]2!1!d\\x0ae,f\\x0a!"},
+    {S("a,b\nc,\xE9\ne,f"), "1[a|b]2!1!\\xe9!3[e|f]"},
+    {S("a,b\nc\0,d\ne,f"), "1[a|b]2!0!c\\x00!3[e|f]"},
+    {S("a,b\nc,\"x\"\xC3\xA9\ne,f"), "1[a|b]2!1!x\"\\xc3!3[e|f]"},
+    {S("sep=;\na;b,c\n"), "2[a|b,c]"},
+    {S("\xEF\xBB\xBFsep=\t\r\n\r\na\tb;;c\r\n"), "3[a|b;;c]"},
+    {S("sep=\n"), "1[sep=]"},
+    {S("sep=;;\n"), "1[sep=||]"},
+    {S("a;b,c;d\n"), "1[a|b,c|d]"},
+    {S("a\tb\n\n \nc\td\n"), "1[a|b]4[c|d]"},
     {S("\xC3\xB1,\xE2\x82\xAC\n"), "1[\xC3\xB1|\xE2\x82\xAC]"},
 };
 
@@ -83,14 +90,16 @@ TEST(a_document_is_read_the_same_in_pieces_of_any_size)
     }
 }
 
+static const Str WIDE[] = {S("\xFF\xFE"
+                             "a\0,\0"),
+                           S("a\0,\0\n\0"), S("\0a\0,\0\n"), S("\0\0\0a")};
+
 TEST(utf_16_is_refused_and_says_what_to_do)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     StrBuf seen = {.arena = arena};
     Error err = {0};
-    ck_assert(!read_text(S("\xFF\xFE"
-                           "a\0,\0"),
-                         100, &(CsvOptions){0}, &seen, &err));
+    ck_assert(!read_text(WIDE[_i], 100, &(CsvOptions){0}, &seen, &err));
     ck_assert_says(&err, ERR_MALFORMED, "save it as CSV UTF-8");
 }
 
@@ -212,7 +221,8 @@ TEST(a_file_is_read_and_a_missing_one_is_named)
     ck_assert_says(&err, ERR_NOT_FOUND, "/nonexistent.csv");
 }
 
-SUITE(csv, EACH(a_document_is_read_the_same_in_pieces_of_any_size, CASES), ONCE(utf_16_is_refused_and_says_what_to_do),
-      EACH(a_row_beyond_the_limits_ends_the_reading, LARGE), ONCE(whoever_takes_rows_can_end_the_reading),
+SUITE(csv, EACH(a_document_is_read_the_same_in_pieces_of_any_size, CASES),
+      EACH(utf_16_is_refused_and_says_what_to_do, WIDE), EACH(a_row_beyond_the_limits_ends_the_reading, LARGE),
+      ONCE(whoever_takes_rows_can_end_the_reading),
       EACH(what_is_written_is_quoted_guarded_and_reads_back_the_same, FIELDS),
       ONCE(a_row_of_one_empty_field_is_no_blank_line), ONCE(a_file_is_read_and_a_missing_one_is_named))

@@ -37,8 +37,8 @@ TEST(a_long_text_is_cut_at_a_character)
 static const struct {
     int number;
     ErrorCode code;
-} ERRNO_ROWS[] = {
-    {ENOENT, ERR_NOT_FOUND}, {EACCES, ERR_FORBIDDEN}, {ENOMEM, ERR_NO_MEMORY}, {EEXIST, ERR_EXISTS}, {EIO, ERR_FAILED}};
+} ERRNO_ROWS[] = {{ENOENT, ERR_NOT_FOUND}, {EACCES, ERR_FORBIDDEN}, {ENOMEM, ERR_NO_MEMORY}, {EEXIST, ERR_EXISTS},
+                  {EISDIR, ERR_INVALID},   {ENOTDIR, ERR_INVALID},  {EIO, ERR_FAILED}};
 
 TEST(an_errno_becomes_a_code)
 {

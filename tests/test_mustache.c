@@ -36,6 +36,7 @@ static const Rendered INTERPOLATION[] = {
 };
 
 static const Rendered SECTIONS[] = {
+    {"x{{#a}}\n{{/a}}y", "{\"a\":true}", "x\ny", NULL},
     {"{{#a}}yes{{/a}}{{^a}}no{{/a}}", "{\"a\":true}", "yes", NULL},
     {"{{#a}}yes{{/a}}{{^a}}no{{/a}}", "{\"a\":false}", "no", NULL},
     {"{{#a}}yes{{/a}}{{^a}}no{{/a}}", "{\"a\":null}", "no", NULL},

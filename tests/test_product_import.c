@@ -127,6 +127,22 @@ static const Case CASES[] = {
     {"Handle,Title,Variant Compare At Price,Variant Price\na,A,,1\nb,B,2.50,1\n",
      "select string_agg(coalesce(compare_at_price_minor, -1)::text, ',' order by id) from variants", "-1,250"},
     {"Handle,Title,Variant Inventory Qty,Variant Price\na,A,3,1\n", "select is_tracked from stock", "true"},
+    {"Handle,Title,Variant Inventory Qty,Variant Price\na,A,5.0,1\nb,B,0.00,1\nc,C,7.,1\n",
+     "select string_agg(quantity::text, ',' order by variant_id) from stock", "5,0,7"},
+    {"sep=;\r\nHandle;Title;Price\r\na;A, b;1\r\n", "select title from products", "A, b"},
+    {"Title,URL handle,Description,Product category,Published on online store,Status,SKU,Option1 name,Option1 value,"
+     "Price,Compare-at price,Charge tax,Tax code,Inventory tracker,Inventory quantity,Continue selling when out of "
+     "stock,Weight value (grams),Weight unit for display,Requires shipping,Product image URL,Image position,Variant "
+     "image URL,Google Shopping / Manufacturer part number (MPN),Google Shopping / Ads labels\n"
+     "Tee,tee,<p>d</p>,A > "
+     "Tees,TRUE,Active,T1,Size,S,5.00,7,FALSE,TC,shopify,10,CONTINUE,250,g,FALSE,https://a.example/"
+     "1.jpg,1,https://a.example/2.jpg,M1,L1\n",
+     "select concat_ws('|', p.handle, p.description, p.is_published, v.sku, v.option_values, v.price_minor, "
+     "v.compare_at_price_minor, v.is_taxable, v.weight_grams, v.requires_shipping, v.image_src, v.attributes, "
+     "p.attributes, s.quantity, s.is_backorder) from products p, variants v, stock s",
+     "tee|<p>d</p>|t|T1|{S}|500|700|f|250|f|https://a.example/2.jpg|{\"Variant Tax Code\": \"TC\", \"Variant Weight "
+     "Unit\": \"g\"}|{\"Product Category\": \"A > Tees\", \"Google Shopping / MPN\": \"M1\", \"Google Shopping / "
+     "AdWords Labels\": \"L1\"}|10|t"},
     {"Handle,Title,Variant Inventory Tracker,Variant Inventory Qty,Variant Inventory Policy,Variant Price\n"
      "a,A,shopify,-3,continue,1\n",
      "select quantity || ' ' || (select sum(quantity) from stock_movements) from stock", "-3 -3"},
@@ -188,6 +204,8 @@ typedef struct Bad {
 
 #define TWO "Handle,Title,Option1 Name,Option1 Value,Price\n"
 
+#define FORTY "1234567890123456789012345678901234567890"
+
 static const Bad BAD[] = {
     {"Handle,Title,Price\na,A,\"1,50\"\nb,B,1\n", 2, "Price", "1,50", "comma", 1},
     {"Handle,Title,Price\na,A,$5\nb,B,1\n", 2, "Price", "$5", "currency sign", 1},
@@ -203,6 +221,8 @@ static const Bad BAD[] = {
     {TWO "a,A,Size,S,1\na,,,,2\n", 3, "Option1 Value", "", "no value for the option 'Size'", 1},
     {TWO "a,A,,,1\na,,,,2\n", 3, "Option1 Value", "Default Title", "line 2 has the same", 1},
     {TWO "a,A,Size,S,x\na,,,M,2\nb,B,,,1\n", 2, "Price", "x", "letter", 1},
+    {"Handle,Title,Price,Variant Inventory Qty\na,A,1,5.0x\n", 2, "Variant Inventory Qty", "5.0x", "whole number", 0},
+    {"Handle,Title,Price,Variant Inventory Qty\na,A,1,.0\n", 2, "Variant Inventory Qty", ".0", "whole number", 0},
     {"Handle,Title,Price,Variant Inventory Qty\na,A,1,2.5\n", 2, "Variant Inventory Qty", "2.5", "whole number", 0},
     {"Handle,Title,Price,Variant Inventory Qty\na,A,1,99999999999\n", 2, "Variant Inventory Qty", "99999999999",
      "whole number", 0},
@@ -219,9 +239,14 @@ static const Bad BAD[] = {
     {"Handle,Title,Price,Image Src\na,A,1,missing.png\nb,B,1,\n", 2, "Image Src", "missing.png", "no such file", 1},
     {"Handle,Title,Price,Image Src,Image Position\na,A,1,https://a.example/a.png,first\n", 2, "Image Position", "first",
      "whole number", 0},
-    {"Handle,Title,Price\na,A,1,surplus\n", 2, "", "surplus", "4 cells", 0},
-    {"Handle,Title,Price\na,A\"x,1\nb,B,1\n", 2, "", "", "quote", 1},
-    {"Handle,Title,Price\na,\xE9,1\nb,B,1\n", 2, "Title", "", "UTF-8", 1},
+    {"Handle,Title,Price\na,A,1,surplus\n", 2, "column 4", "surplus", "4 cells", 0},
+    {"Handle,Title,Price,\na,A,1,,,x\n", 2, "column 6", "x", "6 cells", 0},
+    {"Handle,Title,Price\na,A\"x,1\nb,B,1\n", 2, "Title", "A\"", "quote", 1},
+    {"Handle,Title,Price\na,A,1\nb,B,\"1\nc,C,1\n", 3, "Price", "1\nc,C,1\n", "isn't closed", 1},
+    {"Handle,Title,Price\na,\xE9t\xC3\xA9,1\nb,B,1\n", 2, "Title", "\\xe9t\xC3\xA9", "UTF-8", 1},
+    {"Handle,Title,My Notes,Price\na,A,\xFF,1\nb,B,,1\n", 2, "My Notes", "\\xff", "UTF-8", 1},
+    {"Handle,Title,Price\na,A,1,\xFF\nb,B,1\n", 2, "column 4", "\\xff", "UTF-8", 1},
+    {"Handle,Title,Price\na,A," FORTY FORTY FORTY "1\n", 2, "Price", FORTY FORTY FORTY "...", "too large", 0},
     {"Handle,Title,Price\n\"a\n\n\",\"A\n\",\"x\ny\"\nb,B,\n", 2, "Price", "x\ny", "letter", 0},
     {"Handle,Title\na,A\n", 2, "Variant Price", "", "has no variant", 0},
     {"Handle,Title,SKU\na,A,1\n", 2, "Variant Price", "", "needs a price", 0},
@@ -276,7 +301,8 @@ static const struct {
     {"Handle,Name\na,A\n", ERR_INVALID, "no column 'Title'"},
     {"Handle,Title,handle\na,A,b\n", ERR_INVALID, "'Handle' is there twice"},
     {"\xFF\xFEH\n", ERR_MALFORMED, "UTF-16"},
-    {"Handle,Ti\"tle\n", ERR_MALFORMED, "line 1"},
+    {"Handle,Ti\"tle\n", ERR_MALFORMED, "line 1, column 2"},
+    {"Handle,Caf\xE9,Title\n", ERR_MALFORMED, "Caf\\xe9"},
 };
 
 TEST(a_file_that_is_no_product_file_is_refused_and_the_connection_stays_good)
@@ -290,6 +316,36 @@ TEST(a_file_that_is_no_product_file_is_refused_and_the_connection_stays_good)
     ck_assert_says(&err, REFUSED_FILES[_i].code, REFUSED_FILES[_i].says);
     report = import(db, arena, SHIRT);
     ck_assert(report.is_changed);
+}
+
+static const struct {
+    const char *path;
+    ErrorCode code;
+} NO_FILES[] = {{"/", ERR_INVALID}, {"/dev/null/x.csv", ERR_INVALID}, {"/nonexistent.csv", ERR_NOT_FOUND}};
+
+TEST(a_path_that_is_no_file_is_refused)
+{
+    CLEANUP(db_close) Db *db = shop_open();
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Error err = {0};
+    ImportReport report = {0};
+    ck_assert(!product_import(db, TENANT, str_of(NO_FILES[_i].path), &(ImportOptions){0}, arena, &report, &err));
+    ck_assert_says(&err, NO_FILES[_i].code, NO_FILES[_i].path);
+}
+
+TEST(a_description_is_as_long_as_an_export_can_hold)
+{
+    CLEANUP(db_close) Db *db = shop_open();
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    StrBuf csv = {.arena = arena};
+    strbuf_add(&csv, S("Handle,Title,Price,Body (HTML)\na,A,1,"));
+    for (size_t i = 0; i < 256 * KIB; i++)
+        strbuf_add_char(&csv, 'x');
+    ck_assert_int_eq(import(db, arena, strbuf_str(&csv).data).products, 1);
+    strbuf_add_char(&csv, 'x');
+    ImportReport report = import_with(db, arena, strbuf_str(&csv).data, (ImportOptions){0});
+    ck_assert_str(report.faults.first->where, S("Body (HTML)"));
+    ck_assert_contains(report.faults.first->why, S("256 KiB"));
 }
 
 // ---- again ----
@@ -616,6 +672,7 @@ SUITE(product_import, EACH(a_file_becomes_a_catalogue, CASES),
       EACH(a_bad_line_is_named_and_nothing_or_the_rest_is_imported, BAD),
       ONCE(every_bad_line_and_cell_is_reported_in_order),
       EACH(a_file_that_is_no_product_file_is_refused_and_the_connection_stays_good, REFUSED_FILES),
+      EACH(a_path_that_is_no_file_is_refused, NO_FILES), ONCE(a_description_is_as_long_as_an_export_can_hold),
       ONCE(the_same_file_again_touches_no_row), EACH(another_file_changes_what_it_names, SECONDS),
       ONCE(a_policy_that_the_stock_breaks_is_a_bad_line),
       EACH(an_image_beside_the_file_becomes_media_unless_it_may_act, IMAGES),

@@ -1,4 +1,4 @@
-// tests/test_str.c: views, numbers, UTF-8 and the nearest name.
+// tests/test_str.c: views, numbers, UTF-8, what a terminal may see, and the nearest name.
 #include "base/str.h"
 #include "tests/support/more_check.h"
 
@@ -21,6 +21,25 @@ static const struct {
 TEST(utf8_is_told_from_what_is_not)
 {
     ck_assert_int_eq(str_is_utf8(UTF8_ROWS[_i].text), UTF8_ROWS[_i].is_utf8);
+}
+
+static const struct {
+    Str text, seen;
+} VISIBLE[] = {
+    {S("ok Ca\xc3\xb1"
+       "a \xf0\x9f\x8d\x8b \\x"),
+     S("ok Ca\xc3\xb1"
+       "a \xf0\x9f\x8d\x8b \\x")},
+    {S("\x7f\xc2\x9b\x1b[31m\n\0"), S("\\x7f\\x9b\\x1b[31m\\x0a\\x00")},
+    {S("\xff\xc3"), S("\\xff\\xc3")},
+    {S("\xe2\x82"), S("\\xe2\\x82")},
+    {S(""), S("")},
+};
+
+TEST(a_text_that_is_made_visible_can_do_nothing_to_a_terminal)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    ck_assert_str(str_visible(arena, VISIBLE[_i].text), VISIBLE[_i].seen);
 }
 
 static const Refused REFUSED_NUMBERS[] = {
@@ -101,6 +120,7 @@ TEST(a_text_is_built_whole_or_memory_ran_out)
 }
 
 SUITE(str, EACH(utf8_is_told_from_what_is_not, UTF8_ROWS),
+      EACH(a_text_that_is_made_visible_can_do_nothing_to_a_terminal, VISIBLE),
       EACH(what_is_not_a_number_in_bounds_is_refused, REFUSED_NUMBERS), EACH(a_number_is_read, NUMBERS),
       EACH(edits_between_two_words_are_counted, DISTANCES), ONCE(the_nearest_name_is_found_or_none),
       ONCE(a_text_is_cut_at_each_separator), ONCE(a_text_is_built_whole_or_memory_ran_out))
