@@ -69,6 +69,7 @@ help:
 	@echo 'make BUILD=asan the same into build/asan/bin (also debug, tsan, coverage); CC=clang works too'
 	@echo 'make demo       starts a platform with two shops and prints their addresses'
 	@echo 'make check      runs every test [SUITE=noun] [TEST=part of a name]'
+	@echo 'make check BUILD=tsan  the same under ThreadSanitizer'
 	@echo 'make lint       format, static analysis, the allowed arrows'
 	@echo 'make fmt        formats the C files'
 	@echo 'make bench      measures [ONLY=name]'

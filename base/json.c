@@ -72,11 +72,24 @@ bool json_print(const Json *json, unsigned indent, Arena *arena, Str *out, Error
     return true;
 }
 
-Json *json_hold(Json *json) { return json_incref(json); }
+// jansson's own json_incref and json_decref read the count of null, true and false (never freed) without an atomic
+// load.
+static bool is_counted(const Json *json)
+{
+    return json && __atomic_load_n(&json->refcount, __ATOMIC_RELAXED) != (size_t)-1;
+}
+
+Json *json_hold(Json *json)
+{
+    if (is_counted(json))
+        (void)__atomic_add_fetch(&json->refcount, 1, __ATOMIC_RELAXED);
+    return json;
+}
 
 void json_close(Json **json)
 {
-    json_decref(*json);
+    if (is_counted(*json) && __atomic_sub_fetch(&(*json)->refcount, 1, __ATOMIC_ACQ_REL) == 0)
+        json_delete(*json);
     *json = NULL;
 }
 

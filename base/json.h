@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/str.h"
 
-typedef struct json_t Json;    // counted: json_hold, json_release; json_close for CLEANUP
+typedef struct json_t Json;    // counted, by threads at once: json_hold, json_close (also for CLEANUP)
 
 typedef enum JsonKind {
     JSON_KIND_NULL,

@@ -26,6 +26,7 @@ trap 'exit 130' INT TERM
 )
 export TEST_PG="host=$work user=postgres dbname=postgres" TEST_BUILD="$PWD/$build" TEST_WORK="$work" TEST="$test"
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=1}" UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
+export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}"
 case $build in *asan | *tsan) export CK_FORK=no ;; esac
 for c in tests/test_*.c; do basename "$c" .c | sed 's/^test_//'; done >"$work/suites"
 for script in tests/suite_*.sh; do

@@ -1,7 +1,11 @@
 // tests/test_json.c: JSON is read strictly, with a place for each fault, and printed back.
 #include "base/json.h"
 
+#include <pthread.h>
+
 #include "tests/support/more_check.h"
+
+enum { HOLDERS = 2, HOLDS = 5000 };
 
 static const Refused REFUSED[] = {
     {S(""), ""},
@@ -92,7 +96,16 @@ static const struct {
                {S("100"), S("100")},
                {S("0.1"), S("0.1")},
                {S("1e21"), S("1e+21")},
-               {S("-0.5"), S("-0.5")}};
+               {S("-0.5"), S("-0.5")},
+               {S("0"), S("0")},
+               {S("-0.0"), S("-0")},
+               {S("100.0"), S("100")},
+               {S("1e-7"), S("0.0000001")},
+               {S("1e-8"), S("1e-08")},
+               {S("1e20"), S("100000000000000000000")},
+               {S("1234567.25e2"), S("123456725")},
+               {S("1.7976931348623157e308"), S("1.7976931348623157e+308")},
+               {S("5e-324"), S("5e-324")}};
 
 TEST(a_number_prints_as_the_shortest_text)
 {
@@ -103,7 +116,32 @@ TEST(a_number_prints_as_the_shortest_text)
     ck_assert_str(json_number_text(json, arena), NUMBERS[_i].printed);
 }
 
+// Each keeps the document for a moment, as threads do with a page's texts; ThreadSanitizer watches.
+static void *hold_often(void *json)
+{
+    for (int i = 0; i < HOLDS; i++) {
+        CLEANUP(json_close) Json *held = json_hold(json);
+        CLEANUP(json_close) Json *nothing = json_hold((Json *)json_get(held, "nothing"));
+        ck_assert_uint_eq(json_count(held), 1);
+    }
+    return NULL;
+}
+
+TEST(a_document_is_held_by_threads_at_once)
+{
+    Error err = {0};
+    CLEANUP(json_close) Json *json = NULL;
+    CLEANUP(json_close) Json *absent = json_hold(NULL);
+    ck_assert_ok(json_parse(S("{\"nothing\":null}"), &json, &err), &err);
+    pthread_t holders[HOLDERS];
+    for (size_t i = 0; i < HOLDERS; i++)
+        ck_assert_int_eq(pthread_create(&holders[i], NULL, hold_often, json), 0);
+    for (size_t i = 0; i < HOLDERS; i++)
+        ck_assert_int_eq(pthread_join(holders[i], NULL), 0);
+    ck_assert_uint_eq(json_count(json), 1);
+}
+
 SUITE(json, EACH(a_broken_document_is_refused_with_its_place, REFUSED),
       ONCE(a_document_may_be_64_levels_deep_and_no_deeper), ONCE(brackets_in_strings_are_no_depth),
       EACH(what_is_read_is_printed_the_same, SAME), ONCE(members_are_walked_in_order),
-      EACH(a_number_prints_as_the_shortest_text, NUMBERS))
+      ONCE(a_document_is_held_by_threads_at_once), EACH(a_number_prints_as_the_shortest_text, NUMBERS))
