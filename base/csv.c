@@ -280,15 +280,12 @@ void csv_close(Csv **csv)
 static bool feed_file(Csv *csv, int fd, Str path, Error *err)
 {
     char step[READ_STEP];
-    for (;;) {
-        ssize_t count = read(fd, step, sizeof(step));
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return error_from_errno(err, errno, "the file '%.*s' can't be read", STR_ARG(path));
-        if (count == 0)
+    for (Str bytes;;) {
+        if (!file_step(fd, path, step, sizeof(step), &bytes, err))
+            return false;
+        if (bytes.len == 0)
             return csv_end(csv, err);
-        if (!csv_feed(csv, (Str){step, (size_t)count}, err))
+        if (!csv_feed(csv, bytes, err))
             return false;
     }
 }

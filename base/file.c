@@ -30,22 +30,32 @@ void fd_close(int *fd)
     *fd = -1;
 }
 
+bool file_step(int fd, Str path, char *buf, size_t size, Str *out, Error *err)
+{
+    ssize_t count = 0;
+    do
+        count = read(fd, buf, size);
+    while (count < 0 && errno == EINTR);
+    if (count < 0)
+        return error_from_errno(err, errno, "the file '%.*s' can't be read", STR_ARG(path));
+    *out = (Str){buf, (size_t)count};
+    return true;
+}
+
 static bool read_all(int fd, Str path, size_t size_max, StrBuf *buf, Error *err)
 {
     char step[READ_STEP];
-    for (;;) {
-        ssize_t count = read(fd, step, sizeof(step));
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return error_from_errno(err, errno, "the file '%.*s' can't be read", STR_ARG(path));
-        if (count == 0)
+    for (Str bytes;;) {
+        if (!file_step(fd, path, step, sizeof(step), &bytes, err))
+            return false;
+        if (bytes.len == 0)
             return true;
-        if (buf->len + (size_t)count > size_max) {
+        if (buf->len + bytes.len > size_max) {
             error_set(err, ERR_TOO_LARGE, "the file '%.*s' is too large", STR_ARG(path));
-            return error_why(err, "it has more than %zu bytes", size_max);
+            error_why(err, "it has more than %zu bytes", size_max);
+            return error_next(err, "use a smaller file");
         }
-        strbuf_add(buf, (Str){step, (size_t)count});
+        strbuf_add(buf, bytes);
     }
 }
 

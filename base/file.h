@@ -7,6 +7,9 @@
 // ERR_FORBIDDEN, ERR_TOO_LARGE or ERR_FAILED, naming the path.
 MUST_CHECK bool file_read(Str path, size_t size_max, Arena *arena, Str *out, Error *err);
 
+// The next bytes of an open file, read into `buf` of `size`; *out is empty at its end. `path` is for the error.
+MUST_CHECK bool file_step(int fd, Str path, char *buf, size_t size, Str *out, Error *err);
+
 // Writes beside the file, syncs, renames. `mode` as in chmod.
 MUST_CHECK bool file_write(Str path, Str content, unsigned mode, Error *err);
 

@@ -40,14 +40,20 @@ static void *stop_at(Reader *reader, yaml_mark_t mark, Str what, Str why, Str ne
     return NULL;
 }
 
-// The line that holds the byte at `offset`, without blanks around it, cut.
-static Str line_around(Str text, size_t offset)
+// By its number from 0; libyaml's index counts characters, not bytes.
+static Str line_of(Str text, size_t number)
 {
-    size_t start = MIN(offset, text.len);
-    while (start > 0 && text.data[start - 1] != '\n')
-        start--;
-    size_t end = start + str_find_char(str_skip(text, start), '\n');
-    Str line = str_trim(str_slice(text, start, end));
+    Str line = S("");
+    for (size_t i = 0; i <= number; i++)
+        if (!str_cut(&text, '\n', &line))
+            return S("");
+    return line;
+}
+
+// A line without blanks around it, cut.
+static Str excerpt(Str line)
+{
+    line = str_trim(line);
     size_t length = MIN(line.len, (size_t)EXCERPT_MAX);
     while (length > 0 && length < line.len && ((unsigned char)line.data[length] & 0xC0) == 0x80)
         length--;
@@ -85,7 +91,11 @@ static void syntax_fault(Reader *reader)
     if (parser->context)    // an open bracket is noticed lines later: where it began is what helps
         why = str_format(reader->arena, "%s (%s from line %zu, column %zu)", problem, parser->context,
                          parser->context_mark.line + 1, parser->context_mark.column + 1);
-    fault_at(reader, parser->problem_mark, line_around(reader->text, parser->problem_mark.index), why, S(""));
+    Str line = line_of(reader->text, parser->problem_mark.line);
+    size_t indent = line.len - str_trim(line).len;
+    bool has_tab = str_has_char(str_slice(line, 0, indent), '\t');
+    fault_at(reader, parser->problem_mark, excerpt(line), why,
+             has_tab ? S("indent with blanks, not with tabs") : S(""));
 }
 
 // Goes to the next event; false when there is none because of a fault.

@@ -252,15 +252,12 @@ static bool file_load(Operation *op, Db *db, Str path, Error *err)
         return error_from_errno(err, errno, "the file '%.*s' can't be opened", STR_ARG(path));
     if (!arena_ok(arena, err))
         return false;
-    for (;;) {
-        ssize_t count = read(fd, step, READ_STEP);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return error_from_errno(err, errno, "the file '%.*s' can't be read", STR_ARG(path));
-        if (count == 0)
+    for (Str bytes;;) {
+        if (!file_step(fd, path, step, READ_STEP, &bytes, err))
+            return false;
+        if (bytes.len == 0)
             return true;
-        if (!db_copy_put(db, (Str){step, (size_t)count}, err) || !operation_beat(op, err))
+        if (!db_copy_put(db, bytes, err) || !operation_beat(op, err))
             return false;
     }
 }

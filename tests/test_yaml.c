@@ -38,20 +38,24 @@ static const struct {
     Str text;
     unsigned line, column;
     const char *why;
+    const char *what;    // NULL: whatever
+    const char *next;    // NULL: whatever
 } FAULTS[] = {
-    {S("a: 1\nb: 2\na: 3\n"), 3, 1, "the key 'a' stands in line 1 already"},
-    {S("a: &x 1\n"), 1, 4, "anchors ('&') are not allowed"},
-    {S("a: *x\n"), 1, 4, "aliases ('*') are not allowed"},
-    {S("a: !!str 1\n"), 1, 4, "tags ('!') are not allowed"},
-    {S("a: 1\n---\nb: 2\n"), 2, 1, "there is a second document"},
-    {S("[a, b]: 1\n"), 1, 1, "a key must be a text"},
-    {S("'': 1\n"), 1, 1, "a key must be a text"},
-    {S("a: \"x\\0y\"\n"), 1, 4, "NUL"},
-    {S("a: [1, 2\nb: 3\nc: 4\n"), 2, 2, "from line 1, column 4"},
-    {S("a: 'open\n\nb: 1\n"), 4, 1, "quoted scalar"},
-    {S("a:\n\t- b\n"), 2, 1, "cannot start any token"},
-    {S("a: \xff\n"), 1, 4, "UTF-8"},
-    {S("a: x\x01y\n"), 1, 5, "control characters"},
+    {S("a: 1\nb: 2\na: 3\n"), 3, 1, "the key 'a' stands in line 1 already", NULL, NULL},
+    {S("a: &x 1\n"), 1, 4, "anchors ('&') are not allowed", NULL, NULL},
+    {S("a: *x\n"), 1, 4, "aliases ('*') are not allowed", NULL, NULL},
+    {S("a: !!str 1\n"), 1, 4, "tags ('!') are not allowed", NULL, NULL},
+    {S("a: 1\n---\nb: 2\n"), 2, 1, "there is a second document", NULL, NULL},
+    {S("[a, b]: 1\n"), 1, 1, "a key must be a text", NULL, NULL},
+    {S("'': 1\n"), 1, 1, "a key must be a text", NULL, NULL},
+    {S("a: \"x\\0y\"\n"), 1, 4, "NUL", NULL, NULL},
+    {S("a: [1, 2\nb: 3\nc: 4\n"), 2, 2, "from line 1, column 4", NULL, NULL},
+    {S("a: 'open\n\nb: 1\n"), 4, 1, "quoted scalar", NULL, NULL},
+    {S("a:\n\t- b\n"), 2, 1, "cannot start any token", "- b", "indent with blanks, not with tabs"},
+    {S("# caña ñ\nb: 'ñ'\nx: y: z\nlast: 1\n"), 3, 5, "not allowed", "x: y: z", ""},
+    {S("x: y: z"), 1, 5, "not allowed", "x: y: z", ""},
+    {S("a: \xff\n"), 1, 4, "UTF-8", NULL, NULL},
+    {S("a: x\x01y\n"), 1, 5, "control characters", NULL, NULL},
 };
 
 TEST(what_is_wrong_is_told_with_its_place)
@@ -65,6 +69,10 @@ TEST(what_is_wrong_is_told_with_its_place)
     ck_assert_contains(faults.first->why, str_of(FAULTS[_i].why));
     ck_assert_uint_eq(faults.first->line, FAULTS[_i].line);
     ck_assert_uint_eq(faults.first->column, FAULTS[_i].column);
+    if (FAULTS[_i].what) {
+        ck_assert_str(faults.first->what, str_of(FAULTS[_i].what));
+        ck_assert_str(faults.first->next, str_of(FAULTS[_i].next));
+    }
 }
 
 // The first fault of a document of `count` times `part` after `before`; "#" in `part` is the number.

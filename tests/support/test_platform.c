@@ -1,26 +1,15 @@
 // tests/support/test_platform.c: shopctl up and down around a test.
 #include "tests/support/test_platform.h"
 
-#include <arpa/inet.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/process.h"
 #include "tests/support/more_check.h"
+#include "tests/support/shop_client.h"
 
 enum { UP_TIMEOUT_MS = 120000, WORDS_MAX = 32, ARENA_BUDGET = 64 * MIB };
-
-static unsigned free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof(address);
-    CLEANUP(fd_close) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert(fd >= 0 && bind(fd, (struct sockaddr *)&address, length) == 0 &&
-              getsockname(fd, (struct sockaddr *)&address, &length) == 0);
-    return ntohs(address.sin_port);
-}
 
 static bool run(const TestPlatform *platform, const char *const *words, Str *out, Error *err)
 {
@@ -60,7 +49,7 @@ void test_platform_prepare(TestPlatform *platform)
 {
     const char *build = getenv("TEST_BUILD");
     ck_assert_msg(build != NULL, "TEST_BUILD is unset: run this by `make check`");
-    *platform = (TestPlatform){.arena = arena_open(ARENA_BUDGET), .port = free_port()};
+    *platform = (TestPlatform){.arena = arena_open(ARENA_BUDGET), .port = test_free_port()};
     char directory[] = "/tmp/shop-platform.XXXXXX";
     ck_assert_ptr_nonnull(mkdtemp(directory));
     ck_assert_int_eq(chmod(directory, 0755), 0);

@@ -1,10 +1,8 @@
 // tests/support/test_world.c: makes a platform for a test, and compares its record with its cell.
 #include "tests/support/test_world.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -15,6 +13,7 @@
 #include "provisioner/http_client.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
+#include "tests/support/shop_client.h"
 
 enum {
     ARENA_BUDGET = 256 * MIB,
@@ -26,16 +25,6 @@ enum {
     NUMBERS_PER_WORLD = 2000,
     WORLDS_PER_PROCESS = 50
 };
-
-static unsigned free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof(address);
-    CLEANUP(fd_close) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert(fd >= 0 && bind(fd, (struct sockaddr *)&address, length) == 0 &&
-              getsockname(fd, (struct sockaddr *)&address, &length) == 0);
-    return ntohs(address.sin_port);
-}
 
 // Ends shopd and removes the directory when the test's process is gone, however that went.
 static void guard_start(const TestWorld *world)
@@ -91,7 +80,7 @@ void test_world_open(TestWorld *world, const char *noun, bool is_served)
     Plans plans;
     ck_assert_ok(plans_read(S(""), world->arena, &plans, &err) && plans_get(&plans, S("free"), &world->plan, &err),
                  &err);
-    world->port = is_served ? free_port() : 0;
+    world->port = is_served ? test_free_port() : 0;
     Str url = is_served ? str_format(world->arena, "http://127.0.0.1:%u", world->port) : S("");
     ck_assert_ok(cell_add(world->platform, &(CellSpec){.name = S("main"), .dsn = world->cell_dsn, .url = url}, &err),
                  &err);
