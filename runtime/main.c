@@ -3,8 +3,8 @@
 
 #include "base/arena.h"
 #include "base/log.h"
-#include "runtime/core/cell.h"
 #include "runtime/core/version.h"
+#include "runtime/shop.h"
 #include "runtime/storefront/openapi.h"
 #include "runtime/storefront/storefront.h"
 
@@ -15,18 +15,6 @@ static struct {
     int argc;
     char **argv;
 } command_line;
-
-static const ServerHooks HOOKS = {
-    .start = cell_start,
-    .stop = cell_stop,
-    .thread_start = cell_thread_start,
-    .thread_stop = cell_thread_stop,
-    .find_tenant = cell_find_tenant,
-    .release_tenant = cell_release_tenant,
-    .error_page = storefront_error_page,
-    .ready = cell_ready,
-    .metrics = cell_metrics,
-};
 
 static bool settings_again(Arena *arena, Settings *out, Error *err)
 {
@@ -64,13 +52,8 @@ static int serve(const Settings *settings)
     Error err = {0};
     log_level_set(shopd_settings_log_level(settings));
     Server *server = NULL;
-    ServerOptions options = {
-        .settings = settings,
-        .hooks = &HOOKS,
-        .routes = &ROUTES_STOREFRONT,
-        .route_set_count = 1,
-        .reread = settings_again,
-    };
+    ServerOptions options = {.settings = settings, .reread = settings_again};
+    shop_options(&options);
     if (!server_open(&options, &server, &err))
         return failed(&err);
     bool is_whole = server_wait(server);

@@ -46,13 +46,14 @@ static bool ask(Request *r, Str sql, Params params, bool is_write, QueryDone *do
         return false;
     for (size_t i = 0; i < params.count; i++)
         values[i] = params.values[i];
-    asked->query = (Query){
-        .tenant = r->tenant.number,
-        .sql = sql,
-        .params = {values, params.count},
-        .is_write = is_write,
-        .ended = query_ended,
-    };
+    Query *query = &asked->query;
+    memset(query, 0, offsetof(Query, err));
+    query->err.code = ERR_NONE;
+    query->tenant = r->tenant.number;
+    query->sql = sql;
+    query->params = (Params){values, params.count};
+    query->is_write = is_write;
+    query->ended = query_ended;
     CellThread *home = cell_home(r);
     asked->request = r;
     asked->done = done;
@@ -61,7 +62,7 @@ static bool ask(Request *r, Str sql, Params params, bool is_write, QueryDone *do
     asked->is_waiting = true;
     request_wait(r);
     if (home == cell_thread(r)) {
-        pool_query(home->pool, &asked->query);
+        pool_query(home->pool, query);
         return true;
     }
     asked->go.run = query_arrived;

@@ -186,8 +186,8 @@ static void request_give(Clients *clients, Request *r)
         return;
     }
     arena_reset(arena);
-    memset(r, 0, offsetof(Request, err));
-    r->err.code = ERR_NONE;
+    memset(r, 0, offsetof(Request, database.query.err));
+    r->database.query.err.code = r->err.code = ERR_NONE;
     r->home = home;
     r->arena = arena;
     r->next_free = clients->spare_requests;

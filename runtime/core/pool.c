@@ -266,7 +266,8 @@ static void lane_finish(Lane *lane, PipeAnswer *answer)
     query->queue->running--;
     query->is_running = false;
     query->rows = answer->rows;
-    query->err = answer->err;
+    if (answer->err.code != ERR_NONE)
+        query->err = answer->err;
     query_end(pool, query);
 }
 

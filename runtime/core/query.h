@@ -16,7 +16,6 @@ struct Query {
     bool is_write;                  // a lost connection leaves its outcome unknown: it isn't tried again
     void (*ended)(Query *query);    // once, on the pool's thread, never from within pool_query
     Rows *rows;                     // the caller's from `ended` on; NULL when it failed
-    Error err;
 
     // the pool's own
     Pool *pool;
@@ -27,6 +26,8 @@ struct Query {
     int64_t deadline_ms;
     bool is_running;
     bool was_tried;
+
+    Error err;    // the last member, of which only the code starts from zero; the caller's from `ended` on
 };
 
 // Goes on with a request. On success alone; false: core answers from err. `rows` end with the call.
@@ -36,7 +37,6 @@ typedef bool QueryFailed(Request *r, Error *err);
 
 // A request's place for its wait for the database.
 typedef struct RequestQuery {
-    Query query;
     Request *request;
     QueryDone *done;
     QueryFailed *failed;    // NULL: core answers
@@ -45,4 +45,5 @@ typedef struct RequestQuery {
     void *context;          // of whoever asked, for `done`; untouched by the pool
     void *session;          // of the handlers, likewise; NULL at a request's start
     bool is_waiting;
+    Query query;    // the last member, for the sake of its error
 } RequestQuery;

@@ -52,7 +52,6 @@ struct Request {
     Str trace_id;       // of it
     int64_t start_us;
     Response response;
-    RequestQuery database;
     unsigned waits;    // calls of request_wait that request_resume hasn't ended
     Json *json;        // of request_json, closed with the request
 
@@ -67,7 +66,9 @@ struct Request {
     Arena *home;              // where this struct lives
     Request *next_free;
 
-    Error err;    // the last member: of it only the code starts from zero
+    // The last members: of their errors only the codes start from zero.
+    RequestQuery database;
+    Error err;
 };
 
 // ---- reading ----

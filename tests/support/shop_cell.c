@@ -4,8 +4,7 @@
 #include <unistd.h>
 
 #include "base/embed.h"
-#include "runtime/core/cell.h"
-#include "runtime/storefront/storefront.h"
+#include "runtime/shop.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
 #include "tests/support/shop_schema.h"
@@ -23,18 +22,6 @@ static const char CELL[] =
     "create function cell.told() returns trigger language plpgsql as $$ begin"
     "    perform pg_notify('cell_tenants', coalesce(new.number, old.number)::text); return null; end $$;"
     "create trigger told after insert or update or delete on cell.tenants for each row execute function cell.told();";
-
-static const ServerHooks HOOKS = {
-    .start = cell_start,
-    .stop = cell_stop,
-    .thread_start = cell_thread_start,
-    .thread_stop = cell_thread_stop,
-    .find_tenant = cell_find_tenant,
-    .release_tenant = cell_release_tenant,
-    .error_page = storefront_error_page,
-    .ready = cell_ready,
-    .metrics = cell_metrics,
-};
 
 void test_cell_sql(TestCell *cell, const char *sql)
 {
@@ -63,8 +50,8 @@ void test_cell_serve(TestCell *cell, unsigned threads, Str dsn)
     settings->threads = threads;
     settings->connections = 4;
     settings->database_timeout_ms = 4000;
-    ServerOptions options = {
-        .settings = settings, .hooks = &HOOKS, .routes = &ROUTES_STOREFRONT, .route_set_count = 1, .is_embedded = true};
+    ServerOptions options = {.settings = settings, .is_embedded = true};
+    shop_options(&options);
     Error err = {0};
     ck_assert_ok(server_open(&options, &cell->server, &err), &err);
     cell->port = server_port(cell->server);
