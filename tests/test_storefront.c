@@ -481,36 +481,73 @@ TEST(an_unknown_host_is_told_no_name_and_a_suspended_shop_says_so)
     stage_close(&stage);
 }
 
+// Lets shopd in again, or ends its connections and bars it until it has noticed.
+static void database_set(Stage *stage, bool is_there)
+{
+    CLEANUP(db_close) Db *server = test_db_open(str_of(getenv("TEST_PG")));
+    Error err = {0};
+    Arena *arena = stage->cell.arena;
+    Str name = test_value(stage->cell.db, arena, "select current_database()");
+    Str bar = str_format(arena, "alter database %.*s allow_connections %s", STR_ARG(name), is_there ? "true" : "false");
+    ck_assert_ok(db_script(server, bar, &err), &err);
+    if (is_there)
+        return;
+    Str kill = str_format(arena,
+                          "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = '%.*s' and "
+                          "application_name like 'shopd%%'",
+                          STR_ARG(name));
+    (void)test_value(server, arena, kill.data);
+    int64_t until_ms = clock_ms() + 5000;
+    while (sent(stage, "POST", API "/carts", NULL, "{}") != 503 && clock_ms() < until_ms)
+        clock_sleep_ms(10);
+    ck_assert_int_eq(sent(stage, "POST", API "/carts", NULL, "{}"), 503);
+}
+
 TEST(without_the_database_warm_pages_go_on_and_writes_wait_for_its_return)
 {
     Stage stage;
     stage_open(&stage);
     ck_assert_int_eq(got(&stage, stage.acme, "/products/taza-azul"), 200);
-    CLEANUP(db_close) Db *server = test_db_open(str_of(getenv("TEST_PG")));
-    Error err = {0};
-    Str name = test_value(stage.cell.db, stage.cell.arena, "select current_database()");
-    Str bar = str_format(stage.cell.arena, "alter database %.*s allow_connections false", STR_ARG(name));
-    ck_assert_ok(db_script(server, bar, &err), &err);
-    Str kill = str_format(stage.cell.arena,
-                          "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = '%.*s' and "
-                          "application_name like 'shopd%%'",
-                          STR_ARG(name));
-    (void)test_value(server, stage.cell.arena, kill.data);
-    int64_t until_ms = clock_ms() + 5000;
-    while (sent(&stage, "POST", API "/carts", NULL, "{}") != 503 && clock_ms() < until_ms)
-        clock_sleep_ms(10);
-    ck_assert_int_eq(sent(&stage, "POST", API "/carts", NULL, "{}"), 503);
+    database_set(&stage, false);
     ck_assert(shop_answer_header(&stage.answer, S("Retry-After")).len > 0);
     ck_assert_int_eq(got(&stage, stage.acme, "/products/taza-azul"), 200);
     ck_assert_int_eq(got(&stage, stage.acme, "/products/lampara"), 503);
     ck_assert_contains(stage.answer.body, S("</html>"));
-    Str allow = str_format(stage.cell.arena, "alter database %.*s allow_connections true", STR_ARG(name));
-    ck_assert_ok(db_script(server, allow, &err), &err);
-    until_ms = clock_ms() + 10000;
+    database_set(&stage, true);
+    int64_t until_ms = clock_ms() + 10000;
     while (got(&stage, stage.acme, "/products/lampara") != 200 && clock_ms() < until_ms)
         clock_sleep_ms(10);
     ck_assert_int_eq(got(&stage, stage.acme, "/products/lampara"), 200);
     ck_assert_int_eq(sent(&stage, "POST", API "/carts", NULL, "{}"), 201);
+    stage_close(&stage);
+}
+
+// The kernel gives new connections to either thread; only one of them has made each page.
+TEST(without_the_database_a_warm_page_is_there_on_every_connection)
+{
+    static const char *const WARM[] = {"/", "/products/taza-azul", API "/products", API "/products/taza-azul"};
+    Stage stage;
+    stage_open(&stage);
+    for (size_t i = 0; i < COUNT(WARM); i++)
+        ck_assert_int_eq(got(&stage, stage.acme, WARM[i]), 200);
+    database_set(&stage, false);
+    for (size_t round = 0; round < 24; round++) {
+        shop_client_close(&stage.acme);
+        stage.acme = shop_client_open(stage.cell.port, "acme.localhost");
+        for (size_t i = 0; i < COUNT(WARM); i++)
+            ck_assert_int_eq(got(&stage, stage.acme, WARM[i]), 200);
+        ck_assert_int_eq(got(&stage, stage.acme, API "/products/lampara"), 503);    // nobody has it
+    }
+    database_set(&stage, true);
+    test_cell_sql(&stage.cell, "update t_1.products set title = 'Taza verde' where handle = 'taza-azul'");
+    int64_t until_ms = clock_ms() + 10000;
+    for (size_t fresh = 0; fresh < 12;) {    // what was taken over is no longer shown
+        ck_assert_msg(clock_ms() < until_ms, "an old page is still shown");
+        shop_client_close(&stage.acme);
+        stage.acme = shop_client_open(stage.cell.port, "acme.localhost");
+        int status = got(&stage, stage.acme, API "/products/taza-azul");
+        fresh = status == 200 && str_find(stage.answer.body, S("Taza verde")) < stage.answer.body.len ? fresh + 1 : 0;
+    }
     stage_close(&stage);
 }
 
@@ -543,4 +580,5 @@ SUITE(storefront, ONCE(each_page_answers_in_the_shops_language),
       ONCE(a_shopper_buys_without_javascript), ONCE(a_form_of_another_site_is_refused),
       ONCE(an_unknown_host_is_told_no_name_and_a_suspended_shop_says_so),
       ONCE(a_request_that_is_under_way_when_the_server_stops_is_answered),
-      ONCE(without_the_database_warm_pages_go_on_and_writes_wait_for_its_return))
+      ONCE(without_the_database_warm_pages_go_on_and_writes_wait_for_its_return),
+      ONCE(without_the_database_a_warm_page_is_there_on_every_connection))

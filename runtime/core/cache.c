@@ -144,7 +144,8 @@ CachedPage *cache_find(Cache *cache, PageKey key)
 {
     CachedPage *page = page_find(cache, key);
     const TenantPages *tenant = page ? tenant_find(cache, key.tenant) : NULL;
-    if (!page || tenant->confirmed_at < suspected_at(cache, tenant) || page->version < tenant->newest) {
+    if (!page || page->is_adopted || tenant->confirmed_at < suspected_at(cache, tenant) ||
+        page->version < tenant->newest) {
         COUNT_CHANGE(cache, misses, 1);
         return NULL;
     }
@@ -228,6 +229,26 @@ bool cache_put(Cache *cache, PageKey key, int64_t version, Str content_type, con
         page_keep(cache, page);
     *out = page;
     return true;
+}
+
+CachedPage *cache_copy(Cache *cache, PageKey key)
+{
+    Error err = {0};
+    const CachedPage *page = page_find(cache, key);
+    CachedPage *copy = page ? page_make(page->key, page->content_type, page->parts, page->part_count, &err) : NULL;
+    if (!copy)
+        return NULL;
+    copy->version = page->version;
+    copy->key_hash = page->key_hash;    // all threads of a cell hash alike
+    copy->hash = page->hash;
+    copy->is_adopted = true;
+    return copy;
+}
+
+void cache_adopt(Cache *cache, CachedPage *page)
+{
+    if (!page_find(cache, page->key) && tenant_make(cache, page->key.tenant) && page->size_bytes <= cache->budget_bytes)
+        page_keep(cache, page);
 }
 
 const Json *cache_shop(const Cache *cache, int64_t tenant)

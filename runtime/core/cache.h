@@ -36,6 +36,7 @@ typedef struct CachedPage {
     size_t size_bytes;
     struct CachedPage *next_bucket, *newer, *older;
     bool is_kept;
+    bool is_adopted;    // nothing is known of its catalogue here
 } CachedPage;
 
 // Opens a cache of at most `budget_bytes` of pages. Fails with ERR_NO_MEMORY.
@@ -47,6 +48,14 @@ CachedPage *cache_find(Cache *cache, PageKey key);
 // The page, held, however old: for when the database can't be asked.
 CachedPage *cache_find_old(Cache *cache, PageKey key);
 void page_release(void *page);    // a Hold's release
+
+// ---- between threads, for when the database can't be asked ----
+
+// A copy of the page, however old, held once, that belongs to no cache and to whichever thread has it; NULL where the
+// page is absent or memory ran out.
+CachedPage *cache_copy(Cache *cache, PageKey key);
+// Keeps another thread's copy for cache_find_old alone, unless the page is here by now.
+void cache_adopt(Cache *cache, CachedPage *page);
 
 // ---- versions: a page is right while no newer catalogue was heard of ----
 

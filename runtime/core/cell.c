@@ -257,6 +257,14 @@ CellThread *cell_home(const Request *r)
     return home ? home : own;
 }
 
+CellThread *cell_neighbour(const CellThread *thread)
+{
+    const Cell *cell = thread->cell;
+    CellThread *next =
+        __atomic_load_n(&cell->threads[(thread->thread->number + 1) % cell->thread_count], __ATOMIC_ACQUIRE);
+    return next == thread ? NULL : next;
+}
+
 // Without the database, too: warm pages are served.
 bool cell_ready(Server *server) { return server_context(server) != NULL; }
 

@@ -24,6 +24,8 @@ typedef struct CellThread {
 static inline CellThread *cell_thread(const Request *r) { return r->thread->shop; }
 // The thread that does this tenant's database work; the request's own until that one has started.
 CellThread *cell_home(const Request *r);
+// The thread after this one, round and round; NULL where that one doesn't serve yet, or is the same.
+CellThread *cell_neighbour(const CellThread *thread);
 
 // The server's hooks, but for error_page, which is the storefront's.
 bool cell_start(Server *server, Error *err);

@@ -5,11 +5,20 @@
 
 enum { ETAG_TEXT = 48 };
 
+// Without the database, a page that another thread has is asked for there.
+typedef struct Search {
+    Task task;
+    Request *r;
+    CellThread *at;       // the one that is asked
+    CachedPage *found;    // a copy, on its way
+} Search;
+
 // What a request for a page keeps while it waits.
 typedef struct PageWork {
     Page page;
     Miss miss;
     MissWaiter waiter;
+    Search search;
     Error *shown;    // of an error page: what it is about
 } PageWork;
 
@@ -182,19 +191,53 @@ static bool page_read(Request *r, const Rows *rows, Error *err)
     return ok && page_send(r, &work->page, page, err);
 }
 
-static bool page_failed(Request *r, Error *err)
+// The query has failed: an old page, held, or the error.
+static bool old_answer(Request *r, CachedPage *old, Error *err)
 {
-    PageWork *work = work_of(r);
-    bool is_away = err->code == ERR_UNREACHABLE || err->code == ERR_BUSY;
-    CachedPage *old = NULL;
-    if (is_away)
-        old = cache_find_old(cell_thread(r)->cache, (PageKey){r->tenant.number, work->page.key});
     Error why = *err;
     waiters_answer(r, old, &why);
     if (!old)
         return false;
     error_clear(err);
-    return page_send(r, &work->page, old, err);
+    return page_send(r, &work_of(r)->page, old, err);
+}
+
+static PageKey key_of(Request *r) { return (PageKey){r->tenant.number, work_of(r)->page.key}; }
+
+static void search_end(Task *task)
+{
+    Search *search = container_of(task, Search, task);
+    Request *r = search->r;
+    CachedPage *found = TAKE(search->found);
+    if (found)
+        cache_adopt(cell_thread(r)->cache, found);
+    request_resume(r, old_answer(r, found, &r->err));
+}
+
+// On the thread that is asked: what it has goes home, else the next one is asked.
+static void search_run(Task *task)
+{
+    Search *search = container_of(task, Search, task);
+    CellThread *home = cell_thread(search->r), *next = cell_neighbour(search->at);
+    search->found = cache_copy(search->at->cache, key_of(search->r));
+    bool goes_home = search->found || !next || next == home;
+    search->at = goes_home ? home : next;
+    task->run = goes_home ? search_end : search_run;
+    loop_post(search->at->thread->loop, task);
+}
+
+static bool page_failed(Request *r, Error *err)
+{
+    PageWork *work = work_of(r);
+    CellThread *own = cell_thread(r), *next = cell_neighbour(own);
+    bool is_away = err->code == ERR_UNREACHABLE || err->code == ERR_BUSY;
+    CachedPage *old = is_away ? cache_find_old(own->cache, key_of(r)) : NULL;
+    if (old || !is_away || !next)
+        return old_answer(r, old, err);
+    work->search = (Search){.task.run = search_run, .r = r, .at = next};
+    request_wait(r);    // err is the request's own and stays
+    loop_post(next->thread->loop, &work->search.task);
+    return true;
 }
 
 static bool page_start(Request *r, const Page *page, Str sql, Params params, Error *err)
