@@ -39,4 +39,6 @@
 enum { KIB = 1024, MIB = 1024 * 1024 };
 
 // Unbounded, not thread-safe or blind to errors: str.h and clock.h have what is used instead.
+#undef sprintf    // macros, where clang checks buffers
+#undef vsprintf
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok atoi atol atoll gmtime localtime

@@ -123,6 +123,7 @@ static void *hold_often(void *json)
         CLEANUP(json_close) Json *held = json_hold(json);
         CLEANUP(json_close) Json *nothing = json_hold((Json *)json_get(held, "nothing"));
         ck_assert_uint_eq(json_count(held), 1);
+        ck_assert_int_eq(json_kind(nothing), JSON_KIND_NULL);
     }
     return NULL;
 }
@@ -139,6 +140,7 @@ TEST(a_document_is_held_by_threads_at_once)
     for (size_t i = 0; i < HOLDERS; i++)
         ck_assert_int_eq(pthread_join(holders[i], NULL), 0);
     ck_assert_uint_eq(json_count(json), 1);
+    ck_assert_ptr_null(absent);
 }
 
 SUITE(json, EACH(a_broken_document_is_refused_with_its_place, REFUSED),
