@@ -9,6 +9,7 @@ static const ServerHooks HOOKS = {
     .stop = cell_stop,
     .thread_start = cell_thread_start,
     .thread_stop = cell_thread_stop,
+    .reload = cell_reload,
     .find_tenant = cell_find_tenant,
     .release_tenant = cell_release_tenant,
     .error_page = storefront_error_page,

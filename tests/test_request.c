@@ -243,6 +243,11 @@ static const struct {
     {"--modules", "storefron", "storefront"},
     {"--log-level", "inf", "info"},
     {"--thread", "2", "--threads"},
+    {"--threads", "257", "0 to 256"},
+    {"--threads", "", "threads"},
+    {"--connections", "0", "1 to 1000"},
+    {"--cell", "", "'--cell' is missing"},
+    {"--listen", "127.0.0.1:1", "'--cell' is missing"},
 };
 
 TEST(a_wrong_option_is_refused_with_the_nearest_right_one)
@@ -274,6 +279,53 @@ TEST(the_command_line_comes_before_variables_and_these_before_defaults)
     ck_assert_int_eq(ask, ASK_RUN);
 }
 
+TEST(a_switch_in_a_variable_is_true_or_false)
+{
+    static const struct {
+        char *entry;
+        bool is_right, is_on;
+    } ROWS[] = {{(char *)"SHOPD_PIN=true", true, true},
+                {(char *)"SHOPD_PIN=1", true, true},
+                {(char *)"SHOPD_PIN=false", true, false},
+                {(char *)"SHOPD_PIN=0", true, false},
+                {(char *)"SHOPD_PIN=maybe", false, false}};
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    char *argv[] = {(char *)"shopd", (char *)"--cell=dbname=x", NULL};
+    for (size_t i = 0; i < COUNT(ROWS); i++) {
+        char *environment[] = {ROWS[i].entry, NULL};
+        Settings settings;
+        SettingsAsk ask;
+        Error err = {0};
+        ck_assert_int_eq(shopd_settings_read(2, argv, environment, arena, &settings, &ask, &err), ROWS[i].is_right);
+        if (ROWS[i].is_right)
+            ck_assert_int_eq(settings.pin, ROWS[i].is_on);
+        else
+            ck_assert_says(&err, ERR_USAGE, "SHOPD_PIN");
+    }
+}
+
+TEST(settings_that_need_a_start_stay_as_they_are_and_are_named)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Settings running = shopd_settings_default(), read = running;
+    Str changed, waiting;
+    shopd_settings_renew(&read, &running, arena, &changed, &waiting);
+    ck_assert_str(changed, S(""));
+    ck_assert_str(waiting, S(""));
+    read.idle_timeout_ms = 100;
+    read.log_level = S("debug");
+    read.threads = 7;
+    read.listen = S("127.0.0.1:1");
+    read.pin = true;
+    shopd_settings_renew(&read, &running, arena, &changed, &waiting);
+    ck_assert_str(changed, S("idle-timeout, log-level"));
+    ck_assert_str(waiting, S("listen, threads, pin"));
+    ck_assert_int_eq(read.idle_timeout_ms, 100);
+    ck_assert_int_eq(read.threads, running.threads);
+    ck_assert_str(read.listen, running.listen);
+    ck_assert(!read.pin);
+}
+
 SUITE(request, EACH(a_parameter_of_the_query_is_found_and_decoded, PARAMETERS),
       EACH(a_parameter_that_is_no_number_in_bounds_is_refused_by_name, WRONG_VALUES),
       EACH(a_cookie_is_found_by_its_whole_name, COOKIES), ONCE(a_form_is_read_whole_or_memory_ran_out),
@@ -282,4 +334,5 @@ SUITE(request, EACH(a_parameter_of_the_query_is_found_and_decoded, PARAMETERS),
       EACH(a_client_behind_trusted_proxies_is_found_and_no_other_is_believed, CLIENTS),
       EACH(a_wrong_proxy_is_refused_by_name, WRONG_PROXIES),
       EACH(a_wrong_option_is_refused_with_the_nearest_right_one, WRONG_OPTIONS),
-      ONCE(the_command_line_comes_before_variables_and_these_before_defaults))
+      ONCE(the_command_line_comes_before_variables_and_these_before_defaults),
+      ONCE(a_switch_in_a_variable_is_true_or_false), ONCE(settings_that_need_a_start_stay_as_they_are_and_are_named))

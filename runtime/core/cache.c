@@ -194,6 +194,14 @@ static CachedPage *page_make(PageKey key, Str content_type, const PagePart *part
     return page;
 }
 
+static void pages_trim(Cache *cache)
+{
+    while (cache->counts.bytes > cache->budget_bytes) {
+        COUNT_CHANGE(cache, evicted, 1);
+        page_unkeep(cache, cache->oldest);
+    }
+}
+
 static void page_keep(Cache *cache, CachedPage *page)
 {
     CachedPage *before = page_find(cache, page->key);
@@ -208,10 +216,7 @@ static void page_keep(Cache *cache, CachedPage *page)
     page->is_kept = true;
     page->holders++;
     COUNT_CHANGE(cache, bytes, page->size_bytes);
-    while (cache->counts.bytes > cache->budget_bytes) {
-        COUNT_CHANGE(cache, evicted, 1);
-        page_unkeep(cache, cache->oldest);
-    }
+    pages_trim(cache);
 }
 
 bool cache_put(Cache *cache, PageKey key, int64_t version, Str content_type, const PagePart *parts, size_t part_count,
@@ -312,6 +317,12 @@ bool cache_open(size_t budget_bytes, const TokenKey *key, Cache **out, Error *er
     cache->budget_bytes = budget_bytes;
     *out = cache;
     return true;
+}
+
+void cache_budget_set(Cache *cache, size_t budget_bytes)
+{
+    cache->budget_bytes = budget_bytes;
+    pages_trim(cache);
 }
 
 void cache_close(Cache **cache)

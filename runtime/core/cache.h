@@ -42,6 +42,7 @@ typedef struct CachedPage {
 // Opens a cache of at most `budget_bytes` of pages. Fails with ERR_NO_MEMORY.
 MUST_CHECK bool cache_open(size_t budget_bytes, const TokenKey *key, Cache **out, Error *err);
 void cache_close(Cache **cache);
+void cache_budget_set(Cache *cache, size_t budget_bytes);    // pages beyond it go at once
 
 // The page, held; NULL where it is absent or may be of an older catalogue than the newest.
 CachedPage *cache_find(Cache *cache, PageKey key);

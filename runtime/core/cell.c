@@ -181,6 +181,8 @@ void cell_stop(Server *server)
     arena_close(&arena);
 }
 
+static size_t cache_budget(const Thread *thread) { return (size_t)thread->settings->cache_bytes / thread->count; }
+
 bool cell_thread_start(Thread *thread, Error *err)
 {
     Cell *cell = server_context(thread->server);
@@ -194,8 +196,8 @@ bool cell_thread_start(Thread *thread, Error *err)
         .timeout_ms = thread->settings->database_timeout_ms,
     };
     thread->shop = own;
-    size_t budget = (size_t)thread->settings->cache_bytes / thread->count;
-    if (!cache_open(budget, &own->key, &own->cache, err) || !pool_open(thread->loop, &options, &own->pool, err))
+    if (!cache_open(cache_budget(thread), &own->key, &own->cache, err) ||
+        !pool_open(thread->loop, &options, &own->pool, err))
         return false;
     directory_view_show(&own->directory, cell->directory);
     __atomic_store_n(&cell->threads[thread->number], own, __ATOMIC_RELEASE);
@@ -221,6 +223,13 @@ void cell_thread_stop(Thread *thread)
     pool_close(&own->pool);
     cache_close(&own->cache);
     directory_view_close(&own->directory);
+}
+
+void cell_reload(Thread *thread)
+{
+    CellThread *own = thread->shop;
+    cache_budget_set(own->cache, cache_budget(thread));
+    pool_timeout_set(own->pool, thread->settings->database_timeout_ms);
 }
 
 // ---- tenants ----

@@ -32,6 +32,7 @@ bool cell_start(Server *server, Error *err);
 void cell_stop(Server *server);
 bool cell_thread_start(Thread *thread, Error *err);
 void cell_thread_stop(Thread *thread);
+void cell_reload(Thread *thread);
 bool cell_find_tenant(Thread *thread, Str host, TenantRef *out);
 void cell_release_tenant(Thread *thread, const Tenant *tenant);
 bool cell_ready(Server *server);

@@ -493,6 +493,8 @@ void pool_query(Pool *pool, Query *query)
     loop_defer(pool->loop, &pool->dispatch);
 }
 
+void pool_timeout_set(Pool *pool, int64_t timeout_ms) { pool->options.timeout_ms = timeout_ms; }
+
 bool pool_is_up(const Pool *pool) { return __atomic_load_n(&pool->counts.connected, __ATOMIC_RELAXED) > 0; }
 
 PoolCounts pool_counts(const Pool *pool)

@@ -20,7 +20,8 @@ void pool_close(Pool **pool);
 // it waited, a timeout of the server, a deadlock), and what the function raised.
 void pool_query(Pool *pool, Query *query);
 
-bool pool_is_up(const Pool *pool);    // at least one connection is there
+void pool_timeout_set(Pool *pool, int64_t timeout_ms);    // of queries from now on
+bool pool_is_up(const Pool *pool);                        // at least one connection is there
 
 // What /metrics shows; written by the pool's thread, read by any.
 typedef struct PoolCounts {

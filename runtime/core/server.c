@@ -47,10 +47,11 @@ struct Server {
     ServerHooks hooks;
     Arena *arena;
     Settings settings[2];    // the present ones and those being taken over
+    Proxies proxies[2];      // of them
     Arena *settings_arenas[2];
     unsigned settings_now;
     atomic_uint settings_taken;    // by threads
-    Proxies proxies;
+    bool is_reload_due;            // SIGHUP came before all threads had taken over the last ones
     const Router *router;
     Limits *limits;
     Runner *runners;
@@ -112,9 +113,11 @@ static void reload_run(Task *task)
     Runner *runner = container_of(task, Runner, reload);
     Server *server = runner->thread.server;
     runner->thread.settings = &server->settings[server->settings_now];
-    if (runner->thread.number == 0 && server->hooks.reload)
+    runner->thread.proxies = &server->proxies[server->settings_now];
+    if (server->hooks.reload)
         server->hooks.reload(&runner->thread);
-    atomic_fetch_add(&server->settings_taken, 1);
+    if (atomic_fetch_add(&server->settings_taken, 1) + 1 == server->count)
+        wake(server);
 }
 
 static void pin(unsigned number)
@@ -177,7 +180,7 @@ static bool runner_open(Server *server, Runner *runner, unsigned number, Error *
         .settings = server_settings(server),
         .hooks = &server->hooks,
         .router = server->router,
-        .proxies = &server->proxies,
+        .proxies = &server->proxies[0],
         .limits = server->limits,
         .number = number,
         .count = server->count,
@@ -195,8 +198,10 @@ static bool runner_open(Server *server, Runner *runner, unsigned number, Error *
 
 static unsigned thread_count(const Settings *settings)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return (unsigned)(settings->threads > 0 ? settings->threads : MAX(cores, 1L));
+    cpu_set_t cores;
+    if (settings->threads > 0)
+        return (unsigned)settings->threads;
+    return sched_getaffinity(0, sizeof(cores), &cores) == 0 ? (unsigned)MAX(CPU_COUNT(&cores), 1) : 1;
 }
 
 static void files_raise(void)
@@ -284,12 +289,14 @@ static bool server_begin(Server *server, Error *err)
 {
     const Settings *settings = server_settings(server);
     server->count = thread_count(settings);
+    atomic_store(&server->settings_taken, server->count);
     server->runners = arena_array(server->arena, server->count, Runner);
     server->metrics = arena_array(server->arena, server->count, Metrics *);
     if (!arena_ok(server->arena, err))
         return false;
     files_raise();
-    if (!router_open(server, err) || !proxies_read(settings->trusted_proxies, server->arena, &server->proxies, err) ||
+    if (!router_open(server, err) ||
+        !proxies_read(settings->trusted_proxies, server->arena, &server->proxies[0], err) ||
         !limits_open(&server->limits, err) || !sockets_open(server, err))
         return false;
     if (!server->options.is_embedded && (!signals_open(server, err) || !privileges_drop(settings->user, err)))
@@ -331,30 +338,45 @@ bool server_open(const ServerOptions *options, Server **out, Error *err)
 
 // ---- running ----
 
+static bool settings_read(Server *server, Arena *arena, unsigned next, Error *err)
+{
+    Str changed, waiting;
+    Settings settings;
+    const Settings *running = server_settings(server);
+    if (!server->options.reread(arena, &settings, err))
+        return false;
+    shopd_settings_renew(&settings, running, arena, &changed, &waiting);
+    StrBuf fields = {.arena = arena};
+    log_field_str(&fields, "changed", changed);
+    log_field_str(&fields, "waits_for_restart", waiting);
+    if (!proxies_read(settings.trusted_proxies, arena, &server->proxies[next], err) || !arena_ok(arena, err))
+        return false;
+    log_level_set(MIN(shopd_settings_log_level(running), shopd_settings_log_level(&settings)));
+    log_line(LOG_INFO, "reloaded", strbuf_str(&fields));
+    log_level_set(shopd_settings_log_level(&settings));
+    server->settings[next] = settings;
+    return true;
+}
+
 // SIGHUP. New settings take the other place, which no thread reads once all have taken over the last ones.
 static void settings_reread(Server *server)
 {
     Error err = {0};
     unsigned next = 1 - server->settings_now;
-    if (!server->options.reread || atomic_load(&server->settings_taken) < (server->settings_now ? server->count : 0))
+    server->is_reload_due = atomic_load(&server->settings_taken) < server->count;
+    if (!server->options.reread || server->is_reload_due)
         return;
-    Arena *arena = arena_open(SETTINGS_BUDGET);
-    Settings settings;
-    if (!server->options.reread(arena, &settings, &err)) {
-        log_error("reload_failed", &err);
-        arena_close(&arena);
-        return;
-    }
     if (server->settings_arenas[next])
         arena_close(&server->settings_arenas[next]);
-    server->settings_arenas[next] = arena;
-    server->settings[next] = settings;
+    Arena *arena = server->settings_arenas[next] = arena_open(SETTINGS_BUDGET);
+    if (!settings_read(server, arena, next, &err)) {
+        log_error("reload_failed", &err);
+        return;
+    }
     server->settings_now = next;
     atomic_store(&server->settings_taken, 0);
-    log_level_set(shopd_settings_log_level(&settings));
     for (unsigned i = 0; i < server->count; i++)
         loop_post(server->runners[i].thread.loop, &server->runners[i].reload);
-    log_line(LOG_INFO, "reloaded", S(""));
 }
 
 // Reads what has come; true: it is time to stop.
@@ -363,10 +385,12 @@ static bool signals_read(Server *server)
     struct signalfd_siginfo signal;
     while (server->signals >= 0 && read(server->signals, &signal, sizeof(signal)) == sizeof(signal)) {
         if (signal.ssi_signo == SIGHUP)
-            settings_reread(server);
+            server->is_reload_due = true;
         else
             atomic_store(&server->is_stopping, true);
     }
+    if (server->is_reload_due)
+        settings_reread(server);
     return atomic_load(&server->is_stopping);
 }
 

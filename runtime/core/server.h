@@ -50,7 +50,7 @@ typedef struct ServerHooks {
     bool (*error_page)(Request *r, const Error *err, const Faults *faults);
     // Whether /readyz says 200. Called on any thread.
     bool (*ready)(Server *server);
-    // SIGHUP, on thread 0: the settings have been read again.
+    // SIGHUP, on each thread: its settings are new ones.
     void (*reload)(Thread *thread);
     // More lines for /metrics, on the scraping thread; reads other threads' counters as atomics.
     void (*metrics)(Thread *thread, StrBuf *out);

@@ -11,6 +11,8 @@ static const Str LEVELS[] = {
 
 typedef enum SettingType { TYPE_TEXT, TYPE_NUMBER, TYPE_SWITCH, TYPE_ASK } SettingType;
 
+typedef enum SettingTime { AT_START, AT_ONCE } SettingTime;    // AT_ONCE: also by SIGHUP
+
 typedef struct SettingRow {
     const char *name;    // of the option and, in the config file, of the line; SHOPD_NAME with _ is the variable
     SettingType type;
@@ -20,52 +22,56 @@ typedef struct SettingRow {
     int64_t min, max;      // of a number
     SettingsAsk ask;       // of TYPE_ASK
     const char *help;
+    SettingTime time;    // when a change of it takes effect
 } SettingRow;
 
 #define AT(member) offsetof(Settings, member)
 
 // In the order of the help.
 static const SettingRow SETTINGS[] = {
-    {"cell", TYPE_TEXT, AT(cell), "DSN", "", 0, 0, 0, "The cell's database, as libpq writes it."},
+    {"cell", TYPE_TEXT, AT(cell), "DSN", "", 0, 0, 0, "The cell's database, as libpq writes it.", AT_START},
     {"role", TYPE_TEXT, AT(role), "NAME", "", 0, 0, 0,
-     "The login in that database. Without it, the database's name and _shopd."},
+     "The login in that database. Without it, the database's name and _shopd.", AT_START},
     {"listen", TYPE_TEXT, AT(listen), "ADDR:PORT", "127.0.0.1:8080", 0, 0, 0,
-     "Where to accept, several with commas; an IPv6 address stands in brackets; port 0 is any free one."},
+     "Where to accept, several with commas; an IPv6 address stands in brackets; port 0 is any free one.", AT_START},
     {"modules", TYPE_TEXT, AT(modules), "LIST", "", 0, 0, 0,
-     "The modules to serve, with commas. Without it, all of them."},
+     "The modules to serve, with commas. Without it, all of them.", AT_START},
     {"base-domain", TYPE_TEXT, AT(base_domain), "DOMAIN", "localhost", 0, 0, 0,
-     "The domain below which shops have their addresses."},
-    {"threads", TYPE_NUMBER, AT(threads), "N", "0", 0, 256, 0, "Threads that serve; 0 is one per core."},
-    {"pin", TYPE_SWITCH, AT(pin), "", NULL, 0, 0, 0, "Pin each thread to a core."},
+     "The domain below which shops have their addresses.", AT_ONCE},
+    {"threads", TYPE_NUMBER, AT(threads), "N", "0", 0, 256, 0,
+     "Threads that serve; 0 is one for each core that shopd may run on.", AT_START},
+    {"pin", TYPE_SWITCH, AT(pin), "", NULL, 0, 0, 0, "Pin each thread to a core.", AT_START},
     {"user", TYPE_TEXT, AT(user), "NAME", "", 0, 0, 0,
-     "The user to become once the addresses are bound, when started by root."},
+     "The user to become once the addresses are bound, when started by root.", AT_START},
     {"trusted-proxies", TYPE_TEXT, AT(trusted_proxies), "LIST", "", 0, 0, 0,
-     "Addresses and networks, or 'loopback', whose X-Forwarded-For, X-Forwarded-Proto and X-Request-Id are believed."},
-    {"connections", TYPE_NUMBER, AT(connections), "N", "8", 1, 1000, 0, "Connections to the database."},
+     "Addresses and networks, or 'loopback', whose X-Forwarded-For, X-Forwarded-Proto and X-Request-Id are believed.",
+     AT_ONCE},
+    {"connections", TYPE_NUMBER, AT(connections), "N", "8", 1, 1000, 0, "Connections to the database.", AT_START},
     {"database-timeout", TYPE_NUMBER, AT(database_timeout_ms), "MS", "5000", 10, 600000, 0,
-     "How long a request may wait for the database, its place in the queue included."},
+     "How long a request may wait for the database, its place in the queue included.", AT_ONCE},
     {"clients-max", TYPE_NUMBER, AT(clients_max), "N", "16384", 1, 1000000, 0,
-     "Open client connections of a thread; beyond it the longest idle one goes."},
+     "Open client connections of a thread; beyond it the longest idle one goes.", AT_ONCE},
     {"cache-bytes", TYPE_NUMBER, AT(cache_bytes), "BYTES", "33554432", 0, 1LL << 40, 0,
-     "Memory for rendered pages, of the process."},
-    {"head-timeout", TYPE_NUMBER, AT(head_timeout_ms), "MS", "10000", 10, 600000, 0, "Time for a whole request head."},
+     "Memory for rendered pages, of the process.", AT_ONCE},
+    {"head-timeout", TYPE_NUMBER, AT(head_timeout_ms), "MS", "10000", 10, 600000, 0, "Time for a whole request head.",
+     true},
     {"body-rate", TYPE_NUMBER, AT(body_rate_bytes), "BYTES", "500", 0, 1LL << 30, 0,
-     "Bytes a second below which a request's body, or a reader of an answer, is cut."},
+     "Bytes a second below which a request's body, or a reader of an answer, is cut.", AT_ONCE},
     {"rate-grace", TYPE_NUMBER, AT(rate_grace_ms), "MS", "10000", 10, 600000, 0,
-     "How long a body or a reader may be slower than that at the start."},
+     "How long a body or a reader may be slower than that at the start.", AT_ONCE},
     {"idle-timeout", TYPE_NUMBER, AT(idle_timeout_ms), "MS", "75000", 10, 3600000, 0,
-     "How long a connection without a request is kept."},
+     "How long a connection without a request is kept.", AT_ONCE},
     {"linger", TYPE_NUMBER, AT(linger_ms), "MS", "2000", 0, 60000, 0,
-     "How long to read on after an early refusal, so that the client sees the answer."},
+     "How long to read on after an early refusal, so that the client sees the answer.", AT_ONCE},
     {"drain-timeout", TYPE_NUMBER, AT(drain_timeout_ms), "MS", "25000", 0, 3600000, 0,
-     "How long what is under way may take after SIGTERM."},
-    {"log-level", TYPE_TEXT, AT(log_level), "LEVEL", "info", 0, 0, 0, "debug, info, warning or error."},
+     "How long what is under way may take after SIGTERM.", AT_ONCE},
+    {"log-level", TYPE_TEXT, AT(log_level), "LEVEL", "info", 0, 0, 0, "debug, info, warning or error.", AT_ONCE},
     {"config", TYPE_TEXT, AT(config), "FILE", "", 0, 0, 0,
-     "A file of lines NAME = VALUE with these same names. SIGHUP reads it again."},
-    {"help", TYPE_ASK, 0, "", NULL, 0, 0, ASK_HELP, "Print this help."},
-    {"man", TYPE_ASK, 0, "", NULL, 0, 0, ASK_MAN, "Print the manual page shopd(8)."},
-    {"openapi", TYPE_ASK, 0, "", NULL, 0, 0, ASK_OPENAPI, "Print the store API's OpenAPI document."},
-    {"version", TYPE_ASK, 0, "", NULL, 0, 0, ASK_VERSION, "Print the version."},
+     "A file of lines NAME = VALUE with these same names. SIGHUP reads it again.", AT_START},
+    {"help", TYPE_ASK, 0, "", NULL, 0, 0, ASK_HELP, "Print this help.", AT_START},
+    {"man", TYPE_ASK, 0, "", NULL, 0, 0, ASK_MAN, "Print the manual page shopd(8).", AT_START},
+    {"openapi", TYPE_ASK, 0, "", NULL, 0, 0, ASK_OPENAPI, "Print the store API's OpenAPI document.", AT_START},
+    {"version", TYPE_ASK, 0, "", NULL, 0, 0, ASK_VERSION, "Print the version.", AT_START},
 };
 
 // ---- one value ----
@@ -94,6 +100,20 @@ static bool value_set(Settings *settings, const SettingRow *row, Str value, Erro
     }
     memcpy(place, &number, sizeof(number));
     return true;
+}
+
+// A value from a file or a variable, where a switch has one, too.
+static bool text_set(Settings *settings, const SettingRow *row, Str value, Error *err)
+{
+    if (row->type != TYPE_SWITCH)
+        return value_set(settings, row, value, err);
+    bool is_on = str_eq(value, S("true")) || str_eq(value, S("1"));
+    *(bool *)((char *)settings + row->offset) = is_on;
+    if (is_on || str_eq(value, S("false")) || str_eq(value, S("0")))
+        return true;
+    error_set(err, ERR_USAGE, "'%s' is neither true nor false", row->name);
+    error_why(err, "it is '%.*s'", STR_ARG(value));
+    return error_next(err, "write true or false");
 }
 
 // `kind` ends in what stands before the name: "module '".
@@ -145,9 +165,7 @@ static bool environment_read(char *const *environment, Settings *settings, Error
         Str value = str_skip(entry, str_find_char(entry, '=') + 1);
         if (!row || row->type == TYPE_ASK)
             return unknown_option((Str){name, key.len}, err) || error_where(err, "%.*s", STR_ARG(key));
-        if (row->type == TYPE_SWITCH && !str_eq(value, S("1")) && !str_eq(value, S("true")))
-            continue;
-        if (!value_set(settings, row, value, err))
+        if (!text_set(settings, row, value, err))
             return error_where(err, "SHOPD_%.*s", STR_ARG(key));
     }
     return true;
@@ -167,9 +185,7 @@ static bool config_line(Str line, Settings *settings, Error *err)
         error_set(err, ERR_USAGE, "the line for '%.*s' has no value", STR_ARG(name));
         return error_next(err, "write NAME = VALUE");
     }
-    if (row->type == TYPE_SWITCH && !str_eq(value, S("true")))
-        return str_eq(value, S("false")) || error_set(err, ERR_USAGE, "'%s' is neither true nor false", row->name);
-    return value_set(settings, row, value, err);
+    return text_set(settings, row, value, err);
 }
 
 static bool config_read(Str path, Arena *arena, Settings *settings, Error *err)
@@ -258,8 +274,49 @@ bool shopd_settings_read(int argc, char *const *argv, char *const *environment, 
     if (!environment_read(environment, &settings, err) || !arguments_read(argc, argv, NULL, &settings, ask, err) ||
         !modules_check(settings.modules, err) || !level_check(settings.log_level, err))
         return false;
+    if (*ask == ASK_RUN && settings.cell.len == 0) {
+        error_set(err, ERR_USAGE, "the option '--cell' is missing");
+        return error_next(err, "write --cell DSN, as in --cell 'host=/run/postgresql dbname=cell_main'");
+    }
     *out = settings;
     return true;
+}
+
+// ---- again ----
+
+static bool is_same(const Settings *a, const Settings *b, const SettingRow *row)
+{
+    const char *in_a = (const char *)a + row->offset, *in_b = (const char *)b + row->offset;
+    switch (row->type) {
+    case TYPE_TEXT: return str_eq(*(const Str *)(const void *)in_a, *(const Str *)(const void *)in_b);
+    case TYPE_NUMBER: return memcmp(in_a, in_b, sizeof(int64_t)) == 0;
+    case TYPE_SWITCH: return *(const bool *)in_a == *(const bool *)in_b;
+    case TYPE_ASK: break;
+    }
+    return true;
+}
+
+static size_t row_size(const SettingRow *row)
+{
+    return row->type == TYPE_TEXT ? sizeof(Str) : row->type == TYPE_NUMBER ? sizeof(int64_t) : sizeof(bool);
+}
+
+void shopd_settings_renew(Settings *settings, const Settings *running, Arena *arena, Str *changed, Str *waiting)
+{
+    StrBuf now = {.arena = arena}, later = {.arena = arena};
+    for (size_t i = 0; i < COUNT(SETTINGS); i++) {
+        const SettingRow *row = &SETTINGS[i];
+        if (row->type == TYPE_ASK)
+            continue;
+        if (!is_same(settings, running, row)) {
+            StrBuf *names = row->time == AT_ONCE ? &now : &later;
+            strbuf_format(names, "%s%s", names->len ? ", " : "", row->name);
+        }
+        if (row->time == AT_START)
+            memcpy((char *)settings + row->offset, (const char *)running + row->offset, row_size(row));
+    }
+    *changed = strbuf_str(&now);
+    *waiting = strbuf_str(&later);
 }
 
 // ---- documents ----
@@ -277,10 +334,12 @@ Str shopd_settings_help(Arena *arena)
     for (size_t i = 0; i < COUNT(SETTINGS); i++) {
         const SettingRow *row = &SETTINGS[i];
         Str option = str_format(arena, "--%s %s", row->name, row->unit);
-        strbuf_format(&out, "  %-26.*s%s%.*s\n", STR_ARG(option), row->help, STR_ARG(default_text(row, arena)));
+        strbuf_format(&out, "  %-26.*s%s%.*s%s\n", STR_ARG(option), row->help, STR_ARG(default_text(row, arena)),
+                      row->time == AT_ONCE ? " *" : "");
     }
     strbuf_add(&out, S("\nEach option is also a variable: --base-domain is SHOPD_BASE_DOMAIN.\n"
-                       "SIGTERM and SIGINT drain, SIGHUP reads the settings again.\n\nexample:\n"
+                       "SIGTERM and SIGINT drain; SIGHUP reads the config file again: what is marked with * "
+                       "changes at once.\n\nexample:\n"
                        "  shopd --cell 'host=/run/postgresql dbname=cell_main' --listen 127.0.0.1:8080\n"));
     return strbuf_str(&out);
 }
@@ -295,19 +354,22 @@ Str shopd_settings_man(Arena *arena)
                        ".SH OPTIONS\n"));
     for (size_t i = 0; i < COUNT(SETTINGS); i++) {
         const SettingRow *row = &SETTINGS[i];
-        strbuf_format(&out, ".TP\n.B \\-\\-%s %s\n%s%.*s\n", row->name, row->unit, row->help,
-                      STR_ARG(default_text(row, arena)));
+        strbuf_format(&out, ".TP\n.B \\-\\-%s %s\n%s%.*s%s\n", row->name, row->unit, row->help,
+                      STR_ARG(default_text(row, arena)), row->time == AT_ONCE ? " *" : "");
     }
-    strbuf_add(&out, S(".SH ENVIRONMENT\nEach option is also a variable: \\-\\-base\\-domain is SHOPD_BASE_DOMAIN. The "
-                       "command line comes before variables, these before the config file.\n.TP\n.B LISTEN_FDS\n"
-                       "Sockets from systemd are served instead of those of \\-\\-listen.\n.TP\n.B NOTIFY_SOCKET\n"
-                       "Told READY=1 once requests are accepted, and STOPPING=1.\n"
-                       ".SH SIGNALS\n.TP\n.B SIGTERM, SIGINT\nAccept nothing more, answer what is under way, exit.\n"
-                       ".TP\n.B SIGHUP\nRead the settings again: log\\-level at once, others at the next start.\n"
-                       ".SH FILES\n.TP\n.B /healthz\nAnswers 200 as long as the process lives.\n.TP\n.B /readyz\n"
-                       "Answers 200 once shops are served, else 503.\n.TP\n.B /metrics\nPrometheus metrics, for this "
-                       "machine and trusted proxies.\n.SH EXIT STATUS\n0 drained, 1 failed, 64 wrong option, 69 the "
-                       "database can't be reached, 73 an address is in use, 77 not allowed.\n.SH SEE ALSO\n"
-                       "shopctl(1)\n"));
+    strbuf_add(
+        &out,
+        S(".SH ENVIRONMENT\nEach option is also a variable: \\-\\-base\\-domain is SHOPD_BASE_DOMAIN. The "
+          "command line comes before variables, these before the config file.\n.TP\n.B LISTEN_FDS\n"
+          "Sockets from systemd are served instead of those of \\-\\-listen.\n.TP\n.B NOTIFY_SOCKET\n"
+          "Told READY=1 once requests are accepted, and STOPPING=1.\n"
+          ".SH SIGNALS\n.TP\n.B SIGTERM, SIGINT\nAccept nothing more, answer what is under way, exit.\n"
+          ".TP\n.B SIGHUP\nRead the config file again. What is marked with * takes effect at once; the log names what "
+          "has changed, and what waits for the next start. A file with a fault changes nothing.\n"
+          ".SH FILES\n.TP\n.B /healthz\nAnswers 200 as long as the process lives.\n.TP\n.B /readyz\n"
+          "Answers 200 once shops are served, else 503.\n.TP\n.B /metrics\nPrometheus metrics, for this "
+          "machine and trusted proxies.\n.SH EXIT STATUS\n0 drained, 1 failed, 64 wrong option, 69 the "
+          "database can't be reached, 73 an address is in use, 77 not allowed.\n.SH SEE ALSO\n"
+          "shopctl(1)\n"));
     return strbuf_str(&out);
 }

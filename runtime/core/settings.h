@@ -14,7 +14,7 @@ typedef struct Settings {
     Str trusted_proxies;    // addresses or networks whose X-Forwarded-* are believed; empty: none
     Str log_level;
     Str config;                     // a file of NAME = VALUE lines, read again on SIGHUP; empty: none
-    int64_t threads;                // 0: one per core
+    int64_t threads;                // 0: one per core that it may run on
     int64_t connections;            // to the database, of the process
     int64_t clients_max;            // open client connections per thread
     int64_t cache_bytes;            // page cache, of the process
@@ -35,6 +35,9 @@ typedef enum SettingsAsk { ASK_RUN, ASK_HELP, ASK_MAN, ASK_OPENAPI, ASK_VERSION 
 // right one.
 MUST_CHECK bool shopd_settings_read(int argc, char *const *argv, char *const *environment, Arena *arena, Settings *out,
                                     SettingsAsk *ask, Error *err);
+// SIGHUP: `settings`, as read again, take over from the `running` ones what needs a start. *changed and *waiting are
+// the names of settings that differ, with commas: those that take effect at once, and the others.
+void shopd_settings_renew(Settings *settings, const Settings *running, Arena *arena, Str *changed, Str *waiting);
 Settings shopd_settings_default(void);
 LogLevel shopd_settings_log_level(const Settings *settings);
 Str shopd_settings_help(Arena *arena);    // of --help
