@@ -1,9 +1,23 @@
 #!/bin/sh
-# Runs the tests of a build that counts, and prints line and branch coverage by file.
+# Runs the tests of a build that counts, and prints line and branch coverage by file, and what of the SQL functions ran.
 set -eu
 cd "$(dirname "$0")/.."
+report=build/coverage/report
 make BUILD=coverage tests
 find build/coverage -name '*.gcda' -delete
-sh tests/run.sh build/coverage
-gcovr --root . --object-directory build/coverage --exclude 'tests/.*' --exclude '/usr/.*' --exclude-throw-branches \
-    --html-details build/coverage/report.html --print-summary --sort-uncovered
+export TEST_PG_AT_END=tests/sql_coverage.sh TEST_PG_OPTIONS="-c shared_preload_libraries=plpgsql,plpgsql_check \
+    -c plpgsql_check.profiler=on -c plpgsql_check.profiler_max_shared_chunks=100000"
+failed=0
+sh tests/run.sh build/coverage || failed=1
+mkdir -p "$report"
+# assert and STR_ARG have a branch that no input can take.
+gcovr --root . --object-directory build/coverage --exclude 'tests/.*' --exclude '/usr/.*' \
+    --exclude-branches-by-pattern '.*\b(assert|STR_ARG)\(.*' \
+    --html-details "$report/index.html" --csv "$report/files.csv"
+awk -F ',' 'function percent(part, whole) { return whole ? 100 * part / whole : 100 }
+    NR > 1 { printf "%-36s lines %5.1f %%  branches %5.1f %% of %d\n", $1, percent($3, $2), percent($6, $5), $5
+        lines += $2; ran += $3; branches += $5; taken += $6 }
+    END { printf "%-36s lines %5.1f %%  branches %5.1f %% of %d\n", "all", percent(ran, lines), percent(taken, branches), branches }
+' "$report/files.csv"
+echo "what wasn't run: $report/index.html"
+exit $failed

@@ -22,7 +22,8 @@ trap 'exit 130' INT TERM
     cd /
     $as_postgres "$pg_bin/initdb" -D "$work/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null
     $as_postgres "$pg_bin/pg_ctl" -D "$work/data" -l "$work/data/log" -w start -o "-k $work -c listen_addresses='' \
-        -c fsync=off -c wal_level=logical -c jit=off -c max_connections=300 -c max_locks_per_transaction=256" >/dev/null
+        -c fsync=off -c wal_level=logical -c jit=off -c max_connections=300 -c max_locks_per_transaction=256 \
+        ${TEST_PG_OPTIONS:-}" >/dev/null
 )
 export TEST_PG="host=$work user=postgres dbname=postgres" TEST_BUILD="$PWD/$build" TEST_WORK="$work" TEST="$test"
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=1}" UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
@@ -49,4 +50,5 @@ for name in $(cat "$work/suites"); do
     [ "${bad:-1}" = 0 ] || echo "repeat with: make check SUITE=$name${test:+ TEST=$test}"
 done
 echo "$passed passed, $failed failed"
+[ -z "${TEST_PG_AT_END:-}" ] || sh "$TEST_PG_AT_END" "$work"
 [ "$failed" = 0 ]

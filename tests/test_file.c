@@ -46,4 +46,53 @@ TEST(a_file_that_is_missing_or_too_large_is_named)
     ck_assert(!file_exists(work_path(arena, "missing")));
 }
 
-SUITE(file, ONCE(a_file_is_replaced_whole_and_read_back), ONCE(a_file_that_is_missing_or_too_large_is_named))
+static const struct {
+    Str path;
+    ErrorCode code;
+    const char *says;
+} NOT_WRITTEN[] = {
+    {S(""), ERR_INVALID, "the path '' is refused"},
+    {S("/nonexistent/x/y"), ERR_NOT_FOUND, "'/nonexistent/x/y."},
+    {S("/dev/null/x"), ERR_INVALID, "'/dev/null/x."},
+    {S("/proc"), ERR_NOT_FOUND, "'/proc'"},
+};
+
+TEST(a_file_that_cannot_be_written_is_named)
+{
+    Error err = {0};
+    ck_assert(!file_write(NOT_WRITTEN[_i].path, S("x"), 0600, &err));
+    ck_assert_int_ne(err.code, ERR_NONE);
+    ck_assert_contains(str_of(err.what), str_of(NOT_WRITTEN[_i].says));
+}
+
+TEST(a_directory_is_no_file)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Error err = {0};
+    Str text = S("");
+    ck_assert(!file_read(S("/"), 10, arena, &text, &err));
+    ck_assert_says(&err, ERR_INVALID, "the file '/' can't be read");
+    error_clear(&err);
+    ck_assert(!directory_make(S("/dev/null/x"), 0700, &err));
+    ck_assert_says(&err, ERR_INVALID, "the directory '/dev/null/x' can't be made");
+    error_clear(&err);
+    ck_assert(!file_write(S("/dev"), S("x"), 0600, &err));    // what is written beside it can't take its place
+}
+
+static bool file_in_memory(Arena *arena, Error *err)
+{
+    Str text = S("");
+    if (!file_read(S("/proc/self/status"), KIB * 64, arena, &text, err))
+        return false;
+    ck_assert(str_has_prefix(text, S("Name:")));
+    return true;
+}
+
+TEST(a_file_is_read_whole_or_memory_ran_out)
+{
+    check_every_budget(file_in_memory);
+}
+
+SUITE(file, EACH(a_file_that_cannot_be_written_is_named, NOT_WRITTEN), ONCE(a_directory_is_no_file),
+      ONCE(a_file_is_read_whole_or_memory_ran_out), ONCE(a_file_is_replaced_whole_and_read_back),
+      ONCE(a_file_that_is_missing_or_too_large_is_named))

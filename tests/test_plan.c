@@ -83,6 +83,14 @@ static const struct {
     {0, "support: 12", 13, 10, "support", "it is a number, not a mapping", "below it"},
     {2, "", 1, 1, "version", "the key 'version' is missing", "'1'"},
     {1, "name: Small", 1, 7, "name", "other characters than a-z", "standard"},
+    {1, "name: -small", 1, 7, "name", "other characters than a-z", "standard"},
+    {1, "name: small-", 1, 7, "name", "other characters than a-z", "standard"},
+    {1, "name: sm@ll", 1, 7, "name", "other characters than a-z", "standard"},
+    {1, "name: 'sm:ll'", 1, 7, "name", "other characters than a-z", "standard"},
+    {1, "name: sm{ll", 1, 7, "name", "other characters than a-z", "standard"},
+    {1, "name: sm/ll", 1, 7, "name", "other characters than a-z", "standard"},
+    {1, "name: ''", 1, 7, "name", "it has 0 bytes", "standard"},
+    {4, "tier: moon", 4, 7, "tier", "it isn't shared, container or server", "write it as in"},
     {0, "  requests_burst: 3", 13, 19, "limits.requests_burst", "less than limits.requests_per_second", ""},
     {0, "resources: {shopd: {cpu: 1}}", 13, 26, "resources.shopd.cpu", "no resources of its own", "leave it out"},
     {0, "exclusive: maybe", 13, 12, "exclusive", "neither true nor false", "true or false"},
@@ -299,6 +307,38 @@ TEST(an_amount_is_read_and_written_in_its_unit)
     ck_assert_str(unit_text(UNITS[_i].kind, value, arena), UNITS[_i].written);
 }
 
+static const struct {
+    UnitKind kind;
+    Str text;
+    const char *says;
+} NO_AMOUNTS[] = {
+    {UNIT_BYTES, S(""), "doesn't begin with a digit"},
+    {UNIT_BYTES, S(".5GiB"), "doesn't begin with a digit"},
+    {UNIT_BYTES, S("1.2.3GiB"), ""},
+    {UNIT_BYTES, S("5.GiB"), ""},
+    {UNIT_BYTES, S("0.5"), "unit"},
+    {UNIT_BYTES, S("0.5B"), "whole number"},
+    {UNIT_BYTES, S("00"), "unit"},
+    {UNIT_BYTES, S("8388608TiB"), "too large"},
+    {UNIT_BYTES, S("99999999999999999999MiB"), "too large"},
+    {UNIT_BYTES, S("1.0123456789GiB"), "whole number"},
+    {UNIT_SECONDS, S("1.5s"), "whole number"},
+    {UNIT_SECONDS, S("1y"), "the unit 'y'"},
+    {UNIT_MILLICPU, S("0.0005"), "whole number"},
+    {UNIT_MILLIPERCENT, S("99.9999%"), "whole number"},
+    {UNIT_NONE, S("1.0"), "whole number"},
+};
+
+TEST(what_is_no_amount_is_refused_and_says_why)
+{
+    Error err = {0};
+    int64_t value = -7;
+    ck_assert(!unit_parse(NO_AMOUNTS[_i].kind, NO_AMOUNTS[_i].text, &value, &err));
+    ck_assert_int_eq(err.code, ERR_INVALID);
+    ck_assert_contains(str_of(err.why), str_of(NO_AMOUNTS[_i].says));
+    ck_assert_int_eq(value, -7);
+}
+
 static bool plan_there_and_back(Arena *arena, Error *err)
 {
     Faults faults = {.arena = arena};
@@ -325,4 +365,4 @@ SUITE(plan, ONCE(a_plan_is_read_with_its_units_and_defaults),
       ONCE(a_folder_of_plans_takes_the_place_of_those_that_ship), ONCE(a_plan_is_the_same_after_json),
       EACH(a_stored_plan_of_wrong_types_is_refused, WRONG_JSON), ONCE(what_an_older_stored_plan_lacks_has_its_default),
       ONCE(the_example_of_every_field_is_one_that_it_takes), EACH(an_amount_is_read_and_written_in_its_unit, UNITS),
-      ONCE(a_plan_is_read_whole_or_memory_ran_out))
+      EACH(what_is_no_amount_is_refused_and_says_why, NO_AMOUNTS), ONCE(a_plan_is_read_whole_or_memory_ran_out))

@@ -111,6 +111,15 @@ static const Case CASES[] = {
      "select description from products", "<p>Hi </p>"},
     {"Handle,Title,Tags,Variant Price\na,A,\" red, blue,,red , green\",1\n", "select tags from products",
      "{red,blue,green}"},
+    {"Handle,Title,Tags,Option1 Name,Option1 Value,Price\na,A,\"a\"\"b,c\\d,{e},null,'f\",\"1\"\"\",\"x\\,\"\"{}\",1\n",
+     "select concat_ws('|', p.tags[1], p.tags[2], p.tags[3], p.tags[4], p.tags[5], cardinality(p.tags), "
+     "v.option_values[1], o.name) from products p, variants v, options o",
+     "a\"b|c\\d|{e}|null|'f|5|x\\,\"{}|1\""},
+    {"Handle,Title,SEO Title,Price\na,\"t\tab \\\\N \\t\",\"two\r\nlines\rand\nmore\",1\n",
+     "select title || '|' || seo_title from products", "t\tab \\\\N \\t|two\r\nlines\rand\nmore"},
+    {"Handle,Title,Price,Image Src\na,A,1,\"https://a.example/x\\y<z>^`{|}\"\"\x7F\xC3\xA9\"\n",
+     "select src from images", "https://a.example/x%5Cy%3Cz%3E%5E%60%7B%7C%7D%22%7F\xC3\xA9"},
+    {"Handle,Title,Type,Price\na,A,?!,1\nb,B,\" \",1\n", "select count(*) from categories", "0"},
     {"Handle,Title,Published,Variant Price\na,A,FALSE,1\nb,B,,1\nc,C,true,1\n",
      "select string_agg(handle, ',') from products where is_published", "b,c"},
     {"Handle,Title,Status,Variant Price\na,A,draft,1\nb,B,active,1\n",
@@ -230,6 +239,19 @@ static const Bad BAD[] = {
     {"Handle,Title,Price,Variant Inventory Policy\na,A,1,maybe\n", 2, "Variant Inventory Policy", "maybe", "deny", 0},
     {"Handle,Title,Price,Published\na,A,1,perhaps\n", 2, "Published", "perhaps", "neither true nor false", 0},
     {"Handle,Title,Price,Status\na,A,1,gone\n", 2, "Status", "gone", "draft", 0},
+    {"Handle,Title,Price,Variant Grams\na,A,1,1.2.3\n", 2, "Variant Grams", "1.2.3", "number", 0},
+    {"Handle,Title,Price,Variant Grams\na,A,1,.\n", 2, "Variant Grams", ".", "number", 0},
+    {"Handle,Title,Price,Variant Grams\na,A,1,1000000001\n", 2, "Variant Grams", "1000000001", "too heavy", 0},
+    {"Handle,Title,Price,Image Src\na,A,1,a\\b.png\n", 2, "Image Src", "a\\b.png", "beside the CSV", 0},
+    {"Handle,Title,Price,Image Src\na,A,1,https://\n", 2, "Image Src", "https://", "beside the CSV", 0},
+    {"Handle,Title,Price,Image Src\na,A,1,a//b.png\n", 2, "Image Src", "a//b.png", "beside the CSV", 0},
+    {"Handle,Title,Price,Image Src\na,A,1,a/./b.png\n", 2, "Image Src", "a/./b.png", "beside the CSV", 0},
+    {"Handle,Title,Price\n" FORTY FORTY FORTY FORTY FORTY FORTY FORTY ",A,1\n", 2, "Handle", FORTY FORTY FORTY "...",
+     "longer than 255 bytes", 0},
+    {"Handle,Title,Price,Vendor\na,A,1," FORTY FORTY FORTY FORTY FORTY FORTY FORTY "\n", 2, "Vendor",
+     FORTY FORTY FORTY "...", "it has 280 bytes, at most 255", 0},
+    {"Handle,Title,Price,Tags\na,A,1,\"b," FORTY FORTY FORTY FORTY FORTY FORTY FORTY "\"\n", 2, "Tags",
+     "b," FORTY FORTY "12345678901234567890123456789012345678...", "a tag is longer than 255 bytes", 0},
     {"Handle,Title,Price,Variant Grams\na,A,1,heavy\n", 2, "Variant Grams", "heavy", "number", 0},
     {"Handle,Title,Price,Variant Weight,Variant Weight Unit\na,A,1,2,stone\n", 2, "Variant Weight Unit", "stone", "oz",
      0},
@@ -331,6 +353,23 @@ TEST(a_path_that_is_no_file_is_refused)
     ImportReport report = {0};
     ck_assert(!product_import(db, TENANT, str_of(NO_FILES[_i].path), &(ImportOptions){0}, arena, &report, &err));
     ck_assert_says(&err, NO_FILES[_i].code, NO_FILES[_i].path);
+}
+
+TEST(a_product_has_at_most_250_tags)
+{
+    CLEANUP(db_close) Db *db = shop_open();
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    StrBuf csv = {.arena = arena};
+    strbuf_add(&csv, S("Handle,Title,Price,Tags\na,A,1,\"0"));
+    for (int i = 1; i < 250; i++)
+        strbuf_format(&csv, ",%d,%d", i, i / 2);    // the same tag again is none
+    Str full = str_format(arena, "%.*s\"\n", STR_ARG(strbuf_str(&csv)));
+    (void)import(db, arena, full.data);
+    ck_assert_str(test_value(db, arena, "select cardinality(tags)::text from products"), S("250"));
+    Str more = str_format(arena, "%.*s,more\"\n", STR_ARG(strbuf_str(&csv)));
+    ImportReport report = import_with(db, arena, more.data, (ImportOptions){0});
+    ck_assert_str(report.faults.first->where, S("Tags"));
+    ck_assert_contains(report.faults.first->why, S("more than 250 tags"));
 }
 
 TEST(a_description_is_as_long_as_an_export_can_hold)
@@ -672,9 +711,9 @@ SUITE(product_import, EACH(a_file_becomes_a_catalogue, CASES),
       EACH(a_bad_line_is_named_and_nothing_or_the_rest_is_imported, BAD),
       ONCE(every_bad_line_and_cell_is_reported_in_order),
       EACH(a_file_that_is_no_product_file_is_refused_and_the_connection_stays_good, REFUSED_FILES),
-      EACH(a_path_that_is_no_file_is_refused, NO_FILES), ONCE(a_description_is_as_long_as_an_export_can_hold),
-      ONCE(the_same_file_again_touches_no_row), EACH(another_file_changes_what_it_names, SECONDS),
-      ONCE(a_policy_that_the_stock_breaks_is_a_bad_line),
+      EACH(a_path_that_is_no_file_is_refused, NO_FILES), ONCE(a_product_has_at_most_250_tags),
+      ONCE(a_description_is_as_long_as_an_export_can_hold), ONCE(the_same_file_again_touches_no_row),
+      EACH(another_file_changes_what_it_names, SECONDS), ONCE(a_policy_that_the_stock_breaks_is_a_bad_line),
       EACH(an_image_beside_the_file_becomes_media_unless_it_may_act, IMAGES),
       EACH(what_is_exported_imports_to_the_same_catalogue, ROUND_TRIPS),
       ONCE(an_export_guards_what_a_spreadsheet_would_run), ONCE(two_imports_at_once_cant_pass_the_product_limit),

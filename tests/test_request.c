@@ -8,12 +8,21 @@ static const struct {
     Str query, name;
     const char *value;    // NULL: absent
 } PARAMETERS[] = {
-    {S("q=lamp"), S("q"), "lamp"}, {S("a=1&q=x+y%20z&q=other"), S("q"), "x y z"},
-    {S("q="), S("q"), ""},         {S("q"), S("q"), ""},
-    {S("&&q=1&"), S("q"), "1"},    {S("%71=1"), S("q"), "1"},
-    {S("q=a=b"), S("q"), "a=b"},   {S("qq=1"), S("q"), NULL},
-    {S("Q=1"), S("q"), NULL},      {S(""), S("q"), NULL},
-    {S("%zz=1&q=2"), S("q"), "2"}, {S("q=caf%C3%A9"), S("q"), "caf\xc3\xa9"},
+    {S("q=lamp"), S("q"), "lamp"},
+    {S("a=1&q=x+y%20z&q=other"), S("q"), "x y z"},
+    {S("q="), S("q"), ""},
+    {S("q"), S("q"), ""},
+    {S("&&q=1&"), S("q"), "1"},
+    {S("%71=1"), S("q"), "1"},
+    {S("q=a=b"), S("q"), "a=b"},
+    {S("qq=1"), S("q"), NULL},
+    {S("Q=1"), S("q"), NULL},
+    {S(""), S("q"), NULL},
+    {S("%zz=1&q=2"), S("q"), "2"},
+    {S("q=caf%C3%A9"), S("q"), "caf\xc3\xa9"},
+    {S("q=caf%c3%a9"), S("q"), "caf\xc3\xa9"},
+    {S("+q=1&%=2&q=%2B"), S("q"), "+"},
+    {S("%7=1&%7g=1&q=2"), S("q"), "2"},
 };
 
 TEST(a_parameter_of_the_query_is_found_and_decoded)
@@ -28,8 +37,9 @@ TEST(a_parameter_of_the_query_is_found_and_decoded)
 }
 
 static const Refused WRONG_VALUES[] = {
-    {S("page=%"), "page"}, {S("page=%00"), "page"}, {S("page=%ff"), "page"}, {S("page=0"), "page"},
-    {S("page=x"), "page"}, {S("page=11"), "page"},  {S("page=-1"), "page"},  {S("page=99999999999999999999"), "page"},
+    {S("page=%"), "page"},  {S("page=%00"), "page"}, {S("page=%ff"), "page"}, {S("page=0"), "page"},
+    {S("page=x"), "page"},  {S("page=11"), "page"},  {S("page=-1"), "page"},  {S("page=99999999999999999999"), "page"},
+    {S("page=%4"), "page"}, {S("page=%g0"), "page"}, {S("page=%3/"), "page"}, {S("page=+1"), "page"},
 };
 
 TEST(a_parameter_that_is_no_number_in_bounds_is_refused_by_name)
@@ -53,6 +63,11 @@ static const struct {
     {S("a=b;shop=\"abc\""), S("shop"), "abc"},
     {S("shop="), S("shop"), ""},
     {S("shop=a=b"), S("shop"), "a=b"},
+    {S("shop=\""), S("shop"), "\""},
+    {S("shop=\"a"), S("shop"), "\"a"},
+    {S("shop=a\""), S("shop"), "a\""},
+    {S("shop=\"\""), S("shop"), ""},
+    {S(" shop=1 "), S("shop"), "1"},
     {S("shop=1; shop=2"), S("shop"), "1"},
     {S("xshop=1"), S("shop"), NULL},
     {S("shopx=1"), S("shop"), NULL},

@@ -13,6 +13,14 @@ static const struct {
     {S("\xf0\x9f\x8d\x8b"), true},
     {S("\xc0\xaf"), false},
     {S("\xed\xa0\x80"), false},
+    {S("\xed\x9f\xbf\xee\x80\x80"), true},
+    {S("\xe0\x9f\xbf"), false},
+    {S("\xe0\xa0\x80"), true},
+    {S("\xf0\x8f\xbf\xbf"), false},
+    {S("\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"), true},
+    {S("\xf5\x80\x80\x80"), false},
+    {S("\xc3("), false},
+    {S("\x80"), false},
     {S("\xf4\x90\x80\x80"), false},
     {S("cut \xe2\x82"), false},
     {S("a\0b"), false},
@@ -73,8 +81,14 @@ TEST(a_number_is_read)
 static const struct {
     Str a, b;
     size_t edits;
-} DISTANCES[] = {{S("tenant"), S("tenant"), 0}, {S("tenat"), S("tenant"), 1},   {S("tennat"), S("tenant"), 1},
-                 {S(""), S("abc"), 3},          {S("kitten"), S("sitting"), 3}, {S("ca"), S("abc"), 3}};
+} DISTANCES[] = {{S("tenant"), S("tenant"), 0},
+                 {S("tenat"), S("tenant"), 1},
+                 {S("tennat"), S("tenant"), 1},
+                 {S(""), S("abc"), 3},
+                 {S("kitten"), S("sitting"), 3},
+                 {S("ca"), S("abc"), 3},
+                 {S("1234567890123456789012345678901234567890123456789012345678901234567890"), S("a"), SIZE_MAX},
+                 {S("a"), S("1234567890123456789012345678901234567890123456789012345678901234567890"), SIZE_MAX}};
 
 TEST(edits_between_two_words_are_counted)
 {

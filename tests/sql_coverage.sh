@@ -1,0 +1,24 @@
+#!/bin/sh
+# Prints the statements of PL/pgSQL functions that no test ran, from plpgsql_check's profiler: sql_coverage.sh SOCKET_DIR
+set -eu
+socket=$1 seen=$1/sql_coverage
+ask() { psql -X -q -A -t -F '|' -h "$socket" -U postgres -d "$1" -c "$2"; }
+functions="select p.oid, p.proname from pg_proc p join pg_language l on l.oid = p.prolang join pg_namespace n on n.oid = p.pronamespace
+    where l.lanname = 'plpgsql' and p.prorettype <> 'trigger'::regtype and n.nspname in ('t_1', 'cell', 'control')"
+for database in $(ask postgres "select datname from pg_database where datallowconn and not datistemplate and datname <> 'postgres'"); do
+    ask "$database" "create extension if not exists plpgsql_check schema public"
+    ask "$database" "select f.proname, s.stmtid, s.lineno, s.exec_stmts, s.stmtname, coalesce(s.parent_note, '')
+        from ($functions) f cross join lateral public.plpgsql_profiler_function_statements_tb(f.oid) s"
+done >"$seen"
+sort -t '|' -k 1,1 -k 2,2n "$seen" | awk -F '|' '
+    { key = $1 "|" $2; if (!(key in runs)) order[++n] = key; runs[key] += $4; line[key] = $3; name[key] = $5; note[key] = $6 }
+    END {
+        for (i = 1; i <= n; i++) {
+            key = order[i]; split(key, part, "|"); all[part[1]]++; total++
+            if (runs[key] > 0) { ran[part[1]]++; totalran++ }
+            else printf "not run: %s line %d: %s%s\n", part[1], line[key], name[key], note[key] ? " (" note[key] ")" : ""
+        }
+        for (f in all) printf "sql %-28s %3d of %3d statements\n", f, ran[f], all[f] | "sort"
+        close("sort")
+        if (total) printf "sql: %d of %d statements (%.1f %%)\n", totalran, total, 100 * totalran / total
+    }'
