@@ -101,6 +101,32 @@ TEST(the_budget_holds_and_what_was_used_last_stays)
     cache_close(&cache);
 }
 
+TEST(the_budget_counts_compressed_forms)
+{
+    Cache *cache = cache_new(BUDGET);
+    Error err = {0};
+    char text[4096];
+    for (size_t i = 0; i < sizeof(text); i++)
+        text[i] = (char)('a' + i * i % 23);
+    for (int i = 0; i < 100; i++) {
+        char name[8];
+        int len = snprintf(name, sizeof(name), "%d", i);
+        const PagePart parts[] = {{{text, sizeof(text)}, HOLE_NONE}, {{0}, HOLE_CSRF}, {{text, 1000}, HOLE_NONE}};
+        CachedPage *page = NULL;
+        ck_assert_ok(cache_put(cache, key_of(1, (Str){name, (size_t)len}), 1, S("text/html"), parts, 3, &page, &err),
+                     &err);
+        unsigned long long before = cache_counts(cache).bytes;
+        const GzipPiece *pieces = page_gzip(cache, page);
+        ck_assert_ptr_nonnull(pieces);
+        ck_assert_ptr_eq(page_gzip(cache, page), pieces);    // made once
+        ck_assert_uint_eq(pieces[1].bytes.len, 0);
+        ck_assert(i > 0 || cache_counts(cache).bytes >= before + pieces[0].bytes.len + pieces[2].bytes.len);
+        ck_assert_uint_le(cache_counts(cache).bytes, BUDGET);
+        page_release(page);
+    }
+    cache_close(&cache);
+}
+
 TEST(a_page_outlives_its_place_while_it_is_held)
 {
     Cache *cache = cache_new(BUDGET);
@@ -132,5 +158,5 @@ TEST(simultaneous_misses_meet_unless_news_came_between)
 
 SUITE(cache, ONCE(a_page_is_found_under_its_own_key_alone), ONCE(pages_of_an_older_catalogue_are_gone_or_never_kept),
       ONCE(news_make_pages_doubtful_until_a_later_query_has_told_the_version),
-      ONCE(the_budget_holds_and_what_was_used_last_stays), ONCE(a_page_outlives_its_place_while_it_is_held),
-      ONCE(simultaneous_misses_meet_unless_news_came_between))
+      ONCE(the_budget_holds_and_what_was_used_last_stays), ONCE(the_budget_counts_compressed_forms),
+      ONCE(a_page_outlives_its_place_while_it_is_held), ONCE(simultaneous_misses_meet_unless_news_came_between))

@@ -1,6 +1,7 @@
 // tests/test_storefront.c: the shop over HTTP: pages, cart, checkout and store API, against a real PostgreSQL.
 #include <pthread.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "base/clock.h"
 #include "tests/support/more_check.h"
@@ -193,6 +194,77 @@ TEST(a_warm_page_needs_no_query_and_answers_304_to_who_has_it)
     ck_assert_int_eq(sent(&stage, "GET", "/products/taza-azul", headers.data, NULL), 304);
     headers = str_format(stage.cell.arena, "If-None-Match: %.*s\r\n", STR_ARG(etag));    // another shopper
     ck_assert_int_eq(sent(&stage, "GET", "/products/taza-azul", headers.data, NULL), 200);
+    stage_close(&stage);
+}
+
+static Str unzipped(Stage *stage, Str body)
+{
+    enum { ROOM = MIB, GZIP_WINDOW = 15 + 16 };
+    char *room = arena_bytes(stage->cell.arena, ROOM);
+    z_stream stream = {.next_in = (Bytef *)(uintptr_t)body.data,
+                       .avail_in = (uInt)body.len,
+                       .next_out = (Bytef *)room,
+                       .avail_out = ROOM};
+    ck_assert_int_eq(inflateInit2(&stream, GZIP_WINDOW), Z_OK);
+    ck_assert_int_eq(inflate(&stream, Z_FINISH), Z_STREAM_END);    // its CRC and its length are right
+    ck_assert_uint_eq(stream.avail_in, 0);
+    (void)inflateEnd(&stream);
+    return (Str){room, stream.total_out};
+}
+
+static int visited_taking(Stage *stage, const char *path, const char *encodings, Str known)
+{
+    StrBuf headers = {.arena = stage->cell.arena};
+    strbuf_format(&headers, "%.*sAccept-Encoding: %s\r\n", STR_ARG(stage->cookie), encodings);
+    if (known.len)
+        strbuf_format(&headers, "If-None-Match: %.*s\r\n", STR_ARG(known));
+    int status =
+        asked(stage, stage->acme, &(ShopRequest){.method = "GET", .path = path, .headers = strbuf_str(&headers).data});
+    ck_assert_str(shop_answer_header(&stage->answer, S("Vary")), S("Accept-Encoding"));
+    return status;
+}
+
+// As it is, and as gzip: the same bytes, of which each form has its own ETag.
+static void zipped_alike(Stage *stage, const char *path)
+{
+    Arena *arena = stage->cell.arena;
+    ck_assert_int_eq(visited_taking(stage, path, "identity", S("")), 200);
+    ck_assert_str(shop_answer_header(&stage->answer, S("Content-Encoding")), S(""));
+    Str plain = str_copy(arena, stage->answer.body);
+    Str plain_tag = str_copy(arena, shop_answer_header(&stage->answer, S("ETag")));
+    for (int i = 0; i < 2; i++) {    // made, and kept
+        ck_assert_int_eq(visited_taking(stage, path, "gzip", S("")), 200);
+        ck_assert_str(shop_answer_header(&stage->answer, S("Content-Encoding")), S("gzip"));
+        ck_assert_uint_lt(stage->answer.body.len, plain.len);
+        ck_assert_str(unzipped(stage, stage->answer.body), plain);
+    }
+    Str tag = str_copy(arena, shop_answer_header(&stage->answer, S("ETag")));
+    ck_assert(!str_eq(tag, plain_tag));
+    ck_assert_int_eq(visited_taking(stage, path, "gzip", tag), 304);
+    ck_assert_str(shop_answer_header(&stage->answer, S("ETag")), tag);
+    ck_assert_str(shop_answer_header(&stage->answer, S("Content-Encoding")), S(""));
+    ck_assert_int_eq(visited_taking(stage, path, "identity", tag), 200);
+    ck_assert_int_eq(visited_taking(stage, path, "gzip", plain_tag), 200);
+    ck_assert_int_eq(visited_taking(stage, path, "gzip;q=0", plain_tag), 304);
+}
+
+TEST(a_page_is_sent_compressed_to_who_takes_that_and_no_secret_is)
+{
+    static const char *const PATHS[] = {"/",          "/products/taza-azul",     "/collections/all",
+                                        "/theme.css", API "/products",           API "/products/taza-azul",
+                                        "/search",    "/search?q=%3Ccsrf%3Etaza"};
+    Stage stage;
+    stage_open(&stage);
+    ck_assert_int_eq(visited(&stage, "/products/taza-azul"), 200);
+    csrf_take(&stage);
+    for (size_t i = 0; i < COUNT(PATHS); i++)
+        zipped_alike(&stage, PATHS[i]);
+    ck_assert_int_eq(visited_taking(&stage, "/products/taza-azul", "gzip", S("")), 200);
+    ck_assert_contains(stage.answer.body, stage.csrf);    // in a stored block, not compressed with other text
+    Str before = str_copy(stage.cell.arena, shop_answer_header(&stage.answer, S("ETag")));
+    ck_assert_int_eq(posted(&stage, "/cart/lines", "variant_id=1&quantity=2"), 303);
+    zipped_alike(&stage, "/products/taza-azul");    // now with a count in the other hole
+    ck_assert_int_eq(visited_taking(&stage, "/products/taza-azul", "gzip", before), 200);
     stage_close(&stage);
 }
 
@@ -573,7 +645,8 @@ TEST(a_request_that_is_under_way_when_the_server_stops_is_answered)
 }
 
 SUITE(storefront, ONCE(each_page_answers_in_the_shops_language),
-      ONCE(a_warm_page_needs_no_query_and_answers_304_to_who_has_it), ONCE(a_change_of_the_catalogue_is_seen),
+      ONCE(a_warm_page_needs_no_query_and_answers_304_to_who_has_it),
+      ONCE(a_page_is_sent_compressed_to_who_takes_that_and_no_secret_is), ONCE(a_change_of_the_catalogue_is_seen),
       ONCE(a_crowd_at_a_cold_page_shares_its_render), ONCE(reads_of_the_api_answer_or_say_what_is_wrong),
       ONCE(a_cart_is_filled_changed_and_emptied), ONCE(the_same_key_and_body_give_the_one_order),
       ONCE(a_wrong_checkout_names_each_field), ONCE(of_two_buyers_of_the_last_one_only_one_gets_it),

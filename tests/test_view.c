@@ -94,6 +94,14 @@ static const struct {
     {S(""), ENCODING_NONE},
     {S("br;q=0.000"), ENCODING_NONE},
     {S("GZIP;q=1.0"), ENCODING_GZIP},
+    {S("*;q=0, gzip"), ENCODING_GZIP},
+    {S("*, br;q=0"), ENCODING_GZIP},
+    {S("br;q=0.2, gzip;q=0.8"), ENCODING_GZIP},
+    {S("gzip;q=0.5, identity"), ENCODING_NONE},
+    {S("gzip ; Q=0"), ENCODING_NONE},
+    {S("gzip;q=2"), ENCODING_NONE},
+    {S("gzip;q=one"), ENCODING_NONE},
+    {S("gzippy, xgzip"), ENCODING_NONE},
 };
 
 TEST(the_best_encoding_that_is_accepted_is_chosen)

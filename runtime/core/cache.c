@@ -128,6 +128,8 @@ void page_release(void *page)
     if (--released->holders > 0)
         return;
     Arena *arena = released->arena;
+    if (released->gzip_arena)
+        arena_close(&released->gzip_arena);
     arena_close(&arena);
 }
 
@@ -163,6 +165,15 @@ CachedPage *cache_find_old(Cache *cache, PageKey key)
     return page;
 }
 
+static bool is_text(Str content_type)
+{
+    static const Str TYPES[] = {S("text/"), S("application/json"), S("image/svg+xml")};
+    for (size_t i = 0; i < COUNT(TYPES); i++)
+        if (str_has_prefix(content_type, TYPES[i]))
+            return true;
+    return false;
+}
+
 static CachedPage *page_make(PageKey key, Str content_type, const PagePart *parts, size_t part_count, Error *err)
 {
     size_t text_len = 0;
@@ -178,7 +189,12 @@ static CachedPage *page_make(PageKey key, Str content_type, const PagePart *part
     CachedPage *page = (CachedPage *)(void *)bytes;
     PagePart *copies = (PagePart *)(void *)(page + 1);
     char *at = (char *)(((uintptr_t)(copies + part_count) + PAGE_ALIGNMENT - 1) / PAGE_ALIGNMENT * PAGE_ALIGNMENT);
-    *page = (CachedPage){.parts = copies, .part_count = part_count, .arena = arena, .holders = 1, .key = key};
+    *page = (CachedPage){.parts = copies,
+                         .part_count = part_count,
+                         .arena = arena,
+                         .holders = 1,
+                         .key = key,
+                         .is_text = is_text(content_type)};
     page->size_bytes = size + 8 * PAGE_ALIGNMENT;
     for (size_t i = 0; i < part_count; i++) {
         copies[i] = (PagePart){{at, parts[i].text.len}, parts[i].hole};
@@ -254,6 +270,50 @@ void cache_adopt(Cache *cache, CachedPage *page)
 {
     if (!page_find(cache, page->key) && tenant_make(cache, page->key.tenant) && page->size_bytes <= cache->budget_bytes)
         page_keep(cache, page);
+}
+
+// ---- compressed ----
+
+// The pieces of a page, and what they take; 0 where that isn't less.
+static size_t pieces_make(const CachedPage *page, Arena *scratch, Arena *arena, const GzipPiece **out)
+{
+    Error err = {0};
+    size_t plain = 0, smaller = 0;
+    GzipPiece *pieces = arena_array(arena, page->part_count, GzipPiece);
+    for (size_t i = 0; pieces && i < page->part_count; i++) {
+        Str text = page->parts[i].text;
+        if (text.len == 0)
+            continue;
+        if (!gzip_piece(text, scratch, &pieces[i], &err))
+            return 0;
+        pieces[i].bytes = str_copy(arena, pieces[i].bytes);
+        plain += text.len;
+        smaller += pieces[i].bytes.len;
+    }
+    *out = pieces;
+    return arena_ok(arena, &err) && smaller + GZIP_START.len + GZIP_END < plain ? smaller : 0;
+}
+
+const GzipPiece *page_gzip(Cache *cache, CachedPage *page)
+{
+    if (page->is_gzip_tried || !page->is_kept || !page->is_text)
+        return page->gzip;
+    page->is_gzip_tried = true;
+    CLEANUP(arena_close) Arena *scratch = arena_open(ARENA_BUDGET);
+    Arena *arena = arena_open(page->size_bytes + page->part_count * sizeof(GzipPiece) + KIB);
+    const GzipPiece *pieces = NULL;
+    size_t size = pieces_make(page, scratch, arena, &pieces);
+    if (size == 0) {
+        arena_close(&arena);
+        return NULL;
+    }
+    size += page->part_count * sizeof(GzipPiece);
+    page->gzip_arena = arena;
+    page->gzip = pieces;
+    page->size_bytes += size;
+    COUNT_CHANGE(cache, bytes, size);
+    pages_trim(cache);
+    return pieces;
 }
 
 const Json *cache_shop(const Cache *cache, int64_t tenant)

@@ -1,6 +1,7 @@
 // runtime/core/cache.h: a thread's rendered pages: what is kept, how long it is right, and who waits for a render.
 #pragma once
 #include "base/json.h"
+#include "runtime/core/compress.h"
 #include "runtime/core/response.h"
 #include "runtime/core/token.h"
 
@@ -26,10 +27,14 @@ typedef struct CachedPage {
     const PagePart *parts;
     size_t part_count;
     size_t hole_count;
+    bool is_text;       // worth compressing
     int64_t version;    // of the catalogue that it shows
     uint64_t hash;      // of its bytes, for the ETag
     // the cache's own
     Arena *arena;
+    Arena *gzip_arena;
+    const GzipPiece *gzip;    // one for each part
+    bool is_gzip_tried;
     unsigned holders;
     PageKey key;
     uint64_t key_hash;
@@ -49,6 +54,10 @@ CachedPage *cache_find(Cache *cache, PageKey key);
 // The page, held, however old: for when the database can't be asked.
 CachedPage *cache_find_old(Cache *cache, PageKey key);
 void page_release(void *page);    // a Hold's release
+
+// The compressed form of each part (an empty one where there is a hole), made when it is first asked for, which the
+// budget counts. NULL where the page isn't kept, isn't smaller that way, or memory ran out.
+const GzipPiece *page_gzip(Cache *cache, CachedPage *page);
 
 // ---- between threads, for when the database can't be asked ----
 

@@ -60,16 +60,55 @@ static bool parts_fill(Request *r, const PagePart *parts, size_t count, const Se
     return arena_ok(r->arena, err);
 }
 
-// The page's bytes and what was filled in decide, so a changed cart is another page.
-static Str page_etag(Request *r, const CachedPage *page, const Session *session)
+// The filled page as gzip: its pieces as they are, what is in the holes between them.
+static bool parts_gzip(Request *r, const CachedPage *page, const GzipPiece *pieces, const Str *filled, Str **out,
+                       size_t *out_count, Error *err)
 {
+    size_t stored = 0, count = 0;
+    for (size_t i = 0; i < page->part_count; i++)
+        stored += page->parts[i].hole == HOLE_NONE ? 0 : GZIP_STORED + filled[i].len;
+    Str *parts = arena_array(r->arena, page->part_count + 2, Str);
+    char *room = arena_bytes(r->arena, stored + GZIP_END);
+    if (!arena_ok(r->arena, err))
+        return false;
+    GzipSum sum = {0};
+    parts[count++] = GZIP_START;
+    for (size_t i = 0; i < page->part_count; i++)
+        if (page->parts[i].hole != HOLE_NONE && filled[i].len > 0) {
+            parts[count] = gzip_stored(&sum, filled[i], room);
+            room += parts[count++].len;
+        } else if (pieces[i].length > 0) {
+            gzip_add(&sum, &pieces[i]);
+            parts[count++] = pieces[i].bytes;
+        }
+    parts[count++] = gzip_end(&sum, room);
+    *out = parts;
+    *out_count = count;
+    return true;
+}
+
+// The page's pieces where the client takes gzip, else NULL.
+static const GzipPiece *gzip_wanted(const Request *r, CachedPage *page)
+{
+    static const Str OFFERED[ENCODING_COUNT] = {[ENCODING_GZIP] = S("gzip")};
+    Str accept = request_header(r, S("Accept-Encoding"));
+    return accept.len > 0 && encoding_accepted(accept, OFFERED) == ENCODING_GZIP
+               ? page_gzip(cell_thread(r)->cache, page)
+               : NULL;
+}
+
+// The page's bytes and what was filled in decide, so a changed cart is another page, as is a coding of it.
+static Str page_etag(Request *r, const CachedPage *page, const Session *session, bool is_gzip)
+{
+    const char *coding = is_gzip ? "-gzip" : "";
     if (page->hole_count == 0)
-        return str_format(r->arena, "\"%016llx\"", (unsigned long long)page->hash);
+        return str_format(r->arena, "\"%016llx%s\"", (unsigned long long)page->hash, coding);
     char text[sizeof(Session)];
     int length = snprintf(text, sizeof(text), "%lld %lld", (long long)session->count, (long long)r->tenant.number);
     uint64_t shopper = token_hash(&cell_thread(r)->key, session_token(session)) ^
                        token_hash(&cell_thread(r)->key, (Str){text, (size_t)length});
-    return str_format(r->arena, "\"%016llx-%016llx\"", (unsigned long long)page->hash, (unsigned long long)shopper);
+    return str_format(r->arena, "\"%016llx-%016llx%s\"", (unsigned long long)page->hash, (unsigned long long)shopper,
+                      coding);
 }
 
 // RFC 9110, section 13.1.2: a list of entity tags, compared weakly, or a star.
@@ -92,13 +131,18 @@ static bool page_send(Request *r, const Page *shown, CachedPage *page, Error *er
     static const Session NOBODY = {0};
     Hold hold = {page, page_release};
     const Session *session = page->hole_count ? page_session(r) : &NOBODY;
+    const GzipPiece *pieces = page->is_text ? gzip_wanted(r, page) : NULL;
+    size_t count = page->part_count;
     Str *parts = NULL;
-    if (!session || !parts_fill(r, page->parts, page->part_count, session, &parts, err)) {
+    if (!session || !parts_fill(r, page->parts, count, session, &parts, err) ||
+        (pieces && !parts_gzip(r, page, pieces, parts, &parts, &count, err))) {
         page_release(page);
         return session || arena_ok(r->arena, err);
     }
-    Str etag = page_etag(r, page, session);
+    Str etag = page_etag(r, page, session, pieces);
     respond_header(r, S("ETag"), etag);
+    if (page->is_text)
+        respond_header(r, S("Vary"), S("Accept-Encoding"));
     Str control = page->hole_count ? S("private, no-cache") : S("no-cache");
     respond_header(r, S("Cache-Control"), shown->cache_control.len ? shown->cache_control : control);
     if (shown->policy.len > 0)
@@ -109,7 +153,9 @@ static bool page_send(Request *r, const Page *shown, CachedPage *page, Error *er
         page_release(page);
         return respond_empty(r, 304);
     }
-    return respond_parts(r, 200, page->content_type, parts, page->part_count, hold);
+    if (pieces)
+        respond_header(r, S("Content-Encoding"), encoding_name(ENCODING_GZIP));
+    return respond_parts(r, 200, page->content_type, parts, count, hold);
 }
 
 bool page_answer(Request *r, int status, const char *template, Context *context, Error *err)
