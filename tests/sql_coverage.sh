@@ -4,7 +4,7 @@ set -eu
 socket=$1 seen=$1/sql_coverage
 ask() { psql -X -q -A -t -F '|' -h "$socket" -U postgres -d "$1" -c "$2"; }
 functions="select p.oid, p.proname from pg_proc p join pg_language l on l.oid = p.prolang join pg_namespace n on n.oid = p.pronamespace
-    where l.lanname = 'plpgsql' and p.prorettype <> 'trigger'::regtype and n.nspname in ('t_1', 'cell', 'control')"
+    where l.lanname = 'plpgsql' and p.prorettype <> 'trigger'::regtype and (n.nspname in ('cell', 'control') or n.nspname ~ '^t_[0-9]+$')"
 for database in $(ask postgres "select datname from pg_database where datallowconn and not datistemplate and datname <> 'postgres'"); do
     ask "$database" "create extension if not exists plpgsql_check schema public"
     ask "$database" "select f.proname, s.stmtid, s.lineno, s.exec_stmts, s.stmtname, coalesce(s.parent_note, '')
