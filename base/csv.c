@@ -280,7 +280,7 @@ void csv_close(Csv **csv)
 static bool feed_file(Csv *csv, int fd, Str path, Error *err)
 {
     char step[READ_STEP];
-    for (Str bytes;;) {
+    for (Str bytes = S("");;) {
         if (!file_step(fd, path, step, sizeof(step), &bytes, err))
             return false;
         if (bytes.len == 0)

@@ -45,7 +45,7 @@ bool file_step(int fd, Str path, char *buf, size_t size, Str *out, Error *err)
 static bool read_all(int fd, Str path, size_t size_max, StrBuf *buf, Error *err)
 {
     char step[READ_STEP];
-    for (Str bytes;;) {
+    for (Str bytes = S("");;) {
         if (!file_step(fd, path, step, sizeof(step), &bytes, err))
             return false;
         if (bytes.len == 0)

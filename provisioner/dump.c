@@ -252,7 +252,7 @@ static bool file_load(Operation *op, Db *db, Str path, Error *err)
         return error_from_errno(err, errno, "the file '%.*s' can't be opened", STR_ARG(path));
     if (!arena_ok(arena, err))
         return false;
-    for (Str bytes;;) {
+    for (Str bytes = S("");;) {
         if (!file_step(fd, path, step, READ_STEP, &bytes, err))
             return false;
         if (bytes.len == 0)
