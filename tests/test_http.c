@@ -482,6 +482,9 @@ static const struct {
     {S("GET /readyz HTTP/1.0\r\n\r\n"), 200, S("\r\n\r\nready\n")},
     {S("GET /metrics HTTP/1.0\r\n\r\n"), 200, S("# TYPE shopd_requests_total counter\n")},
     {S("GET /metrics HTTP/1.0\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n"), 403, S("")},
+    {S("GET /metrics HTTP/1.0\r\nX-Forwarded-For:\r\n\r\n"), 403, S("")},
+    {S("GET /metrics HTTP/1.0\r\nForwarded: for=1.2.3.4\r\n\r\n"), 403, S("")},
+    {S("GET /metrics HTTP/1.0\r\nVia: 1.1 gateway\r\n\r\n"), 403, S("")},
     {S("GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
        "Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n"),
      200, S("Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-")},

@@ -2,8 +2,11 @@
 #include "runtime/core/metrics.h"
 
 #include <pthread.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -202,6 +205,60 @@ TEST(a_bucket_fills_again_and_says_how_long_that_takes)
     limits_close(&limits);
 }
 
+static bool takes(Limits *limits)
+{
+    int64_t wait_ms;
+    return limits_take(limits, 1, 1, 2, 0, &wait_ms);
+}
+
+TEST(processes_that_share_an_id_share_their_rates)
+{
+    Error err = {0};
+    Limits *limits[3] = {0};
+    uint64_t id = (uint64_t)getpid() << 32 | (uint64_t)clock_us();
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/dev/shm/shopd-%u-%016llx", geteuid(), (unsigned long long)id);
+    for (size_t i = 0; i < COUNT(limits); i++) {
+        ck_assert_ok(limits_open(&limits[i], &err), &err);
+        ck_assert_ok(limits_share(limits[i], i < 2 ? id : id + 1, &err), &err);
+    }
+    ck_assert(takes(limits[0]));
+    ck_assert(takes(limits[1]));
+    ck_assert(!takes(limits[0]));
+    ck_assert(!takes(limits[1]));
+    ck_assert(takes(limits[2]));    // of another cell
+    int child = fork();
+    if (child == 0)
+        _exit(takes(limits[1]));
+    int status = 0;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);    // nothing is left for a third one
+    limits_close(&limits[0]);
+    ck_assert_int_eq(access(path, F_OK), 0);
+    ck_assert(!takes(limits[1]));
+    limits_close(&limits[1]);
+    ck_assert_int_ne(access(path, F_OK), 0);    // the last one has removed it
+    limits_close(&limits[2]);
+}
+
+TEST(a_table_that_others_may_write_is_not_taken)
+{
+    Error err = {0};
+    Limits *limits = NULL;
+    uint64_t id = (uint64_t)getpid() << 32 | (uint64_t)clock_us();
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/dev/shm/shopd-%u-%016llx", geteuid(), (unsigned long long)id);
+    ck_assert_ok(file_write(str_of(path), S(""), 0666, &err), &err);
+    ck_assert_int_eq(chmod(path, 0666), 0);
+    ck_assert_ok(limits_open(&limits, &err), &err);
+    ck_assert(!limits_share(limits, id, &err));
+    ck_assert_says(&err, ERR_FORBIDDEN, "open to others");
+    ck_assert(takes(limits));    // by itself
+    limits_close(&limits);
+    ck_assert_int_eq(unlink(path), 0);
+}
+
 SUITE(metrics, ONCE(all_threads_are_added_up_per_tenant_and_class), ONCE(the_text_is_of_prometheus_format),
       ONCE(tenants_beyond_the_table_are_counted_together), ONCE(each_line_is_json_and_a_full_pipe_drops_whole_lines),
-      ONCE(the_rate_holds_for_all_threads_together), ONCE(a_bucket_fills_again_and_says_how_long_that_takes))
+      ONCE(the_rate_holds_for_all_threads_together), ONCE(a_bucket_fills_again_and_says_how_long_that_takes),
+      ONCE(processes_that_share_an_id_share_their_rates), ONCE(a_table_that_others_may_write_is_not_taken))

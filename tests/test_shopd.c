@@ -65,6 +65,8 @@ static void daemon_open(Daemon *d)
     char folder[] = "/tmp/shopd-XXXXXX";
     *d = (Daemon){.socket = -1};
     test_cell_open(&d->cell, "shopd");
+    test_cell_sql(&d->cell, "create or replace function cell.session_key() returns text language sql as $$"
+                            " select 'a secret of ' || current_database() $$");
     ck_assert(mkdtemp(folder) && chmod(folder, 0755) == 0);
     d->folder = str_copy(d->cell.arena, str_of(folder));
     d->config = str_format(d->cell.arena, "%s/config", folder);
@@ -270,6 +272,30 @@ TEST(zero_threads_are_one_for_each_core_that_it_may_use)
     daemon_close(&d);
 }
 
+TEST(two_processes_of_a_cell_keep_a_shops_rate_together)
+{
+    enum { RATE = 5, CALLS = 60 };
+    Daemon d, other;
+    daemon_open(&d);
+    daemon_open(&other);    // for its folder and its port; it serves the first one's cell
+    test_cell_sql(&d.cell, "update cell.tenants set limits = '{\"requests_per_second\": 5}' where number = 1");
+    (void)START(&d, CELL(&d), LISTEN(&d), "--threads", "2");
+    (void)START(&other, CELL(&d), LISTEN(&other), "--threads", "2");
+    int64_t begun_ms = clock_ms();
+    int passed = 0;
+    for (int i = 0; i < CALLS; i++) {
+        int status = asked(i % 2 ? &other : &d, "GET", "/products/taza-azul");
+        ck_assert(status == 200 || status == 429);
+        passed += status == 200;
+    }
+    int64_t seconds = (clock_ms() - begun_ms) / 1000 + 1;
+    ck_assert_int_ge(passed, RATE);
+    ck_assert_int_le(passed, RATE + RATE * seconds);
+    ck_assert_int_lt(RATE + RATE * seconds, CALLS);    // else this has shown nothing
+    daemon_close(&other);
+    daemon_close(&d);
+}
+
 // ---- settings ----
 
 TEST(a_fault_in_the_config_file_is_named_with_its_line)
@@ -418,6 +444,7 @@ TEST(started_by_root_it_takes_a_dsn_of_status)
 
 SUITE(shopd, ONCE(it_is_ready_within_a_second), ONCE(started_by_root_it_becomes_its_user_for_good),
       ONCE(a_user_that_is_not_there_is_refused), ONCE(sockets_that_it_is_given_are_served),
+      ONCE(two_processes_of_a_cell_keep_a_shops_rate_together),
       ONCE(zero_threads_are_one_for_each_core_that_it_may_use), ONCE(a_fault_in_the_config_file_is_named_with_its_line),
       ONCE(sighup_changes_what_can_be_changed_and_names_the_rest), ONCE(the_last_of_many_sighups_counts),
       ONCE(sigterm_answers_what_is_under_way_and_closes_what_idles), ONCE(started_by_root_it_takes_a_dsn_of_status))

@@ -526,6 +526,19 @@ TEST(a_form_of_another_site_is_refused)
 
 // ---- hosts, states, faults ----
 
+// A gateway on this machine that adds no header must not show them to the world.
+TEST(metrics_are_not_shown_at_a_shops_address)
+{
+    Stage stage;
+    stage_open(&stage);
+    ShopClient *operator= shop_client_open(stage.cell.port, "127.0.0.1:9100");
+    ck_assert_int_eq(got(&stage, operator, "/metrics"), 200);
+    ck_assert_int_eq(got(&stage, stage.acme, "/metrics"), 403);
+    ck_assert(str_find(stage.answer.body, S("beta")) == stage.answer.body.len);
+    shop_client_close(&operator);
+    stage_close(&stage);
+}
+
 TEST(an_unknown_host_is_told_no_name_and_a_suspended_shop_says_so)
 {
     Stage stage;
@@ -651,6 +664,7 @@ SUITE(storefront, ONCE(each_page_answers_in_the_shops_language),
       ONCE(a_cart_is_filled_changed_and_emptied), ONCE(the_same_key_and_body_give_the_one_order),
       ONCE(a_wrong_checkout_names_each_field), ONCE(of_two_buyers_of_the_last_one_only_one_gets_it),
       ONCE(a_shopper_buys_without_javascript), ONCE(a_form_of_another_site_is_refused),
+      ONCE(metrics_are_not_shown_at_a_shops_address),
       ONCE(an_unknown_host_is_told_no_name_and_a_suspended_shop_says_so),
       ONCE(a_request_that_is_under_way_when_the_server_stops_is_answered),
       ONCE(without_the_database_warm_pages_go_on_and_writes_wait_for_its_return),

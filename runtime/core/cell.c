@@ -165,6 +165,7 @@ bool cell_start(Server *server, Error *err)
     if (token_start(err) && cell_dsn(settings->cell, settings->role, arena, &cell->dsn, err) &&
         theme_open(arena, &cell->theme, err) && cell_open_database(cell, err)) {
         server_context_set(server, cell);
+        server_limits_share(server, token_hash(&cell->key, S("rate limits")));    // the key tells cells apart
         return true;
     }
     arena_close(&arena);

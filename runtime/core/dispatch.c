@@ -257,11 +257,26 @@ static void arena_release(void *thing)
     arena_close(&arena);
 }
 
-// Tenants' names are for those who run the platform: on this machine or a trusted peer, and not through a proxy.
+static bool is_shops_host(const Request *r)
+{
+    TenantRef found = {0};
+    const ServerHooks *hooks = r->thread->hooks;
+    if (r->host.len == 0 || !hooks->find_tenant || !hooks->find_tenant(r->thread, r->host, &found))
+        return false;
+    if (hooks->release_tenant)
+        hooks->release_tenant(r->thread, found.tenant);
+    return true;
+}
+
+// Tenants' names are for those who run the platform: on this machine or a trusted peer, and not through a proxy: one
+// that says so, or one that passes on requests for a shop and doesn't.
 static bool is_operator(const Request *r)
 {
-    return (address_is_loopback(&r->peer) || proxies_has(r->thread->proxies, &r->peer)) &&
-           !request_header(r, S("X-Forwarded-For")).data && !request_header(r, S("Forwarded")).data;
+    static const Str FORWARDED[] = {S("X-Forwarded-For"), S("Forwarded"), S("Via"), S("X-Real-IP")};
+    bool is_near = address_is_loopback(&r->peer) || proxies_has(r->thread->proxies, &r->peer);
+    for (size_t i = 0; is_near && i < COUNT(FORWARDED); i++)
+        is_near = !request_header(r, FORWARDED[i]).data;
+    return is_near && !is_shops_host(r);
 }
 
 // A large answer has an arena of its own, so that requests' arenas stay small.
@@ -270,7 +285,7 @@ static bool metrics_get(Request *r, Error *err)
     enum { METRICS_BUDGET = 64 * MIB };
     if (!is_operator(r)) {
         error_set(err, ERR_FORBIDDEN, "metrics aren't for everyone");
-        return error_next(err, "ask from this machine, or from an address of --trusted-proxies");
+        return error_next(err, "ask from this machine or an address of --trusted-proxies, by its own name or number");
     }
     Arena *arena = arena_open(METRICS_BUDGET);
     StrBuf out = {.arena = arena};

@@ -1,37 +1,105 @@
-// runtime/core/limit.c: token buckets in a table that threads share.
+// runtime/core/limit.c: token buckets in a table that threads, and processes, share.
 #include "runtime/core/limit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/file.h"
 
 // 1 MiB of address space, of which only touched pages are memory. A process that ever meets more limited tenants than
 // this lets the last ones share buckets.
-enum { BUCKETS = 65536, PROBES = 256 };
+enum { BUCKETS = 65536, PROBES = 256, NAME_ROOM = 64 };
 
 typedef struct Bucket {
     _Atomic int64_t number;     // of the tenant; 0: free
     _Atomic int64_t full_ns;    // when all tokens will be back
 } Bucket;
 
+typedef Bucket Table[BUCKETS];
+
 struct Limits {
-    Bucket buckets[BUCKETS];
+    Arena *arena;
+    Bucket *buckets;    // a Table
+    int file;           // -1: of this process alone
+    char name[NAME_ROOM];
 };
 
 bool limits_open(Limits **out, Error *err)
 {
-    void *memory = mmap(NULL, sizeof(Limits), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
-        return error_from_errno(err, errno, "the table of rate limits can't be made");
-    *out = memory;
-    return true;
+    Arena *arena = arena_open(sizeof(Limits) + KIB);
+    Limits *limits = arena_new(arena, Limits);
+    void *table = mmap(NULL, sizeof(Table), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (limits && table != MAP_FAILED) {
+        *limits = (Limits){.arena = arena, .buckets = table, .file = -1};
+        *out = limits;
+        return true;
+    }
+    arena_close(&arena);
+    if (table != MAP_FAILED)
+        (void)munmap(table, sizeof(Table));
+    return error_set(err, ERR_NO_MEMORY, "the table of rate limits can't be made");
+}
+
+// The last one that has the file open removes it.
+static void file_leave(Limits *limits)
+{
+    if (limits->file >= 0 && flock(limits->file, LOCK_EX | LOCK_NB) == 0)
+        (void)shm_unlink(limits->name);
+    fd_close(&limits->file);
 }
 
 void limits_close(Limits **limits)
 {
-    if (*limits)
-        (void)munmap(*limits, sizeof(Limits));
-    *limits = NULL;
+    Limits *closed = TAKE(*limits);
+    if (!closed)
+        return;
+    file_leave(closed);
+    (void)munmap(closed->buckets, sizeof(Table));
+    Arena *arena = closed->arena;
+    arena_close(&arena);
+}
+
+// Opens the file, or makes it; another process may remove it between our opening and our lock.
+static bool file_join(Limits *limits, Error *err)
+{
+    for (;;) {
+        struct stat found;
+        limits->file = shm_open(limits->name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
+        if (limits->file < 0 || flock(limits->file, LOCK_SH) != 0 || fstat(limits->file, &found) != 0)
+            return error_from_errno(err, errno, "the shared table of rate limits can't be opened");
+        if (found.st_uid != geteuid() || (found.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+            error_set(err, ERR_FORBIDDEN, "the shared table of rate limits isn't taken");
+            return error_why(err, "/dev/shm%s is open to others", limits->name);
+        }
+        if (found.st_nlink > 0)
+            return found.st_size >= (off_t)sizeof(Table) || ftruncate(limits->file, sizeof(Table)) == 0 ||
+                   error_from_errno(err, errno, "the shared table of rate limits can't be made");
+        fd_close(&limits->file);
+    }
+}
+
+bool limits_share(Limits *limits, uint64_t id, Error *err)
+{
+    (void)snprintf(limits->name, sizeof(limits->name), "/shopd-%u-%016llx", geteuid(), (unsigned long long)id);
+    if (!file_join(limits, err)) {
+        fd_close(&limits->file);
+        return false;
+    }
+    void *table = mmap(NULL, sizeof(Table), PROT_READ | PROT_WRITE, MAP_SHARED, limits->file, 0);
+    if (table == MAP_FAILED) {
+        error_from_errno(err, errno, "the shared table of rate limits can't be read");
+        fd_close(&limits->file);
+        return false;
+    }
+    (void)munmap(limits->buckets, sizeof(Table));
+    limits->buckets = table;
+    return true;
 }
 
 static Bucket *bucket_of(Limits *limits, int64_t number)

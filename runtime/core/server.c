@@ -459,6 +459,13 @@ void server_close(Server **server)
     arena_close(&arena);
 }
 
+void server_limits_share(Server *server, uint64_t id)
+{
+    Error err = {0};
+    if (!server->options.is_embedded && !limits_share(server->limits, id, &err))
+        log_error("limits_not_shared", &err);
+}
+
 void server_metrics_write(Thread *thread, StrBuf *out)
 {
     Server *server = thread->server;

@@ -80,6 +80,9 @@ Thread *server_thread(Server *server, unsigned number);    // for posting to its
 const Settings *server_settings(const Server *server);
 const Router *server_router(const Server *server);
 const ServerHooks *server_hooks(const Server *server);
+// In the start hook: rates hold for all processes with this id on this machine together. Where that can't be had, it is
+// logged, and they hold for this process.
+void server_limits_share(Server *server, uint64_t id);
 void server_metrics_write(Thread *thread, StrBuf *out);    // of all threads, and of the hooks
 void server_context_set(Server *server, void *context);    // in the start hook
 void *server_context(const Server *server);
