@@ -1,0 +1,88 @@
+# shellcheck shell=sh
+# What every figure's script shares: a platform, programs that end with it, pairs of measurements and their line.
+root=$(cd "$(dirname "$0")/.." && pwd)
+shopctl=$root/build/bin/shopctl load=$root/build/bench/bin/load
+pairs=${PAIRS:-5} seconds=${SECONDS_EACH:-3}
+children=
+
+say() { echo "$name: $*" >&2; }    # raw figures and all that isn't a result
+fail() { say "$*" && exit 70; }
+need() { command -v "$1" >/dev/null || fail "$1 is missing: apt-get install $2"; }
+
+# Under bench/run.sh all figures share one platform; alone, a figure has its own.
+bench_open() {
+    name=$1
+    data=${BENCH_DATA:-}
+    work=$(mktemp -d /tmp/shop-bench.XXXXXX)
+    chmod 755 "$work"
+    trap bench_close EXIT
+    trap 'exit 130' INT TERM
+    export SHOPCTL_DATA="${data:-$work/data}"
+    port=$(cat "$SHOPCTL_DATA.port" 2>/dev/null || shuf -i 21000-59000 -n 1)
+    [ -n "$data" ] && echo "$port" >"$data.port"
+    "$shopctl" up --listen "127.0.0.1:$port" >/dev/null
+    dsn=$(cell_dsn main)
+    postmaster=$(head -n 1 "$SHOPCTL_DATA/pg/postmaster.pid")
+    psql="psql -X -q -A -t -v ON_ERROR_STOP=1"
+}
+bench_close() {
+    for child in $children; do kill "$child" 2>/dev/null || true; done
+    # shellcheck disable=SC2086 # a list
+    [ -z "$children" ] || wait $children 2>/dev/null || true
+    [ -n "$data" ] || "$shopctl" down >/dev/null 2>&1 || true
+    rm -rf "$work"
+}
+cell_dsn() { "$shopctl" cell show "$1" -o json | sed -n 's/.*"dsn": *"\([^"]*\)".*/\1/p'; }
+
+# start COMMAND...: in the background, ended with the script; its process is $started.
+start() {
+    "$@" &
+    started=$!
+    children="$children $started"
+}
+# shopd_start CORE PORT [OPTION]...: another shopd of the cell 'main', on one core; waits until it is ready.
+shopd_start() {
+    core=$1 at=$2
+    shift 2
+    start taskset -c "$core" "$root/build/bin/shopd" --cell "$dsn" --listen "127.0.0.1:$at" "$@" 2>"$work/shopd-$at.log"
+    for _ in $(seq 600); do
+        curl -sf "http://127.0.0.1:$at/readyz" >/dev/null && return
+        sleep 0.05
+    done
+    fail "shopd isn't ready: $(tail -n 1 "$work/shopd-$at.log")"
+}
+child_stop() { kill "$1" 2>/dev/null && wait "$1" 2>/dev/null || true; }
+# metric PORT NAME: one of shopd's own counters.
+metric() { curl -sf "http://127.0.0.1:$1/metrics" | awk -v name="$2" '$1 == name { print $2 }'; }
+# CPU seconds of PostgreSQL's processes, also of those that have ended.
+pg_cpu() {
+    for pid in $postmaster $(pgrep -P "$postmaster"); do cat "/proc/$pid/stat" 2>/dev/null || true; done |
+        awk -v hz="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); sum += $12 + $13; if (NR == 1) sum += $14 + $15 }
+            END { printf "%.2f\n", sum / hz }'
+}
+# tenants_ensure COUNT: shops bench-1 to bench-COUNT, without a limit of requests.
+tenants_ensure() {
+    there=$($psql "$dsn" -c "select count(*) from cell.tenants where slug like 'bench-%'")
+    [ "$there" -lt "$1" ] || return 0
+    say "making $(($1 - there)) tenants"
+    for i in $(seq $((there + 1)) "$1"); do
+        printf '{"slug":"bench-%s","plan":"standard","email":"owner@bench.example"}\n' "$i"
+    done | "$shopctl" tenant create --file - -q >/dev/null
+    $psql "$dsn" -c "update cell.tenants set limits = limits || '{\"requests_per_second\": 0}' where slug like 'bench-%'"
+}
+
+median() { sort -g | awk '{ value[NR] = $1 } END { print NR % 2 ? value[(NR + 1) / 2] : (value[NR / 2] + value[NR / 2 + 1]) / 2 }'; }
+# pair OURS THEIRS: keeps one pair of figures and shows it.
+pair() {
+    say "ours $1, theirs $2"
+    echo "$1 $2" >>"$work/pairs"
+}
+# result NAME UNIT PEER: the line of the pairs kept: our median, and the median of the pairs' ratios.
+result() {
+    ours=$(awk '{ print $1 }' "$work/pairs" | median)
+    ratio=$(awk '{ print $1 / $2 }' "$work/pairs" | median)
+    say "$1: ours $ours, theirs $(awk '{ print $2 }' "$work/pairs" | median) (medians of $(wc -l <"$work/pairs") pairs)"
+    awk -v name="$1" -v value="$ours" -v unit="$2" -v ratio="$ratio" -v peer="$3" \
+        'BEGIN { printf "bench %s %.5g %s ratio=%.2f vs=%s\n", name, value, unit, ratio, peer }'
+    rm -f "$work/pairs"
+}

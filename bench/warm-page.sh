@@ -1,0 +1,6 @@
+#!/bin/sh
+# A product page of about 24 KiB out of shopd's cache, against nginx.
+set -eu
+. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/warm.sh"
+warm warm-page /products/large text/html
