@@ -105,6 +105,11 @@ $(O)/embed/plans.c: base/embed.sh $(PLAN_FILES)
 $(O)/embed/theme.c: base/embed.sh $(THEME_FILES)
 	@mkdir -p $(@D)
 	@sh base/embed.sh EMBEDDED_THEME web/theme $(THEME_FILES) > $@
+# The program of a later version, for tests: this one's SQL and a migration more. It replaces that of libprovisioner.a.
+NEXT_FILES := $(patsubst tests/%,%,$(sort $(wildcard tests/sql/*/*.sql)))
+$(O)/embed/next.c: base/embed.sh $(SQL_FILES) $(NEXT_FILES:%=tests/%)
+	@rm -rf $(@D)/next && mkdir -p $(@D)/next && cp -r sql tests/sql $(@D)/next
+	@sh base/embed.sh EMBEDDED_SQL $(@D)/next/sql $(addprefix $(@D)/next/,$(sort $(SQL_FILES) $(NEXT_FILES))) > $@
 $(O)/embed/%.o: $(O)/embed/%.c
 	@$(CC) $(CPPFLAGS) $(filter-out -flto=auto,$(CFLAGS)) -c $< -o $@
 
@@ -126,7 +131,8 @@ $(O)/bin/shopd: $(O)/runtime/main.o $(O)/libruntime.a $(O)/libbase.a
 $(O)/tests/bin/test_%: $(O)/tests/test_%.o $(O)/libsupport.a $(O)/libcli.a $(O)/libprovisioner.a $(O)/libruntime.a $(O)/libbase.a
 	@mkdir -p $(@D)
 	@echo 'ld $@'
-	@$(CC) $(LDFLAGS) $^ $(LIBS_tests) -o $@
+	@$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS_tests) -o $@
+$(O)/tests/bin/test_dump: $(O)/embed/next.o
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
 

@@ -11,7 +11,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "provisioner/migration.h"
+#include "provisioner/spare.h"
 #include "provisioner/tenant_steps.h"
 
 enum { DUMP_FORMAT = 1, MANIFEST_MAX = 4 * MIB, READ_STEP = 256 * KIB, BUDGET = 64 * MIB, COPY_TIMEOUT_MS = 3600000 };
@@ -28,7 +28,8 @@ bool dump_is_there(Str path)
 // ---- what a dump consists of
 
 // The tenant's tables in an order in which each comes after those that it refers to, with the columns that COPY takes.
-// A loop among tables would leave some without a depth: there is none, and the test of dumps would see it.
+// Tables that refer to each other in a loop would all be as deep as the search goes, in an order that their keys refuse
+// when the dump is read: there are none.
 static const char TABLES[] =
     "with recursive tables as ("
     "    select c.oid, c.relname from pg_class c where c.relnamespace = $1::regnamespace and c.relkind = 'r'"
@@ -324,38 +325,83 @@ static bool identities_set(Operation *op, Db *db, const Json *identities, Error 
     return true;
 }
 
-// The tables must be of the version that the dump was made with.
-static bool version_check(Operation *op, Db *db, const Json *manifest, Error *err)
+static bool version_refused(Str migration, bool is_known, Error *err)
 {
-    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
-    CLEANUP(json_close) Json *ours = NULL;
-    Str here, there;
-    if (!migrations_read(op, db, &ours, err) || !json_print(ours, 0, arena, &here, err) ||
-        !json_print(json_get(manifest, "migrations"), 0, arena, &there, err))
-        return false;
-    if (str_eq(here, there))
-        return true;
-    error_set(err, ERR_STATE, "the dump's tables are of another version");
-    error_why(err, "it has the migrations %.*s, the cell %.*s", STR_ARG(there), STR_ARG(here));
-    return error_next(err, "restore it with the program that it was made with, then bring the cell to this version");
+    error_set(err, ERR_STATE, "the dump is of another version");
+    if (is_known)
+        error_why(err, "its migrations up to '%.*s' aren't this program's", STR_ARG(migration));
+    else
+        error_why(err, "it is newer than this program: its migration '%.*s' isn't known here", STR_ARG(migration));
+    return error_next(err, "restore it with the program that it was made with");
 }
 
+// *out is the dump's newest migration where the cell's tables, which are of this program's version, are newer; empty
+// where both are of the same version.
+static bool version_find(Operation *op, Db *db, const Json *manifest, Arena *arena, Str *out, Error *err)
+{
+    CLEANUP(json_close) Json *ours = NULL;
+    const Json *theirs = json_get(manifest, "migrations");
+    if (!migrations_read(op, db, &ours, err))
+        return false;
+    size_t count = json_count(theirs);
+    for (size_t i = 0; i < count; i++) {
+        Str name = json_str(json_element(theirs, i));
+        bool is_known = false;
+        for (size_t k = 0; k < json_count(ours); k++)
+            is_known = is_known || str_eq(json_str(json_element(ours, k)), name);
+        if (!is_known || !str_eq(json_str(json_element(ours, i)), name))
+            return version_refused(name, is_known, err);
+    }
+    if (count == 0)
+        return error_set(err, ERR_MALFORMED, "the dump names no migrations");
+    Str newest = count < json_count(ours) ? str_copy(arena, json_str(json_element(theirs, count - 1))) : S("");
+    if (!arena_ok(arena, err))
+        return false;
+    *out = newest;
+    return true;
+}
+
+typedef void Script(StrBuf *sql, int64_t number, Str shopd_role, Str migration);
+
+// Does nothing for a dump of this version.
+static bool script_run(Operation *op, Db *db, Script *script, Str migration, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    StrBuf sql = {.arena = arena};
+    Str shopd_role;
+    if (migration.len == 0)
+        return true;
+    strbuf_add(&sql, S("reset role;\n"));
+    if (!cell_shopd_role(db, arena, &shopd_role, err))
+        return false;
+    script(&sql, op->number, shopd_role, migration);
+    strbuf_add(&sql, S("set local role cell_owner;\n"));
+    return arena_ok(arena, err) && db_script(db, strbuf_str(&sql), err);
+}
+
+// The rows of an older program go into tables as that one had them; this program's migrations then do with them what
+// they do with a living tenant's.
 bool dump_load(Operation *op, Str path, Error *err)
 {
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
     CLEANUP(json_close) Json *manifest = NULL;
     CLEANUP(db_close) Db *db = NULL;
+    Str older = S("");
     if (!manifest_read(path, &manifest, err) || !cell_connect(op, &db, err))
         return false;
     const Json *tables = json_get(manifest, "tables");
     bool ok = db_begin(db, err) &&
               db_run(db, S("select cell.epoch_check($1::bigint, $2::bigint, $3::bigint)"),
                      PARAMS(STEP_NUMBER(op->id), STEP_NUMBER(op->epoch), STEP_NUMBER(op->number)), err) &&
-              db_script(db, S("set local role cell_owner"), err) && version_check(op, db, manifest, err) &&
-              triggers_switch(op, db, tables, "disable", err) && tables_empty(op, db, tables, err);
+              db_script(db, S("set local role cell_owner"), err) &&
+              version_find(op, db, manifest, arena, &older, err) &&
+              script_run(op, db, tenant_script_older, older, err) && triggers_switch(op, db, tables, "disable", err) &&
+              tables_empty(op, db, tables, err);
     for (size_t i = 0; ok && i < json_count(tables); i++)
         ok = table_load(op, db, path, json_element(tables, i), err);
     ok = ok && identities_set(op, db, json_get(manifest, "identities"), err) &&
-         triggers_switch(op, db, tables, "enable", err) && db_commit(db, err);
+         triggers_switch(op, db, tables, "enable", err) && script_run(op, db, tenant_script_newest, older, err) &&
+         db_commit(db, err);
     return ok || error_wrap(err, "the dump '%.*s' can't be restored", STR_ARG(path));
 }
 

@@ -9,8 +9,9 @@
 // written.
 MUST_CHECK bool dump_write(Operation *operation, Str path, int64_t *out_size_bytes, Error *err);
 
-// Fills the operation's tenant from a dump, in one transaction: what was in its tables before is gone. Fails with
-// ERR_NOT_FOUND or ERR_MALFORMED for the dump, ERR_STATE where its tables are of a version that this program hasn't.
+// Fills the operation's tenant from a dump, in one transaction: what was in its tables before is gone. A dump of an
+// older program is brought to this one's version. Fails with ERR_NOT_FOUND or ERR_MALFORMED for the dump, ERR_STATE
+// where a newer program made it.
 MUST_CHECK bool dump_load(Operation *operation, Str path, Error *err);
 
 // Removes a dump, also a half-written one; none is success.

@@ -152,29 +152,38 @@ static const char TABLE_SQL[] = "create table if not exists migrations (\n"
                                 "    applied_at timestamptz not null default now()\n"
                                 ");\n";
 
-void migration_script(StrBuf *sql, const MigrationTarget *target)
+static bool is_among(const char *name, MigrationRange range)
 {
-    bool is_tenant = target->tenant_role.len > 0;
+    if (is_function_file(name))
+        return range.until.len == 0;
+    return (range.after.len == 0 || str_compare(str_of(name), range.after) > 0) &&
+           (range.until.len == 0 || str_compare(str_of(name), range.until) <= 0);
+}
+
+static void add_files(StrBuf *sql, const MigrationTarget *target, MigrationRange range, bool is_function)
+{
+    for (const Embedded *file = EMBEDDED_SQL; file->name; file++) {
+        const char *name = name_in(file, target->folder);
+        if (name && is_function_file(name) == is_function && is_among(name, range))
+            add_content(sql, embedded_content(file), target);
+    }
+}
+
+void migration_script(StrBuf *sql, const MigrationTarget *target, MigrationRange range)
+{
+    bool is_tenant = target->tenant_role.len > 0 && range.until.len == 0;
     add_settings(sql, target);
     add_role(sql, target->owner);
     strbuf_add(sql, str_of(TABLE_SQL));
-    for (const Embedded *file = EMBEDDED_SQL; file->name; file++) {
-        const char *name = name_in(file, target->folder);
-        if (name && !is_function_file(name))
-            add_content(sql, embedded_content(file), target);
-    }
+    add_files(sql, target, range, false);
     if (is_tenant)
         add_tenant_begin(sql, target);
-    for (const Embedded *file = EMBEDDED_SQL; file->name; file++) {
-        const char *name = name_in(file, target->folder);
-        if (name && is_function_file(name))
-            add_content(sql, embedded_content(file), target);
-    }
+    add_files(sql, target, range, true);
     if (is_tenant)
         add_tenant_end(sql, target);
     for (const Embedded *file = EMBEDDED_SQL; file->name; file++) {
         const char *name = name_in(file, target->folder);
-        if (name)
+        if (name && is_among(name, range))
             add_record(sql, name, embedded_content(file));
     }
     strbuf_add(sql, S("reset role;\n"));

@@ -23,6 +23,12 @@ MUST_CHECK bool migration_run(Db *db, const MigrationTarget *target, size_t *out
 enum { MIGRATION_VERSION = 32 };
 Str migration_version(const char *folder, char text[MIGRATION_VERSION]);
 
-// Appends the statements that make all of a folder in an empty schema and record it: what migration_run would do, as
-// part of a larger transaction. Names must be fit to be SQL names. Roles are as after a `reset role` when it ends.
-void migration_script(StrBuf *sql, const MigrationTarget *target);
+// Which files of a folder: empty names are no bounds.
+typedef struct MigrationRange {
+    Str after;    // the last migration that is there already
+    Str until;    // the last one to make; with it, functions aren't made: they are of the newest version
+} MigrationRange;
+
+// Appends the statements that make a folder's files in a schema and record them: what migration_run would do, as part
+// of a larger transaction. Names must be fit to be SQL names. Roles are as after a `reset role` when it ends.
+void migration_script(StrBuf *sql, const MigrationTarget *target, MigrationRange range);

@@ -9,27 +9,62 @@
 
 enum { SCRIPT_BUDGET = 64 * MIB, NUMBER_TEXT = 24 };
 
-static const char BEGIN[] = "create role %.*s nologin;\n"
-                            "comment on role %.*s is 'tenant of the cell in database %.*s';\n"
-                            "create schema %.*s authorization cell_owner;\n"
-                            "set local role cell_owner;\n"
-                            "grant usage on schema %.*s to %.*s, \"%.*s\";\n"
-                            "reset role;\n";
+static const char ROLE[] = "create role %.*s nologin;\n"
+                           "comment on role %.*s is 'tenant of the cell in database %.*s';\n";
+static const char SCHEMA[] = "create schema %.*s authorization cell_owner;\n"
+                             "set local role cell_owner;\n"
+                             "grant usage on schema %.*s to %.*s, \"%.*s\";\n"
+                             "reset role;\n";
+
+static MigrationTarget target_of(Str schema, Str shopd_role)
+{
+    return (MigrationTarget){.folder = "tenant",
+                             .schema = schema,
+                             .owner = S("cell_owner"),
+                             .tenant_role = schema,
+                             .shopd_role = shopd_role};
+}
+
+static void schema_script(StrBuf *sql, Str schema, Str shopd_role, MigrationRange range)
+{
+    MigrationTarget target = target_of(schema, shopd_role);
+    strbuf_format(sql, SCHEMA, STR_ARG(schema), STR_ARG(schema), STR_ARG(schema), STR_ARG(shopd_role));
+    migration_script(sql, &target, range);
+}
 
 void spare_script(StrBuf *sql, int64_t number, Str shopd_role)
 {
     Str schema = tenant_schema(number, sql->arena);
     Str database = str_slice(shopd_role, 0, shopd_role.len - MIN(shopd_role.len, S("_shopd").len));
-    strbuf_format(sql, BEGIN, STR_ARG(schema), STR_ARG(schema), STR_ARG(database), STR_ARG(schema), STR_ARG(schema),
-                  STR_ARG(schema), STR_ARG(shopd_role));
-    migration_script(sql, &(MigrationTarget){.folder = "tenant",
-                                             .schema = schema,
-                                             .owner = S("cell_owner"),
-                                             .tenant_role = schema,
-                                             .shopd_role = shopd_role});
+    strbuf_format(sql, ROLE, STR_ARG(schema), STR_ARG(schema), STR_ARG(database));
+    schema_script(sql, schema, shopd_role, (MigrationRange){0});
     char version[MIGRATION_VERSION];
     strbuf_format(sql, "insert into cell.tenants (number, state, version) values (%lld, 'spare', '%.*s');\n",
                   (long long)number, STR_ARG(migration_version("tenant", version)));
+}
+
+// The schema's comment says whose it is.
+static const char COMMENT_KEEP[] = "select set_config('shop.comment', obj_description('%.*s'::regnamespace, "
+                                   "'pg_namespace'), true);\n"
+                                   "drop schema %.*s cascade;\n";
+static const char COMMENT_PUT[] = "do $do$\n"
+                                  "begin\n"
+                                  "    execute format('comment on schema %.*s is %%L', "
+                                  "current_setting('shop.comment'));\n"
+                                  "end $do$;\n";
+
+void tenant_script_older(StrBuf *sql, int64_t number, Str shopd_role, Str migration)
+{
+    Str schema = tenant_schema(number, sql->arena);
+    strbuf_format(sql, COMMENT_KEEP, STR_ARG(schema), STR_ARG(schema));
+    schema_script(sql, schema, shopd_role, (MigrationRange){.until = migration});
+    strbuf_format(sql, COMMENT_PUT, STR_ARG(schema));
+}
+
+void tenant_script_newest(StrBuf *sql, int64_t number, Str shopd_role, Str migration)
+{
+    MigrationTarget target = target_of(tenant_schema(number, sql->arena), shopd_role);
+    migration_script(sql, &target, (MigrationRange){.after = migration});
 }
 
 bool cell_shopd_role(Db *cell, Arena *arena, Str *out, Error *err)

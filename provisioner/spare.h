@@ -15,6 +15,11 @@ MUST_CHECK bool spares_fill(Platform *platform, Str cell_name, int64_t pause_ms,
 // Appends the statements that make one spare: what spares_make runs, for measurements.
 void spare_script(StrBuf *sql, int64_t number, Str shopd_role);
 
+// Appends the statements that make a tenant's schema anew, empty, as it was when `migration` was the newest one: tables
+// alone. Those of _newest make the rest, when its rows are in it. Both in one transaction; nobody may be in the schema.
+void tenant_script_older(StrBuf *sql, int64_t number, Str shopd_role, Str migration);
+void tenant_script_newest(StrBuf *sql, int64_t number, Str shopd_role, Str migration);
+
 // The role that shopd logs in as in a cell, in `arena`: that of its database. Fails as db_query.
 MUST_CHECK bool cell_shopd_role(Db *cell, Arena *arena, Str *out, Error *err);
 
