@@ -395,7 +395,7 @@ static bool orphan_find(Platform *platform, const Driver *driver, Str slug, int6
     return true;
 }
 
-bool operation_continue(Platform *platform, const Driver *driver, Str slug, bool *out_done, Error *err)
+bool operation_continue(Platform *platform, const Driver *driver, Str slug, bool *out_done, int64_t *out_id, Error *err)
 {
     int64_t orphan = 0;
     bool is_reverted = false;
@@ -404,6 +404,8 @@ bool operation_continue(Platform *platform, const Driver *driver, Str slug, bool
         return false;
     if (orphan == 0)
         return true;
+    if (out_id)
+        *out_id = orphan;
     if (!take_and_run(platform, &(Take){.id = orphan, .revert = SQL_NULL}, &is_reverted, err))
         return false;
     *out_done = !is_reverted;

@@ -78,8 +78,9 @@ MUST_CHECK bool operation_run(Platform *platform, const OperationSpec *spec, int
 
 // Finishes what a crashed command of this kind left for this slug, so that the same command again goes on whatever the
 // tenant's status is by now. *out_done is true when it went forward to its end, false where there was nothing or it was
-// being reverted. One whose process is alive is left alone.
-MUST_CHECK bool operation_continue(Platform *platform, const Driver *driver, Str slug, bool *out_done, Error *err);
+// being reverted. One whose process is alive is left alone. *out_id (may be NULL) is set where there was one.
+MUST_CHECK bool operation_continue(Platform *platform, const Driver *driver, Str slug, bool *out_done, int64_t *out_id,
+                                   Error *err);
 
 // Goes on with an operation, whoever had it before: a process that still works on it is refused its next write. Fails
 // with ERR_NOT_FOUND, or ERR_STATE when it has ended.

@@ -239,9 +239,12 @@ bool tenant_check(Platform *platform, const TenantSpec *spec, Json **out, Error 
 bool tenant_create(Platform *platform, const TenantSpec *spec, int64_t *out_id, Error *err)
 {
     CLEANUP(json_close) Json *input = NULL;
-    if (!spec_check(platform, spec, err) || !tier_check(spec->plan, err) || !spec_input(spec, &input, err))
+    bool is_done = false;
+    if (!spec_check(platform, spec, err) || !tier_check(spec->plan, err) || !spec_input(spec, &input, err) ||
+        !operation_continue(platform, &SCHEMA_CREATE, spec->slug, &is_done, out_id, err))
         return false;
-    return operation_run(platform, &(OperationSpec){.driver = &SCHEMA_CREATE, .slug = spec->slug, .input = input},
+    return is_done ||
+           operation_run(platform, &(OperationSpec){.driver = &SCHEMA_CREATE, .slug = spec->slug, .input = input},
                          out_id, err);
 }
 
@@ -281,7 +284,7 @@ bool tenant_approve(Platform *platform, Slug slug, Error *err)
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
     TenantRecord tenant;
     bool is_done = false;
-    if (!operation_continue(platform, &SCHEMA_CREATE, slug.text, &is_done, err) || is_done)
+    if (!operation_continue(platform, &SCHEMA_CREATE, slug.text, &is_done, NULL, err) || is_done)
         return is_done;
     if (!platform_tenant(platform, slug, arena, &tenant, err))
         return false;
@@ -300,7 +303,7 @@ static bool move(Platform *platform, const Driver *driver, Slug slug, TenantStat
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
     TenantRecord tenant;
     bool is_done = false;
-    if (!operation_continue(platform, driver, slug.text, &is_done, err) || is_done)
+    if (!operation_continue(platform, driver, slug.text, &is_done, NULL, err) || is_done)
         return is_done;
     return move_check(platform, slug, to, arena, &tenant, err) &&
            run_with(
@@ -346,7 +349,7 @@ bool tenant_delete(Platform *platform, Slug slug, Error *err)
     TenantRecord tenant;
     Str path = S("");
     bool is_done = false;
-    if (!operation_continue(platform, &SCHEMA_DELETE, slug.text, &is_done, err) || is_done)
+    if (!operation_continue(platform, &SCHEMA_DELETE, slug.text, &is_done, NULL, err) || is_done)
         return is_done;
     return move_check(platform, slug, TENANT_DELETED, arena, &tenant, err) &&
            dump_place(platform, &tenant, arena, &path, err) &&
@@ -359,7 +362,7 @@ bool tenant_restore(Platform *platform, Slug slug, Error *err)
     CLEANUP(rows_close) Rows *rows = NULL;
     TenantRecord tenant;
     bool is_done = false;
-    if (!operation_continue(platform, &SCHEMA_RESTORE, slug.text, &is_done, err) || is_done)
+    if (!operation_continue(platform, &SCHEMA_RESTORE, slug.text, &is_done, NULL, err) || is_done)
         return is_done;
     if (!platform_tenant(platform, slug, arena, &tenant, err))
         return false;
@@ -476,7 +479,8 @@ bool tenant_set(Platform *platform, Slug slug, const TenantChange *change, Error
 {
     CLEANUP(json_close) Json *document = NULL;
     bool is_done = false;    // an earlier change, perhaps another one: this one follows it
-    if (!change_check(platform, change, err) || !operation_continue(platform, &TENANT_SET, slug.text, &is_done, err) ||
+    if (!change_check(platform, change, err) ||
+        !operation_continue(platform, &TENANT_SET, slug.text, &is_done, NULL, err) ||
         !tenant_show(platform, slug, &document, err))
         return false;
     Str status = json_str(json_get(document, "status"));

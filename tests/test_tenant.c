@@ -3,6 +3,7 @@
 
 #include "provisioner/cell.h"
 #include "provisioner/dump.h"
+#include "provisioner/operation.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
 #include "tests/support/test_world.h"
@@ -152,6 +153,82 @@ TEST(a_slug_and_a_host_belong_to_one_tenant)
     test_world_close(&world);
 }
 
+// All that the control database says.
+static const char RECORDED[] =
+    "select concat_ws(E'\\n', (select string_agg(t::text, ';' order by t.id) from control.tenants t), (select "
+    "string_agg(o::text, ';' order by o.id) from control.operations o), (select string_agg(s::text, ';' order by "
+    "operation, position) from control.operation_steps s), (select string_agg(l::text, ';' order by slug) from "
+    "control.leases l), (select string_agg(d::text, ';' order by host) from control.domains d), (select "
+    "string_agg(c::text, ';' order by name) from control.cells c), (select string_agg(p::text, ';' order by name, "
+    "version) from control.plans p))";
+
+// Of another slug, so that it is refused for its host or its cell.
+static void check_refused_without_trace(TestWorld *world, const TenantSpec *spec, ErrorCode code, const char *says)
+{
+    Error err = {0};
+    Str before = test_value(world->control, world->arena, RECORDED);
+    ck_assert(!tenant_create(world->platform, spec, NULL, &err));
+    ck_assert_says(&err, code, says);
+    Str after = test_value(world->control, world->arena, RECORDED);
+    ck_assert_msg(str_eq(before, after), "the refusal '%s' changed the record", says);
+}
+
+TEST(a_refused_creation_leaves_no_trace)
+{
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "tenant", false);
+    const Str host = S("bazar.example");
+    TenantSpec spec = test_world_spec(&world, "first");
+    spec.domains = &host;
+    spec.domain_count = 1;
+    ck_assert_ok(tenant_create(world.platform, &spec, NULL, &err), &err);
+    check_refused_without_trace(&world, &spec, ERR_EXISTS, "there is a tenant 'first' already");
+    spec.slug = S("second");
+    check_refused_without_trace(&world, &spec, ERR_EXISTS, "'bazar.example' belongs to another tenant");
+    spec = test_world_spec(&world, "second");
+    spec.cell = S("mian");
+    check_refused_without_trace(&world, &spec, ERR_NOT_FOUND, "there is no cell 'mian'");
+    spec = test_world_spec(&world, "wish");
+    ck_assert_ok(tenant_request(world.platform, &spec, &err), &err);
+    check_refused_without_trace(&world, &spec, ERR_EXISTS, "shopctl tenant approve wish");
+    test_world_bring(&world, "first", "archived");
+    spec = test_world_spec(&world, "first");
+    check_refused_without_trace(&world, &spec, ERR_EXISTS, "it is archived");
+    test_world_close(&world);
+}
+
+// Asks for the same shop again while the first one is being made by a process that lives.
+typedef struct Second {
+    TestWorld *world;
+    size_t refused;
+} Second;
+
+static void create_meanwhile(void *context, const Event *event)
+{
+    Second *second = context;
+    if (event->phase != EVENT_BEFORE && event->phase != EVENT_AFTER)
+        return;
+    TenantSpec spec = test_world_spec(second->world, "first");
+    check_refused_without_trace(second->world, &spec, ERR_EXISTS, "there is a tenant 'first' already");
+    second->refused++;
+}
+
+TEST(a_shop_that_is_being_made_is_there_already)
+{
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "tenant", false);
+    CLEANUP(platform_close) Platform *platform = test_world_platform(&world, 0);
+    Second second = {.world = &world};
+    platform_observe(platform, create_meanwhile, &second);
+    TenantSpec spec = test_world_spec(&world, "first");
+    ck_assert_ok(tenant_create(platform, &spec, NULL, &err), &err);
+    ck_assert_uint_ge(second.refused, 10);
+    test_world_check(&world, "first", "asked for twice");
+    test_world_close(&world);
+}
+
 // ---- at once
 
 enum { AT_ONCE = 4 };
@@ -197,8 +274,12 @@ TEST(of_several_at_once_one_gets_the_slug)
     test_world_open(&world, "tenant", true);
     ck_assert_uint_eq(create_at_once(&world, true, attempts), 1);
     for (int i = 0; i < AT_ONCE; i++)
-        ck_assert_msg(attempts[i].ok || attempts[i].err.code == ERR_BUSY || attempts[i].err.code == ERR_EXISTS,
-                      "%s: %s", error_name(attempts[i].err.code), attempts[i].err.what);
+        ck_assert_msg(attempts[i].ok || attempts[i].err.code == ERR_EXISTS, "%s: %s", error_name(attempts[i].err.code),
+                      attempts[i].err.what);
+    ck_assert_str(test_value(world.control, world.arena,
+                             "select concat(count(*), ' ', bool_and(o.id = t.operation and o.state = 'done')) from "
+                             "control.operations o, control.tenants t"),
+                  S("1 t"));
     check_status(&world, "shop-0", "active");
     test_world_close(&world);
 }
@@ -489,6 +570,7 @@ TEST(a_damaged_dump_is_refused_and_the_tenant_stays_deleted)
 
 SUITE(tenant, ONCE(a_new_tenant_is_recorded_served_and_shown), ONCE(a_wrong_field_is_refused_and_nothing_is_written),
       ONCE(colours_are_checked_by_name_and_value), ONCE(a_slug_and_a_host_belong_to_one_tenant),
+      ONCE(a_refused_creation_leaves_no_trace), ONCE(a_shop_that_is_being_made_is_there_already),
       ONCE(of_several_at_once_one_gets_the_slug), ONCE(several_at_once_do_not_pass_a_cells_capacity),
       ONCE(a_wish_is_granted_or_rejected), ONCE(a_move_out_of_order_is_refused_and_says_what_the_tenant_is),
       ONCE(what_is_set_is_served), ONCE(a_change_that_is_refused_leaves_all_as_it_was),

@@ -20,12 +20,15 @@ begin
 end
 $$;
 
+-- A new tenant is refused here, before anything is written that would stay: the lease is the slug's, so that of two that ask for
+-- it at once one finds the other.
 create or replace function operation_begin(p_kind text, p_slug text, p_input jsonb, p_steps text[], p_holder text,
                                            p_operator text)
     returns table (id bigint, epoch bigint) language plpgsql set search_path from current as $$
 #variable_conflict use_column
 declare
     v_other operations;
+    v_is_new boolean := p_kind = 'create' and (p_input ->> 'is_new')::boolean;
 begin
     insert into operations (kind, slug, input, operator) values (p_kind, p_slug, p_input, p_operator)
     returning operations.id into id;
@@ -33,11 +36,16 @@ begin
     insert into leases (slug, operation, epoch, holder) values (p_slug, id, epoch, p_holder) on conflict (slug) do nothing;
     if not found then
         select o.* into v_other from operations o join leases l on l.operation = o.id where l.slug = p_slug;
-        perform refuse('busy', format('the tenant ''%s'' is being changed by operation %s (%s)', p_slug, v_other.id,
-                                      v_other.kind),
-                       format('it is %s since %s', v_other.state, to_char(v_other.created_at at time zone 'utc',
-                                                                          'YYYY-MM-DD"T"HH24:MI:SS"Z"')),
-                       format('wait for it, or: shopctl operation resume %s', v_other.id));
+        perform refuse(case when v_is_new then 'exists' else 'busy' end,
+                       case when v_is_new then format('there is a tenant ''%s'' already', p_slug)
+                            else format('the tenant ''%s'' is being changed by operation %s (%s)', p_slug, v_other.id,
+                                        v_other.kind) end,
+                       format('operation %s (%s) is %s since %s', v_other.id, v_other.kind, v_other.state,
+                              to_char(v_other.created_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')),
+                       case when v_is_new then 'choose another slug, or wait for it'
+                            else format('wait for it, or: shopctl operation resume %s', v_other.id) end);
+    elsif v_is_new then
+        perform tenant_check_new(p_input);
     end if;
     insert into operation_steps (operation, position, name, state, begun_at)
     select operation_begin.id, s.position - 1, s.name, case when s.position = 1 then 'running' else 'pending' end,
@@ -136,8 +144,9 @@ begin
         update leases set holder = '', heard_at = clock_timestamp() where operation = p_id;
     else
         delete from leases where operation = p_id;
-        update tenants set operation = p_id where slug = (select slug from operations where id = p_id)
-            and status not in ('deleted', 'rejected') and operation is distinct from p_id;
+        update tenants set operation = p_id
+        where p_state = 'done' and slug = (select slug from operations where id = p_id)
+          and status not in ('deleted', 'rejected') and operation is distinct from p_id;
     end if;
     perform pg_notify('control_operations', p_id::text);
 end
