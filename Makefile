@@ -48,17 +48,17 @@ CLI := $(call sources,cli)
 RUNTIME := $(call sources,runtime)
 MAINS := cli/main.c runtime/main.c
 SUPPORT := $(call sources,tests/support)
-SUITES := $(patsubst tests/test_%.c,%,$(sort $(wildcard tests/test_*.c)))
+SUITES := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c tests/torture_*.c)))
 LLHTTP := $(patsubst %,$(O)/llhttp/%.o,api http llhttp)
 
 SQL_FILES := $(sort $(wildcard sql/*/*.sql sql/*/*/*.sql))
 PLAN_FILES := $(sort $(wildcard plans/*.yaml))
 THEME_FILES := $(sort $(wildcard web/theme/* web/theme/*/* web/theme/*/*/*))
 
-ALL_C := $(BASE) $(PROVISIONER) $(CLI) $(RUNTIME) $(SUPPORT) $(SUITES:%=tests/test_%.c) $(sort $(wildcard bench/*.c tests/fuzz/*.c))
+ALL_C := $(BASE) $(PROVISIONER) $(CLI) $(RUNTIME) $(SUPPORT) $(SUITES:%=tests/%.c) $(sort $(wildcard bench/*.c tests/fuzz/*.c))
 ALL_H := $(sort $(wildcard base/*.h provisioner/*.h provisioner/*/*.h cli/*.h runtime/*.h runtime/*/*.h tests/support/*.h))
 
-.PHONY: all build deps demo check bench lint fmt coverage fuzz install clean docs help
+.PHONY: all build deps demo check torture bench lint fmt coverage fuzz install clean docs help
 all: deps
 	@$(MAKE) build
 
@@ -70,6 +70,7 @@ help:
 	@echo 'make demo       starts a platform with two shops and prints their addresses'
 	@echo 'make check      runs every test [SUITE=noun] [TEST=part of a name]'
 	@echo 'make check BUILD=tsan  the same under ThreadSanitizer'
+	@echo 'make torture    runs the tests that take long [SUITE=noun]'
 	@echo 'make lint       format, static analysis, the allowed arrows'
 	@echo 'make fmt        formats the C files'
 	@echo 'make bench      measures [ONLY=name]'
@@ -128,7 +129,7 @@ $(O)/bin/shopd: $(O)/runtime/main.o $(O)/libruntime.a $(O)/libbase.a
 	@mkdir -p $(@D)
 	@echo 'ld $@'
 	@$(CC) $(LDFLAGS) $^ $(LIBS_shopd) -o $@
-$(O)/tests/bin/test_%: $(O)/tests/test_%.o $(O)/libsupport.a $(O)/libcli.a $(O)/libprovisioner.a $(O)/libruntime.a $(O)/libbase.a
+$(O)/tests/bin/%: $(O)/tests/%.o $(O)/libsupport.a $(O)/libcli.a $(O)/libprovisioner.a $(O)/libruntime.a $(O)/libbase.a
 	@mkdir -p $(@D)
 	@echo 'ld $@'
 	@$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS_tests) -o $@
@@ -159,8 +160,12 @@ check: deps
 	@$(MAKE) BUILD=$(CHECK_BUILD) tests
 	@sh tests/run.sh $(if $(filter-out release,$(CHECK_BUILD)),build/$(CHECK_BUILD),build) '$(SUITE)' '$(TEST)'
 
+torture: deps
+	@$(MAKE) BUILD=$(CHECK_BUILD) tests
+	@sh tests/run.sh $(if $(filter-out release,$(CHECK_BUILD)),build/$(CHECK_BUILD),build) '$(SUITE)' '$(TEST)' torture
+
 .PHONY: tests
-tests: build $(SUITES:%=$(O)/tests/bin/test_%)
+tests: build $(SUITES:%=$(O)/tests/bin/%)
 
 demo: all
 	@sh web/samples/demo.sh

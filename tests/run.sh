@@ -1,8 +1,11 @@
 #!/bin/sh
-# Runs the test suites in parallel against a PostgreSQL of their own: run.sh BUILD_DIR [SUITE] [TEST]
+# Runs the test suites in parallel against a PostgreSQL of their own: run.sh BUILD_DIR [SUITE] [TEST]; with `torture` as
+# fourth word those that take long (tests/torture_*), one after the other.
 set -eu
 cd "$(dirname "$0")/.."
-build=$1 suite=${2:-} test=${3:-}
+build=$1 suite=${2:-} test=${3:-} kind=${4:-check} jobs=$(nproc)
+programs=test scripts=suite
+if [ "$kind" = torture ]; then programs=torture scripts=torture jobs=1 CK_TIMEOUT_MULTIPLIER=30; export CK_TIMEOUT_MULTIPLIER; fi
 work=$(mktemp -d /tmp/shop-check.XXXXXX)
 pg_bin=$(find /usr/lib/postgresql -path '*/bin/initdb' | sort -V | tail -n 1)
 pg_bin=${pg_bin%/initdb}
@@ -29,10 +32,9 @@ export TEST_PG="host=$work user=postgres dbname=postgres" TEST_BUILD="$PWD/$buil
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=1}" UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}"
 case $build in *asan | *tsan) export CK_FORK=no ;; esac
-for c in tests/test_*.c; do basename "$c" .c | sed 's/^test_//'; done >"$work/suites"
-for script in tests/suite_*.sh; do
-    if [ -f "$script" ]; then basename "$script" .sh | sed 's/^suite_//'; fi
-done >>"$work/suites"
+for file in tests/"$programs"_*.c tests/"$scripts"_*.sh; do
+    if [ -f "$file" ]; then basename "${file%.*}" | sed 's/^[a-z]*_//'; fi
+done >"$work/suites"
 twice=$(sort "$work/suites" | uniq -d)
 [ -z "$twice" ] || { echo "two suites are called '$twice'" >&2; exit 1; }
 if [ -n "$suite" ]; then
@@ -40,14 +42,14 @@ if [ -n "$suite" ]; then
     mv "$work/one" "$work/suites"
 fi
 mkdir "$work/out"
-xargs -P "$(nproc)" -I{} sh tests/run_suite.sh {} "$work/out" <"$work/suites" || true
+xargs -P "$jobs" -I{} sh tests/run_suite.sh {} "$work/out" "$kind" <"$work/suites" || true
 passed=0 failed=0
 for name in $(cat "$work/suites"); do
     line=$(grep -E "^$name: [0-9]+ passed, [0-9]+ failed" "$work/out/$name" | tail -n 1 || true)
     ok=$(echo "$line" | sed -n 's/.*: \([0-9]*\) passed.*/\1/p') bad=$(echo "$line" | sed -n 's/.*, \([0-9]*\) failed.*/\1/p')
     [ "$(cat "$work/out/$name.exit")" = 0 ] || [ "${bad:-0}" != 0 ] || bad=1
     passed=$((passed + ${ok:-0})) failed=$((failed + ${bad:-1}))
-    [ "${bad:-1}" = 0 ] || echo "repeat with: make check SUITE=$name${test:+ TEST=$test}"
+    [ "${bad:-1}" = 0 ] || echo "repeat with: make $kind SUITE=$name${test:+ TEST=$test}"
 done
 echo "$passed passed, $failed failed"
 [ -z "${TEST_PG_AT_END:-}" ] || sh "$TEST_PG_AT_END" "$work"

@@ -1,13 +1,15 @@
 #!/bin/sh
-# Runs one suite, a C one or a script, and prints its output whole when it ends: run_suite.sh NOUN OUT_DIR
+# Runs one suite, a C one or a script, and prints its output whole when it ends: run_suite.sh NOUN OUT_DIR check|torture
 set -u
-noun=$1 out=$2
-if [ -f "tests/suite_$noun.sh" ]; then
-    timeout 900 sh "tests/suite_$noun.sh" >"$out/$noun" 2>&1
+noun=$1 out=$2 kind=$3
+program=test_$noun script=suite_$noun limit_s=900
+[ "$kind" = check ] || program=torture_$noun script=torture_$noun limit_s=3600
+if [ -f "tests/$script.sh" ]; then
+    timeout "$limit_s" sh "tests/$script.sh" >"$out/$noun" 2>&1
 else
-    timeout 900 "$TEST_BUILD/tests/bin/test_$noun" >"$out/$noun" 2>&1
+    timeout "$limit_s" "$TEST_BUILD/tests/bin/$program" >"$out/$noun" 2>&1
 fi
 code=$?
 echo "$code" >"$out/$noun.exit"
-[ $code = 124 ] && echo "$noun took more than 900 s" >>"$out/$noun"
+[ $code = 124 ] && echo "$noun took more than $limit_s s" >>"$out/$noun"
 if [ $code = 0 ]; then tail -n 1 "$out/$noun"; else tail -n 60 "$out/$noun"; fi
