@@ -1,43 +1,65 @@
-// tests/test_survival.c: buyers buy while shopd, backends and the whole PostgreSQL are killed: no order is lost,
-// doubled or half.
+// tests/test_survival.c: buyers buy while shopd, shopctl, backends and the whole PostgreSQL are killed: no order is
+// lost, doubled or half, and each command goes on. TEST_KILLS, TEST_SEED and TEST_READY_MS (a bound) change it.
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/pg.h"
+#include "base/process.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
 #include "tests/support/shop_client.h"
 #include "tests/support/test_platform.h"
 
 enum {
-    BUYERS = 8,
-    ORDERS_MAX = 4000,
-    KILLS_DEFAULT = 12,
-    PAUSE_MS = 700,      // between two kills
-    RETRY_MS = 60000,    // within this, a buyer's retry must get its answer
-    HANG_MS = 60000,     // a shop that is not ready by then never will be; how long it takes is a figure, not a test
+    BUYERS = 16,
+    ORDERS_MAX = 200000,
+    SCARCE = 100,
+    PLENTY = 1000000,
+    IMPORTED = 300,    // products of each shop that the killed commands are about
+    KILLS_DEFAULT = 15,
+    PAUSE_MS = 600,      // at most, between two kills
+    COMMAND_MS = 400,    // at most, until a command is killed
+    RETRY_MS = 60000,    // within this, a retry must get its answer
+    HANG_MS = 60000,     // what isn't ready by then never will be; how long it takes is a figure, not a test
 };
 
-// shopctl reads this: two products, of which one runs out on the way.
-static const char CATALOGUE[] = "Handle,Title,Option1 Name,Option1 Value,Variant Price,Variant Inventory "
-                                "Tracker,Variant Inventory Qty,Variant Inventory Policy\n"
-                                "scarce,Scarce,Title,Default Title,5.00,shopify,100,deny\n"
-                                "plenty,Plenty,Title,Default Title,7.00,shopify,100000,deny\n";
+static const char CATALOGUE_HEAD[] = "Handle,Title,Option1 Name,Option1 Value,Variant Price,Variant Inventory "
+                                     "Tracker,Variant Inventory Qty,Variant Inventory Policy\n";
 
 typedef struct Survival {
     TestPlatform platform;
+    Str cell_dsn, control_dsn;
+    Str catalogue;    // a file of IMPORTED products
+    uint64_t seed;
+    size_t commands;    // that were killed
     atomic_bool is_over;
     atomic_size_t order_count;
     char keys[ORDERS_MAX][64];      // acknowledged with 201
     char tokens[ORDERS_MAX][64];    // what the answer said
     char variants[2][32];
+    ShopClient *clients[BUYERS];
+    pthread_mutex_t lock;
+    char fault[512];    // the first thing that a buyer found wrong: Check belongs to the test's own thread
 } Survival;
 
-static Survival survival;
+static Survival survival = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+__attribute__((format(printf, 1, 2))) static bool buyer_fails(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    (void)pthread_mutex_lock(&survival.lock);
+    if (!survival.fault[0])
+        (void)vsnprintf(survival.fault, sizeof(survival.fault), format, list);
+    (void)pthread_mutex_unlock(&survival.lock);
+    va_end(list);
+    return false;
+}
 
 static Str read_variant(ShopClient *client, const char *handle, Arena *arena)
 {
@@ -81,21 +103,15 @@ static Str fill_cart(ShopClient *client, int round, Arena *arena)
     return id;
 }
 
-static bool is_one_of(int status, const int *wanted, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (status == wanted[i])
-            return true;
-    return false;
-}
-
-static void note_order(Str key, const ShopAnswer *answer)
+static bool note_order(Str key, const ShopAnswer *answer)
 {
     size_t at = atomic_fetch_add(&survival.order_count, 1);
-    ck_assert_uint_lt(at, ORDERS_MAX);
+    if (at >= ORDERS_MAX)
+        return buyer_fails("there are more than %d orders", ORDERS_MAX);
     (void)snprintf(survival.keys[at], sizeof(survival.keys[at]), "%.*s", STR_ARG(key));
     (void)snprintf(survival.tokens[at], sizeof(survival.tokens[at]), "%.*s",
                    STR_ARG(json_str(json_get(answer->json, "token"))));
+    return true;
 }
 
 static bool buy_once(ShopClient *client, int number, int round, Arena *arena)
@@ -105,29 +121,37 @@ static bool buy_once(ShopClient *client, int number, int round, Arena *arena)
         "\"city\": \"Madrid\","
         " \"region\": \"M\", \"postal_code\": \"28001\", \"country\": \"ES\"}, \"shipping_method\": \"standard\","
         " \"payment_method\": \"bank_transfer\"}";
-    static const int SETTLED[] = {201, 409};
     Str cart = fill_cart(client, round, arena), key = str_format(arena, "buyer-%d-round-%d", number, round);
     if (str_is_empty(cart))
         return false;
     Str path = str_format(arena, "/api/v1/store/carts/%.*s/checkout", STR_ARG(cart));
     Str headers = str_format(arena, "Idempotency-Key: %.*s\r\n", STR_ARG(key));
+    ShopRequest checkout = {.method = "POST", .path = path.data, .headers = headers.data, .body = BODY};
     ShopAnswer answer;
-    if (!call_until_settled(client,
-                            &(ShopRequest){.method = "POST", .path = path.data, .headers = headers.data, .body = BODY},
-                            arena, &answer))
+    if (!call_until_settled(client, &checkout, arena, &answer))
         return false;
-    ck_assert_msg(is_one_of(answer.status, SETTLED, COUNT(SETTLED)), "checkout: %d %.*s", answer.status,
-                  STR_ARG(answer.body));
-    if (answer.status == 201)
-        note_order(key, &answer);
+    bool is_bought = answer.status == 201;
+    bool is_sold_out = answer.status == 409 && str_find(answer.body, S("out-of-stock")) < answer.body.len;
+    bool is_well = is_bought ? note_order(key, &answer)
+                             : is_sold_out || buyer_fails("%s is answered by %d %.*s", key.data, answer.status,
+                                                          STR_ARG(answer.body));
+    Str token = str_copy(arena, json_str(json_get(answer.json, "token")));
     shop_answer_close(&answer);
-    return true;
+    if (!is_well || !is_bought || round % 7 != 0)
+        return is_well;
+    if (!call_until_settled(client, &checkout, arena, &answer))
+        return false;
+    if (!str_eq(json_str(json_get(answer.json, "token")), token))
+        is_well =
+            buyer_fails("%s, sent again, is another order: %d %.*s", key.data, answer.status, STR_ARG(answer.body));
+    shop_answer_close(&answer);
+    return is_well;
 }
 
 static void *buyer_run(void *context)
 {
     int number = (int)(intptr_t)context;
-    ShopClient *client = shop_client_open(survival.platform.port, "acme.localhost");
+    ShopClient *client = survival.clients[number];
     Arena *arena = arena_open(16 * MIB);
     intptr_t is_well = true;
     for (int round = 0; is_well && !atomic_load(&survival.is_over); round++) {
@@ -135,54 +159,150 @@ static void *buyer_run(void *context)
         is_well = buy_once(client, number, round, arena);
     }
     arena_close(&arena);
-    shop_client_close(&client);
     return (void *)is_well;
 }
 
 // ---- the killer ----
 
-static int postmaster_pid(const TestPlatform *platform, Arena *arena)
+// xorshift64: the same seed draws the same kills and pauses.
+static uint64_t draw(uint64_t below)
+{
+    survival.seed ^= survival.seed << 13;
+    survival.seed ^= survival.seed >> 7;
+    survival.seed ^= survival.seed << 17;
+    return survival.seed % below;
+}
+
+static int64_t number_of(const char *name, int64_t otherwise)
+{
+    Error err = {0};
+    int64_t number = otherwise;
+    const char *text = getenv(name);
+    if (text && *text)
+        ck_assert_ok(str_int64(str_of(text), 1, INT64_MAX, &number, &err), &err);
+    return number;
+}
+
+static void signal_postmaster(int signal, Arena *arena)
 {
     Error err = {0};
     Str text = S(""), line = S("");
     int64_t pid = 0;
-    Str path = str_format(arena, "%.*s/pg/postmaster.pid", STR_ARG(platform->data));
-    if (!file_read(path, 4 * KIB, arena, &text, &err) || !str_cut(&text, '\n', &line) ||
-        !str_int64(line, 1, INT32_MAX, &pid, &err))
-        return 0;
-    return (int)pid;
+    Str path = str_format(arena, "%.*s/pg/postmaster.pid", STR_ARG(survival.platform.data));
+    if (file_read(path, 4 * KIB, arena, &text, &err) && str_cut(&text, '\n', &line) &&
+        str_int64(line, 1, INT32_MAX, &pid, &err))
+        (void)kill((int)pid, signal);
 }
 
-static int shopd_pid(const TestPlatform *platform, Arena *arena)
+static void kill_postmaster(Arena *arena) { signal_postmaster(SIGKILL, arena); }
+static void shut_cluster_down(Arena *arena) { signal_postmaster(SIGQUIT, arena); }
+
+static void kill_shopd(Arena *arena)
+{
+    Error err = {0};
+    Process shopd = {0};
+    Str path = str_format(arena, "%.*s/run/shopd-main.pid", STR_ARG(survival.platform.data));
+    ck_assert_ok(process_open(path.data, &shopd, &err), &err);
+    process_signal(&shopd, SIGKILL);
+    process_close(&shopd);
+}
+
+static void kill_backend(Arena *arena)
 {
     (void)arena;
-    CLEANUP(json_close) Json *status = test_platform_status(platform);
-    return (int)json_int64(json_get(json_element(json_get(status, "shopd"), 0), "pid"));
+    Error err = {0};
+    CLEANUP(db_close) Db *db = NULL;
+    CLEANUP(rows_close) Rows *rows = NULL;
+    if (db_open(survival.cell_dsn, NULL, &db, &err) &&
+        db_query(db, S("select pid from pg_stat_activity where usename like '%\\_shopd' order by random() limit 1"),
+                 NO_PARAMS, &rows, &err) &&
+        rows_count(rows) > 0)
+        (void)kill((int)rows_int64(rows, 0, 0), SIGKILL);
 }
 
-static Str cell_dsn(const TestPlatform *platform, Arena *arena)
+// The life of a shop beside the buyers' one: each command, where "SLUG" is the shop, and the status that it leads to.
+typedef struct Command {
+    const char *words[8];
+    const char *status;
+} Command;
+
+static const Command COMMANDS[] = {
+    {{"tenant", "create", "SLUG", "--plan", "standard", "--email", "owner@other.example"}, "active"},
+    {{"product", "import", "SLUG", "CATALOGUE"}, "active"},
+    {{"tenant", "suspend", "SLUG"}, "suspended"},
+    {{"tenant", "resume", "SLUG"}, "active"},
+    {{"tenant", "set", "SLUG", "--name", "Other"}, "active"},
+    {{"tenant", "suspend", "SLUG"}, "suspended"},
+    {{"tenant", "archive", "SLUG"}, "archived"},
+    {{"tenant", "delete", "SLUG", "--yes"}, "deleted"},
+    {{"tenant", "restore", "SLUG"}, "active"},
+};
+enum { IMPORT = 1, WORDS_MAX = 12 };
+
+static void command_start(const Command *command, const char *slug, Process *out)
 {
-    CLEANUP(json_close) Json *status = test_platform_status(platform);
-    return str_copy(arena, json_str(json_get(json_element(json_get(status, "cells"), 0), "dsn")));
+    const char *argv[WORDS_MAX] = {survival.platform.shopctl.data};
+    size_t count = 1;
+    for (size_t i = 0; i < COUNT(command->words) && command->words[i]; i++) {
+        const char *word = command->words[i];
+        argv[count++] = strcmp(word, "SLUG") == 0        ? slug
+                        : strcmp(word, "CATALOGUE") == 0 ? survival.catalogue.data
+                                                         : word;
+    }
+    argv[count++] = "--data";
+    argv[count] = survival.platform.data.data;
+    Error err = {0};
+    ck_assert_ok(process_start(&(ProcessSpec){.argv = argv}, out, &err), &err);
 }
 
-// One of shopd's backends.
-static int backend_pid(const TestPlatform *platform, Arena *arena)
+// Whether the shop is in this state, and nothing goes on with it.
+static bool is_settled(const char *slug, const char *status)
 {
     Error err = {0};
     CLEANUP(db_close) Db *db = NULL;
     CLEANUP(rows_close) Rows *rows = NULL;
-    if (!db_open(cell_dsn(platform, arena), NULL, &db, &err) ||
-        !db_query(db, S("select pid from pg_stat_activity where usename like '%\\_shopd' order by random() limit 1"),
-                  NO_PARAMS, &rows, &err))
-        return 0;
-    return rows_count(rows) ? (int)rows_int64(rows, 0, 0) : 0;
+    return db_open(survival.control_dsn, NULL, &db, &err) &&
+           db_query(db,
+                    S("select 1 from control.tenants t where slug = $1 and status = $2 and not exists (select 1 from "
+                      "control.operations o where o.slug = t.slug and o.state not in ('done', 'reverted'))"),
+                    PARAMS(str_of(slug), str_of(status)), &rows, &err) &&
+           rows_count(rows) == 1;
+}
+
+// A command is killed, or the database below it; the same command again ends it.
+static void kill_shopctl(Arena *arena)
+{
+    size_t turn = survival.commands++, number = turn % COUNT(COMMANDS);
+    const Command *command = &COMMANDS[number];
+    const char *slug = str_format(arena, "other-%zu", turn / COUNT(COMMANDS)).data;
+    Process shopctl = {0};
+    ProcessEnd end = {.exit_code = -1};
+    command_start(command, slug, &shopctl);
+    clock_sleep_ms((int64_t)draw(COMMAND_MS));
+    if (draw(3) == 0)
+        kill_postmaster(arena);
+    else
+        process_signal(&shopctl, SIGKILL);
+    ck_assert(has_process_ended(&shopctl, HANG_MS, &end));
+    for (int64_t until_ms = clock_ms() + RETRY_MS; end.exit_code != 0; clock_sleep_ms(100)) {
+        command_start(command, slug, &shopctl);
+        ck_assert(has_process_ended(&shopctl, HANG_MS, &end));
+        if (end.exit_code == 0 || (number != IMPORT && is_settled(slug, command->status)))
+            break;    // it had come to its end before it was killed
+        ck_assert_msg(clock_ms() < until_ms, "%s %s %s was killed and doesn't go on: exit code %d", command->words[0],
+                      command->words[1], slug, end.exit_code);
+    }
+    ck_assert_msg(is_settled(slug, command->status), "%s isn't %s after %s", slug, command->status, command->words[1]);
 }
 
 static const struct {
     const char *what;
-    int (*pid)(const TestPlatform *platform, Arena *arena);
-} VICTIMS[] = {{"shopd", shopd_pid}, {"a backend", backend_pid}, {"PostgreSQL", postmaster_pid}};
+    void (*kill)(Arena *arena);
+} VICTIMS[] = {
+    {"shopd", kill_shopd},           {"a backend", kill_backend},
+    {"PostgreSQL", kill_postmaster}, {"the cluster", shut_cluster_down},
+    {"shopctl", kill_shopctl},
+};
 
 static bool is_ready(Arena *arena)
 {
@@ -196,78 +316,150 @@ static bool is_ready(Arena *arena)
     return is_there;
 }
 
-static void kill_one(size_t victim, Arena *arena)
+// Milliseconds from the kill until the shop sold again; of a command, until it was done too.
+static int64_t kill_one(size_t victim, Arena *arena)
 {
-    int pid = VICTIMS[victim].pid(&survival.platform, arena);
-    if (pid == 0)
-        return;
-    (void)kill(pid, SIGKILL);
-    int64_t killed_ms = clock_ms();
+    int64_t begun_ms = clock_ms();
+    VICTIMS[victim].kill(arena);
     while (!is_ready(arena)) {
-        ck_assert_msg(clock_ms() - killed_ms < HANG_MS, "%s was killed and the shop isn't ready after %d ms",
-                      VICTIMS[victim].what, HANG_MS);
+        ck_assert_msg(clock_ms() - begun_ms < RETRY_MS + HANG_MS, "%s was killed and the shop isn't ready",
+                      VICTIMS[victim].what);
         clock_sleep_ms(20);
     }
+    return clock_ms() - begun_ms;
 }
 
-static int kills_wanted(void)
+// Kills in rounds, each of which has every victim once, in an order of its own.
+static void kill_many(Arena *arena)
 {
-    const char *wanted = getenv("TEST_KILLS");
-    return wanted ? (int)strtol(wanted, NULL, 10) : KILLS_DEFAULT;
+    int64_t kills = number_of("TEST_KILLS", KILLS_DEFAULT), bound_ms = number_of("TEST_READY_MS", INT64_MAX);
+    int64_t longest_ms[COUNT(VICTIMS)] = {0};
+    size_t order[COUNT(VICTIMS)] = {0};
+    survival.seed = (uint64_t)number_of("TEST_SEED", clock_ms() | 1);
+    printf("repeat with: TEST_SEED=%llu TEST_KILLS=%lld\n", (unsigned long long)survival.seed, (long long)kills);
+    for (size_t i = 0; i < COUNT(VICTIMS); i++)
+        order[i] = i;
+    for (int64_t i = 0; i < kills; i++) {
+        size_t at = (size_t)i % COUNT(VICTIMS), other = at + (size_t)draw(COUNT(VICTIMS) - at), victim = order[other];
+        order[other] = order[at];
+        order[at] = victim;
+        clock_sleep_ms((int64_t)draw(PAUSE_MS));
+        int64_t ready_ms = kill_one(victim, arena);
+        longest_ms[victim] = MAX(longest_ms[victim], ready_ms);
+        ck_assert_msg(ready_ms <= bound_ms, "%s was killed and all was ready after %lld ms", VICTIMS[victim].what,
+                      (long long)ready_ms);
+    }
+    for (size_t i = 0; i < COUNT(VICTIMS); i++)
+        printf("%s was killed: ready within %lld ms\n", VICTIMS[i].what, (long long)longest_ms[i]);
 }
 
 // ---- the count ----
 
-static void check_orders(Arena *arena)
+static Db *schema_open(const char *slug, Arena *arena)
 {
-    CLEANUP(json_close) Json *tenant = NULL;
     Error err = {0};
-    ck_assert_ok(json_parse(SHOPCTL(&survival.platform, "tenant", "show", "acme", "-o", "json"), &tenant, &err), &err);
-    CLEANUP(db_close) Db *db = test_db_open(cell_dsn(&survival.platform, arena));
+    CLEANUP(json_close) Json *tenant = NULL;
+    ck_assert_ok(json_parse(SHOPCTL(&survival.platform, "tenant", "show", slug, "-o", "json"), &tenant, &err), &err);
+    Db *db = test_db_open(survival.cell_dsn);
     Str path = str_format(arena, "set search_path = %.*s", STR_ARG(json_str(json_get(tenant, "schema"))));
     ck_assert_ok(db_script(db, path, &err), &err);
-    size_t acknowledged = atomic_load(&survival.order_count);
-    for (size_t i = 0; i < acknowledged; i++) {
-        CLEANUP(rows_close) Rows *rows = NULL;
-        ck_assert_ok(
-            db_query(db,
-                     S("select count(*) from orders o join idempotency_keys k on k.answer ->> 'token' = o.token "
-                       "where k.key = $1 and o.token = $2"),
-                     PARAMS(str_of(survival.keys[i]), str_of(survival.tokens[i])), &rows, &err),
-            &err);
-        ck_assert_msg(rows_int64(rows, 0, 0) == 1, "the order of %s is there %lld times", survival.keys[i],
-                      (long long)rows_int64(rows, 0, 0));
-    }
-    ck_assert_str(
-        test_value(
-            db, arena,
-            "select count(*) from orders o where not exists (select 1 from order_lines l where l.order_id = o.id)"),
-        S("0"));
-    ck_assert_str(test_value(db, arena,
-                             "select count(*) from orders o where total_minor <> shipping_minor + "
-                             "(select sum(total_minor) from order_lines l where l.order_id = o.id)"),
-                  S("0"));
-    ck_assert_str(
-        test_value(db, arena,
-                   "select count(*) from stock k where quantity <> "
-                   "(select coalesce(sum(quantity), 0) from stock_movements m where m.variant_id = k.variant_id)"),
-        S("0"));
-    ck_assert_str(test_value(db, arena, "select count(*) from stock where quantity < 0"), S("0"));
-    ck_assert_str(
-        test_value(db, arena, "select count(*) - count(distinct k.answer ->> 'token') from idempotency_keys k"),
-        S("0"));
-    Str orders = test_value(db, arena, "select count(*) from orders");
-    ck_assert_str(orders, str_format(arena, "%zu", acknowledged));    // every buyer retried to its end
-    printf("%zu orders under %d kills\n", acknowledged, kills_wanted());
+    return db;
 }
 
-TEST(no_order_is_lost_doubled_or_half_when_anything_is_killed)
+static Str acknowledged_json(Arena *arena)
 {
-    CLEANUP(arena_close) Arena *arena = arena_open(256 * MIB);
+    StrBuf buf = {.arena = arena};
+    for (size_t i = 0; i < atomic_load(&survival.order_count); i++)
+        strbuf_format(&buf, "%s{\"key\":\"%s\",\"token\":\"%s\"}", i ? "," : "[", survival.keys[i], survival.tokens[i]);
+    strbuf_add(&buf, buf.len ? S("]") : S("[]"));
+    return strbuf_str(&buf);
+}
+
+// A row that is there says what is wrong.
+static const char *const NONE_OF[] = {
+    "select 'an order without lines' from orders o where not exists "
+    "(select 1 from order_lines l where l.order_id = o.id)",
+    "select 'a total of other lines' from orders o where total_minor <> shipping_minor + "
+    "(select sum(total_minor) from order_lines l where l.order_id = o.id)",
+    "select 'a balance of another ledger' from stock k where quantity <> "
+    "(select coalesce(sum(quantity), 0) from stock_movements m where m.variant_id = k.variant_id)",
+    "select 'a stock below nothing' from stock where quantity < 0",
+    "select 'a ledger of another sale' from order_lines l "
+    "full join (select * from stock_movements where reason = 'sale') m using (order_id, variant_id) "
+    "where l.quantity is distinct from -m.quantity",
+    "select 'more sold than there was' from order_lines l join stock_movements m using (variant_id) "
+    "where m.reason = 'import' group by l.variant_id, m.quantity having sum(l.quantity) > m.quantity",
+    "select 'a key of no order' from idempotency_keys k left join orders o on o.token = k.answer ->> 'token' "
+    "where o.id is null",
+    "select 'two keys of one order' from idempotency_keys k group by k.answer ->> 'token' having count(*) > 1",
+    "select 'an order of no key' from orders o where o.token not in (select answer ->> 'token' from idempotency_keys)",
+};
+
+static void check_orders(Arena *arena)
+{
     Error err = {0};
+    CLEANUP(rows_close) Rows *lost = NULL;
+    CLEANUP(db_close) Db *db = schema_open("acme", arena);
+    ck_assert_ok(db_query(db,
+                          S("select a.key from json_to_recordset($1::json) a(key text, token text) "
+                            "left join idempotency_keys k on k.key = a.key and k.answer ->> 'token' = a.token "
+                            "left join orders o on o.token = a.token where k.key is null or o.id is null"),
+                          PARAMS(acknowledged_json(arena)), &lost, &err),
+                 &err);
+    ck_assert_msg(rows_count(lost) == 0, "%zu acknowledged orders are lost", rows_count(lost));
+    for (size_t i = 0; i < COUNT(NONE_OF); i++) {
+        CLEANUP(rows_close) Rows *rows = NULL;
+        ck_assert_ok(db_query(db, str_of(NONE_OF[i]), NO_PARAMS, &rows, &err), &err);
+        ck_assert_msg(rows_count(rows) == 0, "there is %.*s", STR_ARG(rows_str(rows, 0, 0)));
+    }
+    Str orders = test_value(db, arena, "select count(*) from orders");
+    ck_assert_str(orders, str_format(arena, "%zu", atomic_load(&survival.order_count)));    // each retried to its end
+    printf("%.*s orders\n", STR_ARG(orders));
+}
+
+// Every command came to its end, and each import made each product once.
+static void check_commands(Arena *arena)
+{
+    CLEANUP(db_close) Db *control = test_db_open(survival.control_dsn);
+    ck_assert_str(
+        test_value(control, arena, "select count(*) from control.operations where state not in ('done', 'reverted')"),
+        S("0"));
+    for (size_t i = 0; i * COUNT(COMMANDS) + IMPORT < survival.commands; i++) {
+        size_t last = MIN(survival.commands - i * COUNT(COMMANDS), COUNT(COMMANDS)) - 1;
+        if (strcmp(COMMANDS[last].status, "deleted") == 0)
+            continue;
+        CLEANUP(db_close) Db *db = schema_open(str_format(arena, "other-%zu", i).data, arena);
+        ck_assert_str(test_value(db, arena,
+                                 "select count(*) || ' ' || count(distinct v.product_id) || ' ' || sum(k.quantity) "
+                                 "from variants v join stock k on k.variant_id = v.id"),
+                      str_format(arena, "%d %d %d", IMPORTED, IMPORTED, IMPORTED));
+    }
+}
+
+static Str catalogue_write(const char *name, Str rows, Arena *arena)
+{
+    Error err = {0};
+    Str path = str_format(arena, "%.*s/../%s.csv", STR_ARG(survival.platform.data), name);
+    ck_assert_ok(file_write(path, str_format(arena, "%s%.*s", CATALOGUE_HEAD, STR_ARG(rows)), 0644, &err), &err);
+    return path;
+}
+
+static void shop_open(Arena *arena)
+{
+    StrBuf rows = {.arena = arena};
     test_platform_up(&survival.platform);
-    Str csv = str_format(arena, "%.*s/../catalogue.csv", STR_ARG(survival.platform.data));
-    ck_assert_ok(file_write(csv, str_of(CATALOGUE), 0644, &err), &err);
+    for (int i = 0; i < IMPORTED; i++)
+        strbuf_format(&rows, "thing-%d,Thing %d,Title,Default Title,3.00,shopify,1,deny\n", i, i);
+    survival.catalogue = catalogue_write("other", strbuf_str(&rows), arena);
+    Str csv = catalogue_write("acme",
+                              str_format(arena,
+                                         "scarce,Scarce,Title,Default Title,5.00,shopify,%d,deny\n"
+                                         "plenty,Plenty,Title,Default Title,7.00,shopify,%d,deny\n",
+                                         SCARCE, PLENTY),
+                              arena);
+    CLEANUP(json_close) Json *status = test_platform_status(&survival.platform);
+    survival.cell_dsn = str_copy(arena, json_str(json_get(json_element(json_get(status, "cells"), 0), "dsn")));
+    survival.control_dsn = str_copy(arena, json_str(json_get(json_get(status, "control"), "dsn")));
     (void)SHOPCTL(&survival.platform, "tenant", "create", "acme", "--plan", "standard", "--email",
                   "owner@acme.example");
     (void)SHOPCTL(&survival.platform, "tenant", "set", "acme", "--limit", "requests_per_second=0");
@@ -278,21 +470,28 @@ TEST(no_order_is_lost_doubled_or_half_when_anything_is_killed)
         (void)snprintf(survival.variants[i], sizeof(survival.variants[i]), "%.*s",
                        STR_ARG(read_variant(client, HANDLES[i], arena)));
     shop_client_close(&client);
+}
 
+TEST(no_order_is_lost_doubled_or_half_when_anything_is_killed)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(512 * MIB);
     pthread_t buyers[BUYERS];
+    shop_open(arena);
+    for (size_t i = 0; i < BUYERS; i++)
+        survival.clients[i] = shop_client_open(survival.platform.port, "acme.localhost");
     for (intptr_t i = 0; i < BUYERS; i++)
         ck_assert_int_eq(pthread_create(&buyers[i], NULL, buyer_run, (void *)i), 0);
-    for (int i = 0; i < kills_wanted(); i++) {
-        clock_sleep_ms(PAUSE_MS);
-        kill_one((size_t)i % COUNT(VICTIMS), arena);
-    }
+    kill_many(arena);
     atomic_store(&survival.is_over, true);
     for (int i = 0; i < BUYERS; i++) {
         void *is_well = NULL;
         (void)pthread_join(buyers[i], &is_well);
+        ck_assert_msg(survival.fault[0] == '\0', "%s", survival.fault);
         ck_assert_msg(is_well != NULL, "buyer %d got no answer within %d ms", i, RETRY_MS);
+        shop_client_close(&survival.clients[i]);
     }
     check_orders(arena);
+    check_commands(arena);
     test_platform_down(&survival.platform);
 }
 
