@@ -145,9 +145,10 @@ $(O)/fuzzers/%: $(O)/tests/fuzz/%.o $(O)/libcli.a $(O)/libprovisioner.a $(O)/lib
 	@mkdir -p $(@D)
 	@echo 'ld $@'
 	@$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ $(LIBS_tests) -o $@
-$(O)/bench/bin/%: $(O)/bench/%.o $(O)/libbase.a
+$(O)/bench/bin/%: $(O)/bench/%.o $(O)/libprovisioner.a $(O)/libbase.a
 	@mkdir -p $(@D)
-	@$(CC) $(LDFLAGS) $^ $(LIBS_base) -o $@
+	@echo 'ld $@'
+	@$(CC) $(LDFLAGS) $^ $(LIBS_shopctl) -o $@
 .PHONY: fuzzers bench_programs
 bench_programs: $(patsubst bench/%.c,$(O)/bench/bin/%,$(sort $(wildcard bench/*.c)))
 fuzzers: $(FUZZERS)

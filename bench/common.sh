@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # What every figure's script shares: a platform, programs that end with it, pairs of measurements and their line.
 root=$(cd "$(dirname "$0")/.." && pwd)
 shopctl=$root/build/bin/shopctl load=$root/build/bench/bin/load
@@ -9,6 +9,13 @@ say() { echo "$name: $*" >&2; }    # raw figures and all that isn't a result
 fail() { say "$*" && exit 70; }
 need() { command -v "$1" >/dev/null || fail "$1 is missing: apt-get install $2"; }
 
+# A free port with free ones after it, below those that the kernel gives to clients.
+free_port() {
+    for at in $(shuf -i 20000-32000 -n 100); do
+        for next in 0 1 2 3; do ss -Hltn "sport = :$((at + next))"; done | grep -q . || break
+    done
+    echo "$at"
+}
 # Under bench/run.sh all figures share one platform; alone, a figure has its own.
 bench_open() {
     name=$1
@@ -18,10 +25,11 @@ bench_open() {
     trap bench_close EXIT
     trap 'exit 130' INT TERM
     export SHOPCTL_DATA="${data:-$work/data}"
-    port=$(cat "$SHOPCTL_DATA.port" 2>/dev/null || shuf -i 21000-59000 -n 1)
+    port=$(cat "$SHOPCTL_DATA.port" 2>/dev/null || free_port)
     [ -n "$data" ] && echo "$port" >"$data.port"
     "$shopctl" up --listen "127.0.0.1:$port" >/dev/null
     dsn=$(cell_dsn main)
+    control=$("$shopctl" status -o json | sed -n '/"control"/,/}/s/.*"dsn": *"\([^"]*\)".*/\1/p')
     postmaster=$(head -n 1 "$SHOPCTL_DATA/pg/postmaster.pid")
     psql="psql -X -q -A -t -v ON_ERROR_STOP=1"
 }
@@ -60,6 +68,35 @@ pg_cpu() {
         awk -v hz="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); sum += $12 + $13; if (NR == 1) sum += $14 + $15 }
             END { printf "%.2f\n", sum / hz }'
 }
+seconds_now() { date +%s.%N; }
+# timed COMMAND...: leaves the seconds that it took in $took, and its CPU seconds with PostgreSQL's in $burnt.
+timed() {
+    pg_before=$(pg_cpu) && times >"$work/before" && from=$(seconds_now)
+    "$@"
+    took=$(seconds_now | awk -v from="$from" '{ printf "%.3f", $1 - from }')
+    times >"$work/after"
+    burnt=$(cat "$work/before" "$work/after" | tr 'ms' '  ' |
+        awk -v pg="$(pg_cpu)" -v pg_before="$pg_before" 'NR % 2 == 0 { sum = $1 * 60 + $2 + $3 * 60 + $4 - sum }
+            END { printf "%.2f", sum + pg - pg_before }')
+}
+# highest COMMAND...: the most memory of its process and, added, of PostgreSQL's backends beyond what is shared, in MiB.
+highest() {
+    "$@" &
+    watched=$! top=0
+    while kill -0 "$watched" 2>/dev/null; do
+        now=$(for pid in $watched $(pgrep -P "$postmaster"); do cat "/proc/$pid/status" 2>/dev/null || true; done |
+            awk -v pid="$watched" '$1 == "Pid:" { own = $2 == pid } own && $1 == "VmHWM:" { high = $2 }
+                !own && $1 == "RssAnon:" { sum += $2 } END { printf "%d %d\n", high / 1024, sum / 1024 }')
+        echo "$now" >>"$work/memory"
+        sleep 0.02
+    done
+    wait "$watched"
+    top=$(awk '$1 > high { high = $1 } $2 > all { all = $2 } END { print high, all }' "$work/memory")
+    rm -f "$work/memory"
+}
+# The controller makes spares when it likes: paused where that would disturb.
+controller_pause() { kill -STOP "$(cut -d ' ' -f 1 "$SHOPCTL_DATA/run/controller.pid")"; }
+controller_go_on() { kill -CONT "$(cut -d ' ' -f 1 "$SHOPCTL_DATA/run/controller.pid")"; }
 # tenants_ensure COUNT: shops bench-1 to bench-COUNT, without a limit of requests.
 tenants_ensure() {
     there=$($psql "$dsn" -c "select count(*) from cell.tenants where slug like 'bench-%'")

@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154
 # warm-page and warm-json: an answer that shopd keeps against the same bytes out of nginx's memory, a core each.
 # nginx's memory is `return` with the bytes in its configuration, in parts since a value there has at most 4 KiB; how it does with
 # a file that it keeps open (sendfile) is measured beside it, and not judged.
