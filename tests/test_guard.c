@@ -167,6 +167,10 @@ static const struct {
     {S("0\r\nX: a\r\n b\r\n\r\n"), GUARD_FOLD, 0},
     {S("0\r\nX : a\r\n\r\n"), GUARD_NAME, 0},
     {S("0\r\nX\r\n\r\n"), GUARD_NAME, 0},
+    {S("0\r\nX: a\r\ncontent-LENGTH: 0\r\n\r\n"), GUARD_TRAILER, 0},
+    {S("0\r\nTransfer-Encoding: chunked\r\n\r\n"), GUARD_TRAILER, 0},
+    {S("0\r\nHost: a\r\n\r\n"), GUARD_TRAILER, 0},
+    {S("0\r\nHost-Not: a\r\nX-Content-Length: 1\r\nTransfer-Encodings: a\r\n\r\n"), GUARD_FINE, 62},
 };
 
 TEST(a_chunked_body_is_let_through_or_refused_for_its_first_fault)

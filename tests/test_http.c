@@ -726,6 +726,22 @@ TEST(a_head_over_16_kib_gets_431_and_one_below_is_read)
     server_end(&server);
 }
 
+TEST(a_target_over_8_kib_gets_414_and_one_below_is_read)
+{
+    enum { LONG = 9000 };
+    static const struct {
+        int bytes, status;
+    } TARGETS[] = {{8000, 200}, {LONG, 414}, {2 * LONG, 414}};
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Server *server = server_start(short_times(), NULL);
+    for (size_t i = 0; i < COUNT(TARGETS); i++) {
+        Str request =
+            str_format(arena, "GET /hello?%0*d HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", TARGETS[i].bytes, 0);
+        ck_assert_int_eq(status_of(ask(server, arena, request)), TARGETS[i].status);
+    }
+    server_end(&server);
+}
+
 TEST(a_body_is_asked_for_when_the_client_waits_for_that)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
@@ -830,6 +846,7 @@ SUITE(http, ONCE(a_request_that_could_be_read_in_two_ways_is_refused_and_ends_th
       ONCE(a_slow_body_is_cut_with_408_and_a_steady_one_is_not), ONCE(an_idle_connection_is_closed_without_a_word),
       ONCE(a_client_sees_an_early_refusal_though_it_goes_on_sending),
       ONCE(a_chunked_body_that_is_mostly_extensions_is_refused),
-      ONCE(a_head_over_16_kib_gets_431_and_one_below_is_read), ONCE(a_body_is_asked_for_when_the_client_waits_for_that),
-      ONCE(a_refused_small_body_keeps_its_connection), ONCE(the_longest_idle_connection_makes_room_at_the_cap),
+      ONCE(a_head_over_16_kib_gets_431_and_one_below_is_read), ONCE(a_target_over_8_kib_gets_414_and_one_below_is_read),
+      ONCE(a_body_is_asked_for_when_the_client_waits_for_that), ONCE(a_refused_small_body_keeps_its_connection),
+      ONCE(the_longest_idle_connection_makes_room_at_the_cap),
       ONCE(a_drain_answers_what_is_under_way_and_closes_the_rest), ONCE(two_servers_do_not_share_an_address))

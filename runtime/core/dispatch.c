@@ -90,8 +90,12 @@ static bool is_within_rate(Request *r)
     return error_next(&r->err, "wait for the seconds that Retry-After names");
 }
 
+static bool is_for_server(const Request *r) { return r->method == METHOD_OPTIONS && str_eq(r->path, S("*")); }
+
 static bool no_route(Request *r)
 {
+    if (is_for_server(r))
+        return true;
     if (r->allowed == 0) {
         error_set(&r->err, ERR_NOT_FOUND, "there is nothing at this address");
         return error_next(&r->err, "check the address");
@@ -193,7 +197,8 @@ void dispatch_answer(Request *r, bool is_ok)
 static bool options_answer(Request *r)
 {
     char allow[ROUTE_ALLOW_TEXT];
-    respond_header(r, S("Allow"), str_copy(r->arena, route_allow(r->allowed, allow)));
+    if (!is_for_server(r))
+        respond_header(r, S("Allow"), str_copy(r->arena, route_allow(r->allowed, allow)));
     return respond_empty(r, 204);
 }
 

@@ -24,11 +24,14 @@ static const struct {
     [GUARD_REQUEST_LINE] = {ERR_MALFORMED, "the request line isn't 'METHOD TARGET HTTP/1.1'", "use one blank between"},
     [GUARD_METHOD] = {ERR_MALFORMED, "the method has a byte that methods can't have", "use letters"},
     [GUARD_TARGET] = {ERR_MALFORMED, "the target has a byte that must be percent-encoded", "encode it"},
+    [GUARD_TARGET_LONG] = {ERR_TARGET_TOO_LONG, "the target is over 8 KiB", ""},
     [GUARD_VERSION] = {ERR_HTTP_VERSION, "the version is neither HTTP/1.1 nor HTTP/1.0", ""},
     [GUARD_TOO_LARGE] = {ERR_HEADERS_TOO_LARGE, "request line and headers are over 16 KiB", ""},
     [GUARD_TOO_MANY] = {ERR_HEADERS_TOO_LARGE, "there are more than 128 headers", ""},
     [GUARD_CHUNK_SIZE] = {ERR_MALFORMED, "a chunk's size isn't a hexadecimal number within bounds", ""},
     [GUARD_CHUNK_END] = {ERR_MALFORMED, "a chunk doesn't end in CR LF where its size says", ""},
+    [GUARD_TRAILER] = {ERR_MALFORMED, "a trailer says how the message is framed or where it goes",
+                       "send it as a header"},
 };
 
 bool guard_error(GuardFault fault, unsigned line, Error *err)
@@ -109,6 +112,8 @@ static bool request_line(Guard *guard, const char *data, size_t start, size_t en
     }
     if (at == target || at == end)
         return refuse(guard, GUARD_REQUEST_LINE);
+    if (at - target > TARGET_MAX)
+        return refuse(guard, GUARD_TARGET_LONG);
     Str version = {data + at + 1, end - at - 1};
     if (version.len != 8 || !str_has_prefix(version, S("HTTP/")) || version.data[6] != '.' || version.data[5] < '0' ||
         version.data[5] > '9' || version.data[7] < '0' || version.data[7] > '9') {
@@ -172,6 +177,11 @@ static bool head_line(Guard *guard, const char *data, size_t start, size_t end, 
     return true;
 }
 
+static GuardFault too_large(const Guard *guard)
+{
+    return guard->has_request_line ? GUARD_TOO_LARGE : GUARD_TARGET_LONG;
+}
+
 bool guard_head(Guard *guard, const char *data, size_t len, HeaderAt headers[HEADERS_MAX])
 {
     while (!guard->head_end && guard->scanned < len) {
@@ -180,7 +190,7 @@ bool guard_head(Guard *guard, const char *data, size_t len, HeaderAt headers[HEA
             break;
         size_t at = (size_t)(lf - data);
         if (at >= HEAD_MAX)
-            return refuse(guard, GUARD_TOO_LARGE);
+            return refuse(guard, too_large(guard));
         if (at == guard->line_start || lf[-1] != '\r')
             return refuse(guard, GUARD_BARE_LF);
         if (!head_line(guard, data, guard->line_start, at - 1, headers))
@@ -191,7 +201,7 @@ bool guard_head(Guard *guard, const char *data, size_t len, HeaderAt headers[HEA
     if (guard->head_end)
         return true;
     guard->scanned = (uint32_t)len;
-    return len < HEAD_MAX ? true : refuse(guard, GUARD_TOO_LARGE);
+    return len < HEAD_MAX ? true : refuse(guard, too_large(guard));
 }
 
 // ---- chunked bodies ----
@@ -256,17 +266,34 @@ static GuardFault lf_byte(ChunkGuard *guard, char c, uint8_t after)
     return c == '\n' ? GUARD_FINE : GUARD_BARE_CR;
 }
 
+// Whether the trailer's name, which has ended, is one of those that only a head may have.
+static bool is_of_head(const ChunkGuard *guard)
+{
+    static const Str NAMES[] = {S("Content-Length"), S("Transfer-Encoding"), S("Host")};
+    for (size_t i = 0; i < COUNT(NAMES); i++)
+        if (str_eq_nocase((Str){guard->name, guard->name_len}, NAMES[i]))
+            return true;
+    return false;
+}
+
 static GuardFault trailer_byte(ChunkGuard *guard, char c)
 {
     bool is_first = guard->state == TRAILER_START;
-    if (is_first && c == '\r')
+    if (is_first)
+        guard->name_len = 0;
+    if (is_first && c == '\r') {
         guard->state = TRAILER_END_LF;
-    else if (TOKEN[(unsigned char)c])
+    } else if (TOKEN[(unsigned char)c]) {
         guard->state = TRAILER_NAME;
-    else if (c == ':' && !is_first)
+        if (guard->name_len < TRAILER_NAME_MAX)
+            guard->name[guard->name_len++] = c;
+    } else if (c == ':' && !is_first) {
         guard->state = TRAILER_VALUE;
-    else
+        if (is_of_head(guard))
+            return GUARD_TRAILER;
+    } else {
         return is_first && is_blank(c) ? GUARD_FOLD : c == '\n' ? GUARD_BARE_LF : GUARD_NAME;
+    }
     return GUARD_FINE;
 }
 

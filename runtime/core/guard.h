@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/str.h"
 
-enum { HEAD_MAX = 16 * KIB, HEADERS_MAX = 128 };
+enum { HEAD_MAX = 16 * KIB, TARGET_MAX = 8 * KIB, HEADERS_MAX = 128, TRAILER_NAME_MAX = 18 };
 
 // Where a field line's name and value (without outer blanks) are, as offsets into the head.
 typedef struct HeaderAt {
@@ -21,17 +21,20 @@ typedef enum GuardFault {
     GUARD_REQUEST_LINE,
     GUARD_METHOD,
     GUARD_TARGET,
+    GUARD_TARGET_LONG,
     GUARD_VERSION,
     GUARD_TOO_LARGE,
     GUARD_TOO_MANY,
     GUARD_CHUNK_SIZE,
     GUARD_CHUNK_END,
+    GUARD_TRAILER,
     GUARD_COUNT
 } GuardFault;
 
 // Reads a head (RFC 9112 sections 2 to 5) line by line as its bytes come: each byte is looked at once, however few come
 // at a time. Zero at the start. Refused are bare LF, bare CR, NUL and control bytes, folded lines, a blank before the
-// colon, an empty name, and versions other than 1.0 and 1.1. One empty line before the request line is skipped.
+// colon, an empty name, a target over 8 KiB, and versions other than 1.0 and 1.1. One empty line before the request
+// line is skipped.
 typedef struct Guard {
     uint32_t scanned;    // bytes that hold no further line end
     uint32_t line_start;
@@ -50,11 +53,14 @@ typedef struct Guard {
 // head_end tells whether it is complete); false: guard->fault says why not.
 bool guard_head(Guard *guard, const char *data, size_t len, HeaderAt headers[HEADERS_MAX]);
 
-// A chunked body (RFC 9112 section 7.1) with its trailer, byte by byte. Zero at the start.
+// A chunked body (RFC 9112 section 7.1) with its trailer, byte by byte. Zero at the start. Refused are trailers that
+// frame or route a message (RFC 9110 section 6.5.1): Content-Length, Transfer-Encoding, Host.
 typedef struct ChunkGuard {
     uint64_t left;    // of the chunk
     uint32_t digits;
     uint32_t trailer_bytes;
+    uint8_t name_len;    // of the trailer, up to TRAILER_NAME_MAX
+    char name[TRAILER_NAME_MAX];
     uint8_t state;
     bool is_complete;
     GuardFault fault;
@@ -63,8 +69,8 @@ typedef struct ChunkGuard {
 // Looks at the next bytes. *used is their number up to the body's end. False: guard->fault says why.
 bool guard_chunks(ChunkGuard *guard, Str bytes, size_t *used);
 
-// Sets the error of a fault: ERR_MALFORMED, ERR_HEADERS_TOO_LARGE or ERR_HTTP_VERSION; `line` is where, 0: nowhere.
-// Returns false.
+// Sets the error of a fault: ERR_MALFORMED, ERR_TARGET_TOO_LONG, ERR_HEADERS_TOO_LARGE or ERR_HTTP_VERSION; `line` is
+// where, 0: nowhere. Returns false.
 bool guard_error(GuardFault fault, unsigned line, Error *err);
 
 bool is_token(Str text);    // RFC 9110 section 5.6.2, not empty

@@ -30,9 +30,12 @@ static bool port_cut(Str authority, Str *host)
         *host = authority;
         return true;
     }
-    enum { PORT_DIGITS_MAX = 5 };
+    enum { PORT_MAX = 65535 };
+    uint32_t port = 0;
     *host = str_slice(authority, 0, at - 1);
-    return authority.len - at <= PORT_DIGITS_MAX;
+    for (; at < authority.len && port <= PORT_MAX; at++)
+        port = port * 10 + (uint32_t)(authority.data[at] - '0');
+    return port <= PORT_MAX;
 }
 
 static bool has_capital(Str text)
@@ -54,8 +57,9 @@ bool host_normal(Str authority, Arena *arena, Str *out, Error *err)
     } else {
         if (str_has_suffix(host, S(".")))
             host.len--;
-        if (!all_of(host, HOST_BYTE))
-            return refused(err, "Host", "it is empty or has a byte that no host's name has");
+        if (!all_of(host, HOST_BYTE) || host.data[0] == '.' || str_has_suffix(host, S(".")) ||
+            str_find(host, S("..")) < host.len)
+            return refused(err, "Host", "a part of it is empty, or it has a byte that no host's name has");
     }
     *out = has_capital(host) ? str_lower(arena, host) : host;
     return arena_ok(arena, err);
