@@ -341,8 +341,9 @@ bool operation_adopt(Platform *platform, int64_t *out_id, Error *err)
     if (rows_count(rows) == 0)
         return true;
     *out_id = rows_int64(rows, 0, 0);
-    // One that failed again and again is taken back, once; where that can't be, it goes on forward.
-    bool gives_up = rows_int64(rows, 0, 1) == ATTEMPTS_MAX;
+    // One that failed again and again is taken back. Where that can't be, it goes on forward at every other attempt.
+    int64_t attempts = rows_int64(rows, 0, 1);
+    bool gives_up = attempts >= ATTEMPTS_MAX && (attempts - ATTEMPTS_MAX) % 2 == 0;
     bool is_reverted = false;
     return take_and_run(platform, &(Take){.id = *out_id, .quiet_ms = quiet_ms, .revert = gives_up ? S("t") : SQL_NULL},
                         &is_reverted, err);
