@@ -11,10 +11,10 @@ need() { command -v "$1" >/dev/null || fail "$1 is missing: apt-get install $2";
 
 # A free port with free ones after it, below those that the kernel gives to clients.
 free_port() {
-    for at in $(shuf -i 20000-32000 -n 100); do
-        for next in 0 1 2 3; do ss -Hltn "sport = :$((at + next))"; done | grep -q . || break
+    for free in $(shuf -i 20000-32000 -n 100); do
+        for next in 0 1 2 3; do ss -Hltn "sport = :$((free + next))"; done | grep -q . || break
     done
-    echo "$at"
+    echo "$free"
 }
 # Under bench/run.sh all figures share one platform; alone, a figure has its own.
 bench_open() {
@@ -50,16 +50,26 @@ start() {
 }
 # shopd_start CORE PORT [OPTION]...: another shopd of the cell 'main', on one core; waits until it is ready.
 shopd_start() {
-    core=$1 at=$2
+    shopd_core=$1 shopd_port=$2
     shift 2
-    start taskset -c "$core" "$root/build/bin/shopd" --cell "$dsn" --listen "127.0.0.1:$at" "$@" 2>"$work/shopd-$at.log"
+    start taskset -c "$shopd_core" "$root/build/bin/shopd" --cell "$dsn" --listen "127.0.0.1:$shopd_port" "$@" 2>"$work/shopd-$shopd_port.log"
     for _ in $(seq 600); do
-        curl -sf "http://127.0.0.1:$at/readyz" >/dev/null && return
+        curl -sf "http://127.0.0.1:$shopd_port/readyz" >/dev/null && return
         sleep 0.05
     done
-    fail "shopd isn't ready: $(tail -n 1 "$work/shopd-$at.log")"
+    fail "shopd isn't ready: $(tail -n 1 "$work/shopd-$shopd_port.log")"
 }
-child_stop() { kill "$1" 2>/dev/null && wait "$1" 2>/dev/null || true; }
+child_stop() {
+    kill "$1" 2>/dev/null || true
+    wait "$1" 2>/dev/null || true
+}
+# backends_of_next COMMAND...: runs it, and leaves the backends that shopd's login has since then in $backends.
+backends_of_next() {
+    $psql "$dsn" -c "select pid from pg_stat_activity where usename = 'cell_main_shopd'" >"$work/backends"
+    "$@"
+    backends=$($psql "$dsn" -c "select pid from pg_stat_activity where usename = 'cell_main_shopd'" |
+        grep -vxF -f "$work/backends")
+}
 # metric PORT NAME: one of shopd's own counters.
 metric() { curl -sf "http://127.0.0.1:$1/metrics" | awk -v name="$2" '$1 == name { print $2 }'; }
 # CPU seconds of PostgreSQL's processes, also of those that have ended.

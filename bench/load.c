@@ -40,6 +40,8 @@ typedef struct Load {
     size_t request_count;
     size_t next;    // to be sent; goes round unless is_once
     bool is_once;
+    size_t skipped;       // with is_once: answers at the start that aren't counted
+    size_t goal;          // with is_once: answers that end the run
     double rate;          // requests a second; 0: as many as can be answered
     int64_t start_us;     // of what is counted
     size_t sent;          // since then
@@ -213,7 +215,7 @@ static int64_t send_due(Load *load)
         int64_t left_us = due_us - clock_us();
         if (left_us > 0)
             return left_us;
-        if (load->idle_count == 0)
+        if (load->idle_count == 0 || is_at_end(load))
             return US_PER_S / 10;    // an answer comes first
         client_send(load, load->idle[--load->idle_count], due_us);
     }
@@ -223,7 +225,7 @@ static void run(Load *load, int64_t until_us)
 {
     static struct epoll_event events[CONNECTIONS_MAX];
     for (int64_t now_us = clock_us(); now_us < until_us; now_us = clock_us()) {
-        if (load->is_once && load->answers == load->request_count)
+        if (load->is_once && load->answers >= load->goal)
             return;
         int64_t wait_us = MIN(send_due(load), until_us - now_us);
         struct timespec wait = {.tv_sec = wait_us / US_PER_S, .tv_nsec = wait_us % US_PER_S * 1000};
@@ -264,10 +266,11 @@ static void measure(Load *load, double seconds, double warm_seconds)
         client_connect(load, &load->clients[i]);
         client_ask(load, &load->clients[i]);
     }
-    if (!load->is_once) {
-        run(load, load->start_us + (int64_t)(warm_seconds * US_PER_S));
-        counters_reset(load);
-    }
+    load->goal = load->skipped;
+    run(load, load->start_us + (int64_t)((load->is_once ? seconds : warm_seconds) * US_PER_S));
+    load->goal = load->request_count - load->answers;
+    size_t wrong = load->wrong;
+    counters_reset(load);
     double cpu = cpu_seconds(load);
     run(load, load->start_us + (int64_t)(seconds * US_PER_S));
     double wall = (double)(clock_us() - load->start_us) / US_PER_S;
@@ -275,11 +278,11 @@ static void measure(Load *load, double seconds, double warm_seconds)
     size_t count = MIN(load->answers, (size_t)SAMPLES_MAX);
     if (count == 0)
         die("the server", "it answered nothing");
-    if (load->is_once && load->answers < load->request_count)
+    if (load->is_once && load->answers < load->goal)
         die("the server", "it didn't answer everything in time");
     qsort(load->samples, count, sizeof(*load->samples), by_size);
     printf("%zu %.3f %.4f %u %u %zu %zu\n", load->answers, wall, cpu, load->samples[count / 2],
-           load->samples[count * 99 / 100], load->bytes, load->wrong);
+           load->samples[count * 99 / 100], load->bytes, load->wrong + (load->is_once ? wrong : 0));
 }
 
 static void cpu_add(Load *load, const char *pid)
@@ -309,7 +312,7 @@ int main(int argc, char **argv)
         die("memory", "there is none");
     load->client_count = 1;
     load->status = 200;
-    for (int option; (option = getopt(argc, argv, "c:s:w:r:p:e:o")) != -1;)
+    for (int option; (option = getopt(argc, argv, "c:s:w:r:p:e:ok:")) != -1;)
         switch (option) {
         case 'c': load->client_count = MIN(strtoul(optarg, NULL, 10), (unsigned long)CONNECTIONS_MAX); break;
         case 's': seconds = strtod(optarg, NULL); break;
@@ -317,16 +320,20 @@ int main(int argc, char **argv)
         case 'r': load->rate = strtod(optarg, NULL); break;
         case 'p': cpu_add(load, optarg); break;
         case 'e': load->status = (int)strtol(optarg, NULL, 10); break;
+        case 'k': load->skipped = strtoul(optarg, NULL, 10); break;
         case 'o': load->is_once = true; break;
         default: return 64;
         }
     if (argc - optind != 2) {
-        (void)fprintf(stderr, "usage: load [-c CONNECTIONS] [-s SECONDS] [-w WARM_SECONDS] [-r REQUESTS_PER_SECOND] "
-                              "[-p PID]... [-e STATUS, 0: any] [-o: each once] ADDRESS:PORT FILE\n");
+        (void)fprintf(stderr,
+                      "usage: load [-c CONNECTIONS] [-s SECONDS] [-w WARM_SECONDS] [-r REQUESTS_PER_SECOND] "
+                      "[-p PID]... [-e STATUS, 0: any] [-o: each once [-k ANSWERS, not counted]] ADDRESS:PORT FILE\n");
         return 64;
     }
     address_read(load, argv[optind]);
     requests_read(load, argv[optind + 1], arena);
+    if (load->skipped >= load->request_count)
+        die("-k", "as many answers as there are requests aren't counted");
     load->clients = arena_array(arena, load->client_count, Client);
     load->idle = arena_array(arena, load->client_count, Client *);
     load->samples = arena_array(arena, SAMPLES_MAX, uint32_t);
