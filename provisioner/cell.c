@@ -215,6 +215,12 @@ bool cell_add(Platform *platform, const CellSpec *spec, Error *err)
            error_wrap(err, "the cell '%.*s' can't be opened", STR_ARG(spec->name));
 }
 
+bool cell_tidy(Platform *platform, Str name, Error *err)
+{
+    Db *cell = NULL;
+    return platform_cell(platform, name, &cell, err) && db_run(cell, S("select cell.fences_forget()"), NO_PARAMS, err);
+}
+
 // ---- what is shown
 
 bool cell_list(Platform *platform, Json **out, Error *err)

@@ -20,6 +20,9 @@ MUST_CHECK bool cell_add(Platform *platform, const CellSpec *spec, Error *err);
 // Brings a cell's own tables and functions to this version, then those of its tenants, spares last.
 MUST_CHECK bool cell_migrate(Platform *platform, Str name, Error *err);
 
+// Removes what only collects in a cell: fences of operations that are long over.
+MUST_CHECK bool cell_tidy(Platform *platform, Str name, Error *err);
+
 // {"name","dsn","url","state","tenants","capacity","spares","version","created_at"}; the caller closes *out. Fails with
 // ERR_NOT_FOUND.
 MUST_CHECK bool cell_show(Platform *platform, Str name, Json **out, Error *err);

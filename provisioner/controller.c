@@ -1,4 +1,5 @@
-// provisioner/controller.c: the loop that goes on with what others left, and keeps spares and dumps in order.
+// provisioner/controller.c: the loop that goes on with what others left, keeps spares, and removes what has had its
+// time.
 #include "provisioner/controller.h"
 
 #include <signal.h>
@@ -14,7 +15,7 @@
 
 enum {
     ROUND_MS = 1000,         // between two looks
-    DUMPS_MS = 60 * 1000,    // between two looks for expired dumps
+    TIDY_MS = 60 * 1000,     // between two looks for what has had its time
     SPARE_PAUSE_MS = 500,    // between two spares: each drops the plans that the cell's connections keep
     RECONNECT_MAX_MS = 5000,
     SLICE_MS = 50,    // how soon a signal is seen
@@ -49,7 +50,8 @@ static bool operations_adopt(Platform *platform, Error *err)
     return true;
 }
 
-static bool spares_keep(Platform *platform, Error *err)
+// Spares in every cell, and with `is_tidy` nothing that has had its time.
+static bool cells_keep(Platform *platform, bool is_tidy, Error *err)
 {
     CLEANUP(json_close) Json *cells = NULL;
     if (!cell_list(platform, &cells, err))
@@ -58,10 +60,11 @@ static bool spares_keep(Platform *platform, Error *err)
     for (size_t i = 0; i < json_count(items) && !is_stopping; i++) {
         size_t made = 0;
         const Json *cell = json_element(items, i);
+        Str name = json_str(json_get(cell, "name"));
         if (!str_eq(json_str(json_get(cell, "state")), S("open")))
             continue;
-        if (!spares_fill(platform, json_str(json_get(cell, "name")), SPARE_PAUSE_MS, &made, err)) {
-            log_error("spares_failed", err);    // this cell is away; the others need theirs
+        if (!spares_fill(platform, name, SPARE_PAUSE_MS, &made, err) || (is_tidy && !cell_tidy(platform, name, err))) {
+            log_error("cell_failed", err);    // this cell is away; the others need theirs
             error_clear(err);
         }
     }
@@ -70,16 +73,15 @@ static bool spares_keep(Platform *platform, Error *err)
 
 static bool rounds_run(Platform *platform, Error *err)
 {
-    int64_t dumps_due_ms = 0;
+    int64_t tidy_due_ms = 0;
     while (!is_stopping) {
-        if (!operations_adopt(platform, err) || !spares_keep(platform, err))
+        bool is_tidy = clock_ms() >= tidy_due_ms;
+        size_t removed = 0;
+        if (!operations_adopt(platform, err) || !cells_keep(platform, is_tidy, err) ||
+            (is_tidy && !dumps_expire(platform, &removed, err)))
             return false;
-        if (clock_ms() >= dumps_due_ms) {
-            size_t removed = 0;
-            if (!dumps_expire(platform, &removed, err))
-                return false;
-            dumps_due_ms = clock_ms() + DUMPS_MS;
-        }
+        if (is_tidy)
+            tidy_due_ms = clock_ms() + TIDY_MS;
         pause_ms(ROUND_MS);
     }
     return true;

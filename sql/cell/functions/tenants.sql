@@ -41,6 +41,14 @@ begin
 end
 $$;
 
+-- Fences are in the way of processes that were overtaken. One that is a day old is in nobody's way: a step of the process before it
+-- would have to be under way for that long, while a statement of it ends within an hour and each step begins with a record that
+-- the control database refuses; a tenant's own row keeps the epoch of its last write besides. Whoever takes the operation up again
+-- raises its fence anew.
+create or replace function fences_forget() returns void language sql set search_path from current as $$
+    delete from fences where raised_at < now() - interval '1 day'
+$$;
+
 -- The tenant that an operation took, or null.
 create or replace function tenant_taken(p_operation bigint) returns bigint language sql stable set search_path from current as $$
     select number from tenants where operation = p_operation and state <> 'spare'
