@@ -54,6 +54,35 @@ static const char IDENTITIES[] =
     "from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid "
     "where c.relnamespace = $1::regnamespace and a.attidentity <> '' order by 1, 2";
 
+// ---- the manifest
+
+static bool manifest_read(Str path, Json **out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(2 * MANIFEST_MAX);
+    Str text;
+    if (!file_read(str_format(arena, "%.*s/%s", STR_ARG(path), MANIFEST), MANIFEST_MAX, arena, &text, err) ||
+        !json_parse(text, out, err))
+        return false;
+    int64_t format = json_int64(json_get(*out, "format"));
+    if (format == DUMP_FORMAT)
+        return true;
+    json_close(out);
+    error_set(err, ERR_STATE, "the dump '%.*s' is of an unknown format", STR_ARG(path));
+    error_why(err, "its format is %lld, this program reads %d", (long long)format, DUMP_FORMAT);
+    return error_next(err, "use the newer program");
+}
+
+static bool size_read(Str path, int64_t *out_size_bytes, Error *err)
+{
+    CLEANUP(json_close) Json *manifest = NULL;
+    if (!manifest_read(path, &manifest, err))
+        return false;
+    const Json *tables = json_get(manifest, "tables");
+    for (size_t i = 0; i < json_count(tables); i++)
+        *out_size_bytes += json_int64(json_get(json_element(tables, i), "bytes"));
+    return true;
+}
+
 // ---- writing
 
 typedef struct Writing {
@@ -212,7 +241,7 @@ bool dump_write(Operation *op, Str path, int64_t *out_size_bytes, Error *err)
     if (!arena_ok(arena, err))
         return false;
     if (dump_is_there(path))
-        return true;
+        return size_read(path, out_size_bytes, err);
     int64_t size = 0;
     // Repeatable read: every table as of one moment. As cell_owner nothing of the tenant's own can be run.
     if (!dump_remove(path, err) || !directory_make(parent, 0700, err) || !directory_make(partial, 0700, err) ||
@@ -227,22 +256,6 @@ bool dump_write(Operation *op, Str path, int64_t *out_size_bytes, Error *err)
 }
 
 // ---- reading
-
-static bool manifest_read(Str path, Json **out, Error *err)
-{
-    CLEANUP(arena_close) Arena *arena = arena_open(2 * MANIFEST_MAX);
-    Str text;
-    if (!file_read(str_format(arena, "%.*s/%s", STR_ARG(path), MANIFEST), MANIFEST_MAX, arena, &text, err) ||
-        !json_parse(text, out, err))
-        return false;
-    int64_t format = json_int64(json_get(*out, "format"));
-    if (format == DUMP_FORMAT)
-        return true;
-    json_close(out);
-    error_set(err, ERR_STATE, "the dump '%.*s' is of an unknown format", STR_ARG(path));
-    error_why(err, "its format is %lld, this program reads %d", (long long)format, DUMP_FORMAT);
-    return error_next(err, "use the newer program");
-}
 
 static bool file_load(Operation *op, Db *db, Str path, Error *err)
 {

@@ -2,13 +2,17 @@
 // next version: it has the migrations of tests/sql as well. The shopctl that it runs is the present one.
 #include "provisioner/dump.h"
 
-#include "base/file.h"
-#include "provisioner/migration.h"
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
 #include "tests/support/test_world.h"
 
-enum { SHOPCTL_MS = 120000 };
+enum { SHOPCTL_MS = 120000, PAUSE_MS = 20, SMALL_FILE = 64 * KIB, SHOWN = 300 };
 
 // What the older program's shopctl says, with its exit code in the last line.
 static Str older(TestWorld *world, const char *const *words)
@@ -147,6 +151,227 @@ TEST(a_dump_of_a_newer_program_is_refused_and_stays)
     test_world_close(&world);
 }
 
-SUITE(dump, ONCE(a_dump_of_an_older_program_is_brought_to_this_version),
+// ---- dumps that were never finished
+
+// In a schema of this program's version; more rows than a file may hold in the test of a full disk.
+static const char MANY[] =
+    "insert into products (handle, title, description, title_initial) select 'p' || i, 'P', repeat(md5(i::text), 8), "
+    "'P' "
+    "from generate_series(1, 2000) i; insert into title_lengths (product_id, length) select id, 1 from products;";
+
+static void bring_large(TestWorld *world)
+{
+    Error err = {0};
+    test_world_bring(world, "shop", "active");
+    enter(world, "shop");
+    ck_assert_ok(db_script(world->cell, str_of(MANY), &err), &err);
+    test_world_bring(world, "shop", "archived");
+}
+
+static size_t entries(TestWorld *world, const char *pattern)
+{
+    Str output = S("");
+    Error err = {0};
+    int64_t count = 0;
+    const char *argv[] = {"sh", "-c", "find \"$1\" -path \"$2\" | wc -l", "sh", world->data.data, pattern, NULL};
+    ck_assert_ok(process_run(&(ProcessSpec){.argv = argv}, SHOPCTL_MS, world->arena, &output, &err), &err);
+    ck_assert_ok(str_int64(str_trim(output), 0, INT32_MAX, &count, &err), &err);
+    return (size_t)count;
+}
+
+static void check_no_dump(TestWorld *world)
+{
+    ck_assert_uint_eq(entries(world, "*/dumps/*/manifest.json"), 0);
+    ck_assert_str(test_value(world->control, world->arena, "select count(*) from control.dumps"), S("0"));
+}
+
+static bool delete_with_small_files(TestWorld *world, Error *err)
+{
+    struct rlimit before, small;
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = (struct rlimit){.rlim_cur = SMALL_FILE, .rlim_max = before.rlim_max};
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+    bool ok = tenant_delete(world->platform, test_slug("shop"), err);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+    (void)signal(SIGXFSZ, handler);
+    return ok;
+}
+
+TEST(a_dump_that_finds_no_room_is_none_and_the_shop_stays)
+{
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "dump", false);
+    bring_large(&world);
+    ck_assert(!delete_with_small_files(&world, &err));
+    ck_assert_says(&err, ERR_FAILED, "the tenant 'shop' can't be dumped");
+    error_clear(&err);
+    check_no_dump(&world);
+    ck_assert_uint_eq(entries(&world, "*/dumps/*"), 0);
+    ck_assert_str(test_world_status(&world, "shop"), S("archived"));
+    test_world_check(&world, "shop", "not deleted: the disk is full");
+    ck_assert_ok(tenant_delete(world.platform, test_slug("shop"), &err), &err);
+    test_world_check(&world, "shop", "deleted with more room");
+    test_world_close(&world);
+}
+
+// A dump waits where another transaction has a table for itself; then its process is killed.
+TEST(a_dump_whose_process_is_killed_is_none_until_it_is_written_again)
+{
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "dump", false);
+    bring_large(&world);
+    enter(&world, "shop");
+    ck_assert_ok(db_script(world.cell, S("begin; lock table title_lengths in access exclusive mode"), &err), &err);
+    (void)fflush(NULL);
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        Error failure = {0};
+        Platform *platform = test_world_platform(&world, 0);
+        (void)!tenant_delete(platform, test_slug("shop"), &failure);
+        _exit(0);
+    }
+    for (int64_t until_ms = clock_ms() + SHOPCTL_MS; entries(&world, "*.partial/products.copy") == 0;) {
+        ck_assert_msg(clock_ms() < until_ms, "no dump was begun");
+        clock_sleep_ms(PAUSE_MS);
+    }
+    ck_assert_int_eq(kill(child, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    check_no_dump(&world);
+    ck_assert(!tenant_restore(world.platform, test_slug("shop"), &err));
+    ck_assert_says(&err, ERR_STATE, "not deleted");
+    error_clear(&err);
+    ck_assert_ok(db_script(world.cell, S("commit"), &err), &err);
+    ck_assert_ok(tenant_delete(world.platform, test_slug("shop"), &err), &err);
+    ck_assert_uint_eq(entries(&world, "*.partial*"), 0);
+    test_world_check(&world, "shop", "deleted by the same command again");
+    ck_assert_ok(tenant_restore(world.platform, test_slug("shop"), &err), &err);
+    enter(&world, "shop");
+    ck_assert_str(test_value(world.cell, world.arena, "select count(*) from products"), S("2000"));
+    test_world_check(&world, "shop", "restored");
+    test_world_close(&world);
+}
+
+static void kill_after_dump(void *context, const Event *event)
+{
+    (void)context;
+    if (event->phase == EVENT_AFTER && strcmp(event->step, "dump") == 0)
+        (void)kill(getpid(), SIGKILL);
+}
+
+TEST(the_record_of_a_dump_has_its_size_also_when_another_process_wrote_it)
+{
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "dump", false);
+    bring_large(&world);
+    (void)fflush(NULL);
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        Error failure = {0};
+        Platform *platform = test_world_platform(&world, 0);
+        platform_observe(platform, kill_after_dump, NULL);
+        (void)!tenant_delete(platform, test_slug("shop"), &failure);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    Str size = test_value(world.control, world.arena, "select size_bytes from control.dumps");
+    ck_assert_ok(db_run(world.control, S("delete from control.dumps"), NO_PARAMS, &err), &err);    // not recorded yet
+    ck_assert_ok(tenant_delete(world.platform, test_slug("shop"), &err), &err);
+    ck_assert_str(test_value(world.control, world.arena, "select size_bytes from control.dumps"), size);
+    ck_assert_int_gt((int64_t)size.len, 5);    // bytes: some 600,000
+    test_world_check(&world, "shop", "deleted");
+    test_world_close(&world);
+}
+
+// ---- nothing else stays
+
+// What the cell's database and its server have, by name: objects, rights, descriptions, rows; and files of tables that
+// no catalog row names.
+#define LISTED(query) "select string_agg(x, E'\\n' order by x) from (" query ") s (x)"
+static const char *const CATALOG[] = {
+    LISTED("select concat_ws(' ', classid::regclass, type, identity) from pg_depend, lateral "
+           "pg_identify_object(classid, objid, objsubid)"),
+    LISTED(
+        "select concat_ws(' ', n.nspname, c.relname, c.relkind, c.relacl) from pg_class c join pg_namespace n on n.oid "
+        "= c.relnamespace where n.nspname <> 'pg_toast'"),
+    LISTED("select concat_ws(' ', oid::regprocedure, proacl) from pg_proc"),
+    LISTED(
+        "select concat_ws(' ', nspname, nspacl, obj_description(oid, 'pg_namespace')) from pg_namespace where nspname "
+        "!~ '^pg_(toast_)?temp'"),
+    LISTED("select rolname from pg_roles where shobj_description(oid, 'pg_authid') like '% ' || current_database()"),
+    LISTED("select concat_ws(' ', defaclrole::regrole, defaclnamespace, defaclobjtype, defaclacl) from pg_default_acl"),
+    LISTED("select concat_ws(' ', datname, datacl) from pg_database where datname = current_database()"),
+    LISTED("select f from pg_ls_dir('base/' || (select oid from pg_database where datname = current_database())) f "
+           "where f ~ '^[0-9]+' and pg_filenode_relation(0, substring(f from '^[0-9]+')::oid) is null"),
+    "select count(*) from pg_shdepend where dbid = (select oid from pg_database where datname = current_database())",
+    "select count(*) from pg_largeobject_metadata",
+    "select concat_ws(' ', (select count(*) from cell.tenants), (select count(*) from cell.domains), (select count(*) "
+    "from cell.bell), (select count(*) from cell.fences))",
+};
+
+static void catalog_read(TestWorld *world, Str out[COUNT(CATALOG)])
+{
+    CLEANUP(db_close) Db *fresh = test_db_open(world->cell_dsn);    // with nothing cached
+    Error err = {0};
+    ck_assert_ok(db_run(fresh, S("checkpoint"), NO_PARAMS, &err), &err);    // files of dropped tables go with it
+    for (size_t i = 0; i < COUNT(CATALOG); i++)
+        out[i] = test_value(fresh, world->arena, CATALOG[i]);
+}
+
+static void check_catalog(TestWorld *world, const Str before[COUNT(CATALOG)])
+{
+    Str after[COUNT(CATALOG)];
+    catalog_read(world, after);
+    for (size_t i = 0; i < COUNT(CATALOG); i++) {
+        size_t at = 0;
+        while (at < MIN(before[i].len, after[i].len) && before[i].data[at] == after[i].data[at])
+            at++;
+        ck_assert_msg(str_eq(before[i], after[i]), "%s: after %zu bytes there is '%.*s'", CATALOG[i], at,
+                      STR_ARG(str_slice(after[i], at, at + SHOWN)));
+    }
+}
+
+TEST(a_deleted_shop_leaves_its_dump_and_its_record)
+{
+    TestWorld world;
+    Error err = {0};
+    Str before[COUNT(CATALOG)];
+    test_world_open(&world, "dump", false);
+    ck_assert_uint_eq(entries(&world, "*"), 1);
+    catalog_read(&world, before);
+    const Str host = S("bazar.example");
+    TenantSpec spec = test_world_spec(&world, "shop");
+    spec.domains = &host;
+    spec.domain_count = 1;
+    ck_assert_ok(tenant_create(world.platform, &spec, NULL, &err), &err);
+    enter(&world, "shop");
+    ck_assert_ok(db_script(world.cell, str_of(MANY), &err), &err);
+    ck_assert_ok(db_script(world.cell, S("select set_config('search_path', '', false)"), &err), &err);
+    test_world_bring(&world, "shop", "deleted");
+    check_catalog(&world, before);
+    ck_assert_uint_eq(entries(&world, "*") - entries(&world, "*/dumps*"), 1);
+    ck_assert_uint_eq(entries(&world, "*/dumps/*/manifest.json"), 1);
+    ck_assert_str(
+        test_value(world.control, world.arena,
+                   "select concat_ws(' ', (select string_agg(concat_ws(' ', slug, status, number, cell), ',') "
+                   "from control.tenants), (select count(*) from control.domains), (select count(*) from "
+                   "control.leases), (select sum(placed) from control.cells), (select count(*) from "
+                   "control.dumps))"),
+        S("shop deleted 0 0 0 1"));
+    ck_assert_ok(tenant_restore(world.platform, test_slug("shop"), &err), &err);
+    test_world_bring(&world, "shop", "deleted");    // whatever way it came
+    check_catalog(&world, before);
+    test_world_close(&world);
+}
+
+SUITE(dump, ONCE(a_dump_that_finds_no_room_is_none_and_the_shop_stays),
+      ONCE(a_dump_whose_process_is_killed_is_none_until_it_is_written_again),
+      ONCE(the_record_of_a_dump_has_its_size_also_when_another_process_wrote_it),
+      ONCE(a_deleted_shop_leaves_its_dump_and_its_record), ONCE(a_dump_of_an_older_program_is_brought_to_this_version),
       ONCE(a_schema_that_came_from_an_older_dump_is_what_a_new_one_is),
       ONCE(a_dump_of_a_newer_program_is_refused_and_stays))
