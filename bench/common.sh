@@ -12,7 +12,7 @@ need() { command -v "$1" >/dev/null || fail "$1 is missing: apt-get install $2";
 # A free port with free ones after it, below those that the kernel gives to clients.
 free_port() {
     for free in $(shuf -i 20000-32000 -n 100); do
-        for next in 0 1 2 3; do ss -Hltn "sport = :$((free + next))"; done | grep -q . || break
+        for next in $(seq 0 24); do ss -Hltn "sport = :$((free + next))"; done | grep -q . || break
     done
     echo "$free"
 }
