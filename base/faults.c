@@ -20,12 +20,23 @@ void faults_add(Faults *faults, const Fault *fault)
         .what = str_copy(faults->arena, fault->what),
         .why = str_copy(faults->arena, fault->why),
         .next = str_copy(faults->arena, fault->next),
+        .members = str_copy(faults->arena, fault->members),
     };
     if (faults->last)
         faults->last->next_fault = copy;
     else
         faults->first = copy;
     faults->last = copy;
+}
+
+void faults_add_error(Faults *faults, const Error *err, unsigned line, unsigned column)
+{
+    faults_add(faults, &(Fault){.line = line,
+                                .column = column,
+                                .where = str_of(err->where),
+                                .what = str_of(err->what),
+                                .why = str_of(err->why),
+                                .next = str_of(err->next)});
 }
 
 bool faults_none(const Faults *faults, Str document, Error *err)

@@ -11,6 +11,7 @@ typedef struct Fault {
     Str what;           // the value that is refused
     Str why;
     Str next;
+    Str members;    // of its entry in a JSON list, more than the usual ones: "\"wanted\":3,\"left\":1"; mostly empty
 } Fault;
 
 // A list in an arena, for a plan, a platform file, a CSV or a form. Zero is empty once `arena` is set.
@@ -24,6 +25,9 @@ typedef struct Faults {
 
 // Copies the fault's texts into the list's arena; beyond kept_max it is counted only.
 void faults_add(Faults *faults, const Fault *fault);
+
+// Adds what an error says (where, what, why, next), at this place of the document.
+void faults_add_error(Faults *faults, const Error *err, unsigned line, unsigned column);
 
 // Sets ERR_INVALID from the first fault ("`what` is refused", the number of faults) when there are any.
 // `document` names the file or form. True when there are none.

@@ -457,7 +457,109 @@ TEST(of_two_buyers_of_the_last_one_only_one_gets_it)
     stage_close(&stage);
 }
 
+TEST(every_line_that_lacks_stock_is_named)
+{
+    Stage stage;
+    stage_open(&stage);
+    Str cart = cart_with(&stage, "{\"variant_id\":\"1\",\"quantity\":11}");
+    const char *lines = format(&stage, API "/carts/%/lines", cart);
+    ck_assert_int_eq(sent(&stage, "POST", lines, NULL, "{\"variant_id\":\"3\",\"quantity\":10}"), 201);
+    ck_assert_int_eq(sent(&stage, "POST", lines, NULL, "{\"variant_id\":\"2\",\"quantity\":1}"), 201);
+    CLEANUP(json_close) Json *kept = json_hold(stage.answer.json);
+    const Json *in_cart = json_get(kept, "lines");
+    ck_assert_int_eq(
+        sent(&stage, "POST", format(&stage, API "/carts/%/checkout", cart), "Idempotency-Key: k\r\n", ORDER), 409);
+    ck_assert(str_has_suffix(member(&stage, "type"), S("/out-of-stock")));
+    ck_assert_contains(member(&stage, "detail"), S("2 lines of the cart"));
+    static const struct {
+        size_t line;
+        int64_t wanted, left;
+        const char *detail;
+    } LACKING[] = {{0, 11, 10, "11 wanted, 10 left"}, {2, 1, 0, "1 wanted, 0 left"}};
+    const Json *errors = json_get(stage.answer.json, "errors");
+    ck_assert_uint_eq(json_count(errors), COUNT(LACKING));
+    for (size_t i = 0; i < COUNT(LACKING); i++) {
+        const Json *entry = json_element(errors, i);
+        Str id = json_str(json_get(json_element(in_cart, LACKING[i].line), "id"));
+        ck_assert_str(json_str(json_get(entry, "id")), id);
+        ck_assert_str(json_str(json_get(entry, "field")), str_format(stage.cell.arena, "lines.%.*s", STR_ARG(id)));
+        ck_assert_int_eq(json_int64(json_get(entry, "wanted")), LACKING[i].wanted);
+        ck_assert_int_eq(json_int64(json_get(entry, "left")), LACKING[i].left);
+        ck_assert_str(json_str(json_get(entry, "detail")), str_of(LACKING[i].detail));
+    }
+    stage_close(&stage);
+}
+
+TEST(each_wrong_parameter_of_a_list_is_named)
+{
+    static const char *const FIELDS[] = {"page", "per_page", "q", "sort"};
+    Stage stage;
+    stage_open(&stage);
+    ck_assert_int_eq(got(&stage, stage.acme, API "/products?page=0&per_page=x&sort=color&q=%FF"), 422);
+    ck_assert_str(member(&stage, "detail"), S("4 fields are refused: page, per_page, q and sort"));
+    ck_assert_uint_eq(json_count(json_get(stage.answer.json, "errors")), COUNT(FIELDS));
+    for (size_t i = 0; i < COUNT(FIELDS); i++)
+        ck_assert_str(json_str(json_get(json_element(json_get(stage.answer.json, "errors"), i), "field")),
+                      str_of(FIELDS[i]));
+    ck_assert_int_eq(got(&stage, stage.acme, API "/products?sort=color"), 422);
+    ck_assert_str(member(&stage, "detail"), S("the field 'sort' is refused: it is 'color'"));
+    stage_close(&stage);
+}
+
+TEST(the_order_keeps_the_chosen_shipping_and_says_where_to_pay)
+{
+    static const char EXPRESS[] = "{\"email\":\"ana@example.com\"," ADDRESS
+                                  ",\"shipping_method\":\"express\",\"payment_method\":\"bank_transfer\"}";
+    Stage stage;
+    stage_open(&stage);
+    test_cell_sql(&stage.cell, "insert into t_1.shipping_methods values ('express', 990, 2), ('bici', 250, 3)");
+    ck_assert_int_eq(got(&stage, stage.acme, API "/shipping-methods"), 200);
+    ck_assert_str(stage.answer.body,
+                  S("{\"items\" : [{\"code\" : \"standard\", \"price\" : {\"amount\" : 0, \"currency\" : "
+                    "\"EUR\"}}, {\"code\" : \"express\", \"price\" : {\"amount\" : 990, \"currency\" : "
+                    "\"EUR\"}}, {\"code\" : \"bici\", \"price\" : {\"amount\" : 250, \"currency\" : "
+                    "\"EUR\"}}]}"));
+    Str cart = cart_with(&stage, "{\"variant_id\":\"1\",\"quantity\":1}");
+    const char *checkout = format(&stage, API "/carts/%/checkout", cart);
+    ck_assert_int_eq(sent(&stage, "POST", checkout, "Idempotency-Key: k\r\n", EXPRESS), 201);
+    Str token = member(&stage, "token");
+    ck_assert_int_eq(json_int64(json_get(json_get(stage.answer.json, "total"), "amount")), 1900 + 990);
+    test_cell_sql(&stage.cell, "update t_1.shipping_methods set price_minor = 1");
+    // without instructions the page says that they follow
+    ck_assert_int_eq(got(&stage, stage.acme, format(&stage, "/orders/%", token)), 200);
+    ck_assert_contains(stage.answer.body, S("Te enviaremos los datos de la cuenta"));
+    ck_assert_contains(stage.answer.body, S("28,90 \xe2\x82\xac"));
+    test_cell_sql(&stage.cell, "update t_1.settings set payment_instructions = E'Banco Sur\nES00 <1234>'");
+    ck_assert_int_eq(got(&stage, stage.acme, format(&stage, "/orders/%", token)), 200);
+    ck_assert_contains(stage.answer.body, S("Banco Sur\nES00 &lt;1234&gt;"));
+    ck_assert_int_eq(got(&stage, stage.acme, format(&stage, API "/orders/%", token)), 200);
+    ck_assert_str(member(&stage, "payment_instructions"), S("Banco Sur\nES00 <1234>"));
+    ck_assert_int_eq(json_int64(json_get(json_get(stage.answer.json, "shipping"), "amount")), 990);
+    // an order that is paid, or was paid in cash, needs none
+    test_cell_sql(&stage.cell, "update t_1.orders set status = 'paid'");
+    ck_assert_int_eq(got(&stage, stage.acme, format(&stage, "/orders/%", token)), 200);
+    ck_assert(str_find(stage.answer.body, S("Banco Sur")) == stage.answer.body.len);
+    stage_close(&stage);
+}
+
 // ---- forms ----
+
+TEST(the_cart_names_every_line_that_lacks_stock)
+{
+    Stage stage;
+    stage_open(&stage);
+    ck_assert_int_eq(visited(&stage, "/products/taza-azul"), 200);
+    csrf_take(&stage);
+    ck_assert_int_eq(posted(&stage, "/cart/lines", "variant_id=1&quantity=11"), 303);
+    ck_assert_int_eq(posted(&stage, "/cart/lines", "variant_id=2&quantity=1"), 303);
+    ck_assert_int_eq(posted(&stage, "/checkout",
+                            "email=ana%40example.com&name=Ana&line1=Mayor+1&city=Segovia&postal_code=40001&country=ES&"
+                            "shipping_method=standard&payment_method=bank_transfer"),
+                     409);
+    ck_assert_contains(stage.answer.body, S("<li>Taza azul, S \xe2\x80\x93 Quedan: 10</li>"));
+    ck_assert_contains(stage.answer.body, S("<li>Taza azul, L \xe2\x80\x93 Agotado</li>"));
+    stage_close(&stage);
+}
 
 TEST(a_shopper_buys_without_javascript)
 {
@@ -475,6 +577,7 @@ TEST(a_shopper_buys_without_javascript)
     ck_assert_int_eq(posted(&stage, format(&stage, "/cart/lines/%", line), "quantity=3"), 303);
     ck_assert_int_eq(posted(&stage, format(&stage, "/cart/lines/%", line), "quantity=x"), 422);
     ck_assert_int_eq(visited(&stage, "/checkout"), 200);
+    ck_assert_contains(stage.answer.body, S("data-price=\"Gratis\""));
     ck_assert_contains(stage.answer.body, S("<option value=\"ES\" selected>Espa\xc3\xb1"
                                             "a</option>"));
     ck_assert_int_eq(posted(&stage, "/checkout", "email=nobody&name=%3Cb%3E&payment_method=bank_transfer"), 422);
@@ -663,6 +766,8 @@ SUITE(storefront, ONCE(each_page_answers_in_the_shops_language),
       ONCE(a_crowd_at_a_cold_page_shares_its_render), ONCE(reads_of_the_api_answer_or_say_what_is_wrong),
       ONCE(a_cart_is_filled_changed_and_emptied), ONCE(the_same_key_and_body_give_the_one_order),
       ONCE(a_wrong_checkout_names_each_field), ONCE(of_two_buyers_of_the_last_one_only_one_gets_it),
+      ONCE(every_line_that_lacks_stock_is_named), ONCE(each_wrong_parameter_of_a_list_is_named),
+      ONCE(the_order_keeps_the_chosen_shipping_and_says_where_to_pay), ONCE(the_cart_names_every_line_that_lacks_stock),
       ONCE(a_shopper_buys_without_javascript), ONCE(a_form_of_another_site_is_refused),
       ONCE(metrics_are_not_shown_at_a_shops_address),
       ONCE(an_unknown_host_is_told_no_name_and_a_suspended_shop_says_so),

@@ -177,13 +177,14 @@ static void list_end(StrBuf *out, const char *end)
     strbuf_add(out, str_of(end));
 }
 
-static void problem_entry(StrBuf *out, Str field, Str detail, Str next)
+static void problem_entry(StrBuf *out, Str field, Str detail, Str next, Str members)
 {
     strbuf_add_char(out, '{');
     log_field_str(out, "field", field);
     log_field_str(out, "detail", detail);
     if (next.len > 0)
         log_field_str(out, "next", next);
+    strbuf_add(out, members);
     list_end(out, "},");
 }
 
@@ -193,7 +194,7 @@ static void fault_entry(Request *r, StrBuf *out, const Fault *fault)
     if (field.len == 0 && fault->line)
         field = str_format(r->arena, "%u:%u", fault->line, fault->column);
     Str detail = fault->why.len > 0 ? fault->why : fault->what;
-    problem_entry(out, field, detail, fault->next);
+    problem_entry(out, field, detail, fault->next, fault->members);
 }
 
 static Str problem(Request *r, const Error *err, const Faults *faults, int status)
@@ -213,7 +214,7 @@ static Str problem(Request *r, const Error *err, const Faults *faults, int statu
     for (const Fault *fault = faults ? faults->first : NULL; fault; fault = fault->next_fault)
         fault_entry(r, &out, fault);
     if ((!faults || !faults->first) && err->where[0] && !is_ours(err))
-        problem_entry(&out, str_of(err->where), str_of(err->why[0] ? err->why : err->what), str_of(err->next));
+        problem_entry(&out, str_of(err->where), str_of(err->why[0] ? err->why : err->what), str_of(err->next), S(""));
     list_end(&out, "],");
     list_end(&out, "}");
     return strbuf_str(&out);

@@ -30,46 +30,79 @@ static bool list_read(Request *r UNUSED, const Rows *rows, Str *content_type, St
 static const Str SORTS[] = {S("default"), S("price"),  S("-price"),   S("title"),
                             S("-title"),  S("newest"), S("relevance")};
 
-static bool sort_read(Request *r, bool is_search, Str *out, Error *err)
+static void fault(Faults *faults, Str field, Str why, Str next)
 {
-    if (!request_parameter(r, S("sort"), out, err))
-        return false;
-    if (out->len == 0) {
-        *out = is_search ? S("relevance") : S("default");
-        return true;
-    }
-    for (size_t i = 0; i < COUNT(SORTS); i++)
-        if (str_eq(SORTS[i], *out))
-            return true;
-    error_set(err, ERR_INVALID, "the sort isn't known");
-    error_where(err, "sort");
-    error_why(err, "it is '%.*s'", STR_ARG(str_slice(*out, 0, 40)));
-    return error_next(err, "use default, price, -price, title, -title, newest or relevance");
+    faults_add(faults, &(Fault){.where = field, .what = field, .why = why, .next = next});
 }
 
-static bool is_too_long(Str text, const char *field, Error *err)
+// "2 fields are refused: email and quantity", with every one of them in errors[].
+static bool answer_faults(Request *r, const Faults *faults)
 {
-    if (text.len <= QUERY_MAX)
-        return false;
-    error_set(err, ERR_INVALID, "the parameter is too long");
-    error_where(err, "%s", field);
-    error_why(err, "it has %zu bytes", text.len);
-    error_next(err, "use up to %d", QUERY_MAX);
-    return true;
+    Error err = {0};
+    StrBuf names = {.arena = r->arena};
+    const Fault *first = faults->first;
+    for (const Fault *at = first; at; at = at->next_fault)
+        strbuf_format(&names, "%s%.*s", at == first ? "" : at->next_fault ? ", " : " and ", STR_ARG(at->where));
+    if (faults->count == 1) {
+        error_set(&err, ERR_INVALID, "the field '%.*s' is refused", STR_ARG(first->where));
+        error_why(&err, "%.*s", STR_ARG(first->why));
+        error_next(&err, "%.*s", STR_ARG(first->next));
+    } else {
+        error_set(&err, ERR_INVALID, "%zu fields are refused", faults->count);
+        error_why(&err, "%.*s", STR_ARG(strbuf_str(&names)));
+    }
+    return respond_error(r, &err, faults);
+}
+
+static void sort_read(Request *r, bool is_search, Str *out, Faults *faults)
+{
+    Error wrong = {0};
+    if (!request_parameter(r, S("sort"), out, &wrong)) {
+        faults_add_error(faults, &wrong, 0, 0);
+        return;
+    }
+    bool is_known = out->len == 0;
+    for (size_t i = 0; i < COUNT(SORTS); i++)
+        is_known |= str_eq(SORTS[i], *out);
+    if (!is_known)
+        fault(faults, S("sort"), str_format(r->arena, "it is '%.*s'", STR_ARG(str_slice(*out, 0, 40))),
+              S("use default, price, -price, title, -title, newest or relevance"));
+    if (out->len == 0)
+        *out = is_search ? S("relevance") : S("default");
+}
+
+static void number_read(Request *r, Str name, int64_t max, int64_t *value, Faults *faults)
+{
+    Error wrong = {0};
+    if (!request_parameter_int(r, name, 1, max, *value, value, &wrong))
+        faults_add_error(faults, &wrong, 0, 0);
+}
+
+static Str text_of(Request *r, Str name, Faults *faults)
+{
+    Error wrong = {0};
+    Str text = S("");
+    if (!request_parameter(r, name, &text, &wrong))
+        faults_add_error(faults, &wrong, 0, 0);
+    else if (text.len > QUERY_MAX)
+        fault(faults, name, str_format(r->arena, "it has %zu bytes", text.len),
+              str_format(r->arena, "use up to %d", QUERY_MAX));
+    return text;
 }
 
 bool api_products_get(Request *r, Error *err)
 {
     int64_t page = 1, per_page = PER_PAGE;
-    Str sort, query, category;
-    if (!request_parameter_int(r, S("page"), 1, PAGE_MAX, 1, &page, err) ||
-        !request_parameter_int(r, S("per_page"), 1, PER_PAGE_MAX, PER_PAGE, &per_page, err) ||
-        !request_parameter(r, S("q"), &query, err) || !request_parameter(r, S("category"), &category, err))
+    Str sort;
+    Faults faults = {.arena = r->arena};
+    number_read(r, S("page"), PAGE_MAX, &page, &faults);
+    number_read(r, S("per_page"), PER_PAGE_MAX, &per_page, &faults);
+    Str query = str_trim(text_of(r, S("q"), &faults)), category = text_of(r, S("category"), &faults);
+    sort_read(r, query.len > 0, &sort, &faults);
+    if (!arena_ok(r->arena, err))
         return false;
-    query = str_trim(query);
-    if (!sort_read(r, query.len > 0, &sort, err) || is_too_long(query, "q", err) ||
-        is_too_long(category, "category", err))
-        return false;
+    if (faults.count > 0)
+        return answer_faults(r, &faults);
     const Page list = {
         .key = str_format(r->arena, "api products %lld %lld %.*s %zu %.*s %.*s", (long long)page, (long long)per_page,
                           STR_ARG(sort), query.len, STR_ARG(query), STR_ARG(category)),
@@ -93,6 +126,12 @@ bool api_categories_get(Request *r, Error *err)
 {
     static const Page CATEGORIES = {.key = {"api categories", sizeof("api categories") - 1}, .read = list_read};
     return page_serve(r, &CATEGORIES, S("select store_version(), category_list()"), NO_PARAMS, err);
+}
+
+bool api_shipping_get(Request *r, Error *err)
+{
+    static const Page METHODS = {.key = {"api shipping", sizeof("api shipping") - 1}, .read = list_read};
+    return page_serve(r, &METHODS, S("select store_version(), shipping_list(null)"), NO_PARAMS, err);
 }
 
 // ---- carts ----
@@ -141,19 +180,6 @@ bool api_cart_get(Request *r, Error *err)
 {
     Str cart;
     return cart_id(r, &cart, err) && request_query(r, S("select cart_show($1)"), PARAMS(cart), cart_read, err);
-}
-
-static bool answer_faults(Request *r, const Faults *faults)
-{
-    Error err = {0};
-    bool none = faults_none(faults, S("request"), &err);
-    assert(!none);
-    return respond_error(r, &err, faults);
-}
-
-static void fault(Faults *faults, Str field, Str why, Str next)
-{
-    faults_add(faults, &(Fault){.where = field, .what = field, .why = why, .next = next});
 }
 
 static void quantity_check(const Json *body, Faults *faults, int64_t *out)
@@ -257,6 +283,48 @@ static bool key_read(Request *r, Str *out, Error *err)
 static bool order_made(Request *r, const Rows *rows, Error *err) { return answer_json(r, 201, rows, "order", err); }
 static bool order_read(Request *r, const Rows *rows, Error *err) { return answer_json(r, 200, rows, "order", err); }
 
+// An entry for each line that can't be had, beside what the refused order said of the first.
+static bool shortages_read(Request *r, const Rows *rows, Error *err)
+{
+    Error *said = r->database.context;
+    Faults faults = {.arena = r->arena};
+    CLEANUP(json_close) Json *lines = NULL;
+    if (!rows_is_null(rows, 0, 0) && !json_parse(rows_str(rows, 0, 0), &lines, err))
+        return false;
+    for (size_t i = 0; i < json_count(lines); i++) {
+        const Json *line = json_element(lines, i);
+        Str id = json_str(json_get(line, "id"));
+        long long wanted = json_int64(json_get(line, "wanted")), left = json_int64(json_get(line, "left"));
+        faults_add(&faults, &(Fault){.where = str_format(r->arena, "lines.%.*s", STR_ARG(id)),
+                                     .what = json_str(json_get(line, "title")),
+                                     .why = str_format(r->arena, "%lld wanted, %lld left", wanted, left),
+                                     .next = left ? str_format(r->arena, "lower the quantity to %lld", left)
+                                                  : S("remove the line"),
+                                     .members = str_format(r->arena, "\"id\":\"%.*s\",\"wanted\":%lld,\"left\":%lld",
+                                                           STR_ARG(id), wanted, left)});
+    }
+    if (faults.count > 1) {
+        error_clear(said);
+        error_set(said, ERR_OUT_OF_STOCK, "%zu lines of the cart aren't there in their quantity", faults.count);
+        error_next(said, "lower their quantities or remove them");
+    }
+    return arena_ok(r->arena, err) && respond_error(r, said, &faults);
+}
+
+static bool order_refused(Request *r, Error *err)
+{
+    Error *said = arena_new(r->arena, Error);
+    Str cart = request_segment(r, "id");
+    if (err->code != ERR_OUT_OF_STOCK || !said)
+        return false;
+    *said = *err;
+    error_clear(err);
+    if (!request_query(r, S("select cart_shortages($1)"), PARAMS(cart), shortages_read, err))
+        return false;
+    r->database.context = said;
+    return true;
+}
+
 bool api_checkout_post(Request *r, Error *err)
 {
     Str cart, key;
@@ -268,7 +336,10 @@ bool api_checkout_post(Request *r, Error *err)
         return false;
     if (faults.count > 0)
         return answer_faults(r, &faults);
-    return buyer_order(r, &buyer, cart, key, order_made, err);
+    if (!buyer_order(r, &buyer, cart, key, order_made, err))
+        return false;
+    request_query_or(r, order_refused);
+    return true;
 }
 
 bool api_order_get(Request *r, Error *err)

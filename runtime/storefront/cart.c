@@ -4,11 +4,37 @@
 #include "runtime/storefront/checkout.h"
 #include "runtime/storefront/guard.h"
 
+static const char OUT_OF_STOCK[] = "problem_out_of_stock";
+
+// "Taza azul, S – Quedan: 2" for each line that can't be had in its quantity.
+static bool shortages_add(Context *context, Error *err)
+{
+    Arena *arena = context->r->arena;
+    const Json *lines = json_get(json_get(context->data, "cart"), "lines");
+    for (size_t i = 0; i < json_count(lines); i++) {
+        const Json *line = json_element(lines, i);
+        if (json_kind(json_get(line, "available")) == JSON_KIND_TRUE)
+            continue;
+        Str title = json_str(json_get(line, "title")), variant = json_str(json_get(line, "variant_title"));
+        long long left = json_int64(json_get(line, "available_quantity"));
+        Str rest = left > 0 ? str_format(arena, "%.*s %lld", STR_ARG(context_word(context, "line_left")), left)
+                            : context_word(context, "sold_out");
+        Str field = str_format(arena, "lines.%.*s", STR_ARG(json_str(json_get(line, "id"))));
+        Str message = str_format(arena, "%.*s%s%.*s \xe2\x80\x93 %.*s", STR_ARG(title), variant.len ? ", " : "",
+                                 STR_ARG(variant), STR_ARG(rest));
+        if (!context_errors(context, field, message, err))
+            return false;
+    }
+    return true;
+}
+
 bool cart_page(Request *r, const Page *page, Context *context, Error *err)
 {
     const char *problem = page->detail;
     context_cart(context);
     if (problem && !context_errors(context, S("quantity"), context_word(context, problem), err))
+        return false;
+    if (problem && strcmp(problem, OUT_OF_STOCK) == 0 && !shortages_add(context, err))
         return false;
     if (!context_page(context, context_word(context, "your_cart"), S(""), S("/cart"), err))
         return false;
@@ -39,8 +65,9 @@ static bool cart_shown(Request *r, const Rows *rows, Error *err)
 {
     CLEANUP(context_close) Context context = {0};
     const Page page = {.make = cart_page, .detail = r->database.context};
+    int status = error_http_status(strcmp(page.detail, OUT_OF_STOCK) == 0 ? ERR_OUT_OF_STOCK : ERR_INVALID);
     return context_open(r, rows, &context, err) && cart_page(r, &page, &context, err) &&
-           page_answer(r, 422, "cart", &context, err);
+           page_answer(r, status, "cart", &context, err);
 }
 
 bool cart_problem(Request *r, const char *word, Error *err)

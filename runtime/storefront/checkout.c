@@ -53,7 +53,8 @@ static bool faults_show(Context *context, const Faults *faults, Error *err)
 static bool countries_add(Context *context, Str selected, Error *err)
 {
     Json *list = json_build("[]");
-    for (const Country *country = COUNTRIES; country->code; country++)
+    const Country *country = NULL;
+    for (size_t i = 0; (country = country_by_name(context->language, i)); i++)
         (void)json_append(list, json_build("{s:s, s:s, s:b}", "code", country->code, "name",
                                            country->names[context->language], "is_selected",
                                            str_eq(str_of(country->code), selected)));
@@ -76,13 +77,14 @@ static bool shipping_add(Context *context, Str selected, Error *err)
     Json *list = json_build("[]");
     bool has_selected = false;
     for (size_t i = 0; i < json_count(items); i++)
-        has_selected |= str_eq(json_str(json_get(json_element(items, i), "key")), selected);
+        has_selected |= str_eq(json_str(json_get(json_element(items, i), "code")), selected);
     for (size_t i = 0; i < json_count(items); i++) {
         const Json *item = json_element(items, i);
-        Str key = json_str(json_get(item, "key")), label = label_of(context, "shipping", key);
+        Str key = json_str(json_get(item, "code")), label = label_of(context, "shipping", key);
         int64_t total =
             json_int64(json_get(subtotal, "amount")) + json_int64(json_get(json_get(item, "price"), "amount"));
         Str text = format_money(total, currency, context->language, context->r->arena);
+        context_shipping_price(context, context_member(item, "price"));
         (void)json_append(list,
                           json_build("{s:s%, s:s%, s:O, s:{s:I, s:s%, s:s%}, s:b}", "key", key.data, key.len, "label",
                                      label.data, label.len, "price", json_get(item, "price"), "total", "amount",

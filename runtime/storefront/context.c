@@ -314,6 +314,12 @@ static Str labelled(Context *context, const char *prefix, Str key)
     return str_eq(word, name) ? key : word;
 }
 
+void context_shipping_price(const Context *context, Json *price)
+{
+    if (json_is_int(json_get(price, "amount")) && json_int64(json_get(price, "amount")) == 0)
+        put(price, "text", json_from_str(context_word(context, "delivery_free")));
+}
+
 void context_order(Context *context)
 {
     Json *order = context_member(context->data, "order");
@@ -327,7 +333,11 @@ void context_order(Context *context)
         json_from_str(labelled(context, "payment", json_str(json_get(order, "payment_method")))));
     put(order, "created_at_text",
         json_from_str(format_date(json_str(json_get(order, "placed_at")), context->language, context->r->arena)));
+    context_shipping_price(context, context_member(order, "shipping"));
     put_copy(order, "shipping_total", json_get(order, "shipping"));
+    put(order, "is_transfer_due",
+        json_from_bool(str_eq(json_str(json_get(order, "payment_method")), S("bank_transfer")) &&
+                       str_eq(json_str(json_get(order, "status")), S("pending"))));
     Json *address = context_member(order, "shipping_address");
     Str code = json_str(json_get(address, "country"));
     const Country *country = country_find(code);

@@ -27,7 +27,8 @@ void context_summaries(Context *context, const char *name);    // has_items, is_
 void context_product(Context *context);
 void context_cart(Context *context);
 void context_order(Context *context);
-void context_categories(Context *context);    // of the home page
+void context_shipping_price(const Context *context, Json *price);    // says "Free" where it is 0
+void context_categories(Context *context);                           // of the home page
 
 // Pages and sorts of a list; `base` is its address without them ("/search?q=mug").
 typedef struct Listing {

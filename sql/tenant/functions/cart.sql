@@ -128,11 +128,12 @@ begin
 end
 $$;
 
+-- The shop's ways of shipping: the same for every cart.
 create or replace function shipping_list(p_token text) returns json language plpgsql stable security definer as $$
 begin
     return (
-        select json_build_object('items', json_agg(json_build_object(
-                   'key', m.key, 'title', m.key, 'price', money(m.price_minor, s.currency)) order by m.position, m.key))
+        select json_build_object('items', coalesce(json_agg(json_build_object(
+                   'code', m.key, 'price', money(m.price_minor, s.currency)) order by m.position, m.key), '[]'))
         from shipping_methods m cross join settings s);
 end
 $$;

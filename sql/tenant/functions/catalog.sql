@@ -243,8 +243,10 @@ begin
 end
 $$;
 
-create or replace function product_list(p_page integer, p_per_page integer, p_sort text, p_q text, p_category text)
-    returns json language plpgsql stable security definer as $$
+-- A page of products, whole or as summaries; null where there is no such category.
+create or replace function listing_json(
+    p_page integer, p_per_page integer, p_sort text, p_q text, p_category text, p_is_summary boolean)
+    returns json language plpgsql stable as $$
 declare
     v record;
 begin
@@ -253,25 +255,23 @@ begin
         return null;
     end if;
     return json_build_object('items', coalesce((
-        select json_agg(product_json(p, s.currency) order by o.place)
+        select json_agg(case when p_is_summary then summary_json(p, s.currency) else product_json(p, s.currency) end order by o.place)
         from unnest(v.ids) with ordinality o (id, place) join products p on p.id = o.id cross join settings s), '[]'),
         'page', p_page, 'per_page', p_per_page, 'total', v.total);
 end
 $$;
 
+create or replace function product_list(p_page integer, p_per_page integer, p_sort text, p_q text, p_category text)
+    returns json language plpgsql stable security definer as $$
+begin
+    return listing_json(p_page, p_per_page, p_sort, p_q, p_category, false);
+end
+$$;
+
 create or replace function summary_list(p_page integer, p_per_page integer, p_sort text, p_q text, p_category text)
     returns json language plpgsql stable security definer as $$
-declare
-    v record;
 begin
-    v := product_page(p_page, p_per_page, p_sort, p_q, p_category);
-    if v.total is null then
-        return null;
-    end if;
-    return json_build_object('items', coalesce((
-        select json_agg(summary_json(p, s.currency) order by o.place)
-        from unnest(v.ids) with ordinality o (id, place) join products p on p.id = o.id cross join settings s), '[]'),
-        'page', p_page, 'per_page', p_per_page, 'total', v.total);
+    return listing_json(p_page, p_per_page, p_sort, p_q, p_category, true);
 end
 $$;
 

@@ -1,5 +1,14 @@
 -- sql/tenant/functions/orders.sql: a cart becomes an order, once.
 
+-- Where to pay: what the shop said when the order was placed; where it said nothing then, what it says now.
+create or replace function payment_instructions(o orders) returns text language plpgsql stable as $$
+begin
+    return coalesce(nullif(o.payment_instructions, ''),
+                    case when o.payment_method = 'bank_transfer' and o.status = 'pending' then
+                        (select nullif(payment_instructions, '') from settings) end);
+end
+$$;
+
 create or replace function order_json(o orders) returns json language plpgsql stable as $$
 begin
     return (
@@ -14,7 +23,7 @@ begin
             'subtotal', money(o.subtotal_minor, o.currency), 'shipping', money(o.shipping_minor, o.currency),
             'tax', money(o.tax_minor, o.currency), 'total', money(o.total_minor, o.currency),
             'shipping_address', o.shipping_address, 'shipping_method', o.shipping_method,
-            'payment_method', o.payment_method, 'payment_instructions', nullif(o.payment_instructions, ''),
+            'payment_method', o.payment_method, 'payment_instructions', payment_instructions(o),
             'placed_at', to_char(o.placed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')));
 end
 $$;

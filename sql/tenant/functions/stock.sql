@@ -1,7 +1,7 @@
 -- sql/tenant/functions/stock.sql: the balance of each variant, and the ledger that it is the sum of.
 
--- Takes the quantities of a cart out of stock, or raises out-of-stock for the first line that can't be had. Rows are locked in the
--- order of variants, as everywhere. Answers whether something ran out, which shoppers must see.
+-- Takes the quantities of a cart out of stock, or raises out-of-stock for the first line that can't be had (cart_shortages
+-- tells of all). Rows are locked in the order of variants, as everywhere. Answers whether something ran out, which shoppers must see.
 create or replace function stock_take_cart(p_cart bigint) returns boolean language plpgsql as $$
 declare
     v_line record;
@@ -39,6 +39,22 @@ begin
         detail = format('%s wanted, %s left', v_line.quantity, greatest(v_line.left_over, 0)),
         hint = case when v_line.left_over > 0 then format('lower the quantity to %s', v_line.left_over) else 'remove the line' end,
         column = 'lines.' || v_line.id;
+end
+$$;
+
+-- The lines of a cart that can't be had in their quantity: [{"id", "title", "variant_title", "wanted", "left"}].
+create or replace function cart_shortages(p_token text) returns json language plpgsql stable security definer as $$
+begin
+    return (
+        select coalesce(json_agg(json_build_object(
+                   'id', l.id::text, 'title', p.title, 'variant_title', variant_title(v.option_values),
+                   'wanted', l.quantity, 'left', greatest(k.quantity, 0)) order by l.id), '[]')
+        from carts c
+        join cart_lines l on l.cart_id = c.id
+        join stock k on k.variant_id = l.variant_id
+        join variants v on v.id = l.variant_id
+        join products p on p.id = v.product_id
+        where c.token = p_token and k.is_tracked and not k.is_backorder and k.quantity < l.quantity);
 end
 $$;
 
