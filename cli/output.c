@@ -87,6 +87,8 @@ static Str cell_text(const Json *value, const OutputKey *key, Arena *arena)
     return strbuf_str(&buf);
 }
 
+Str output_value(const Json *value, Arena *arena) { return str_visible(arena, cell_text(value, NULL, arena)); }
+
 static TableLook look_of(FILE *file, bool has_headings)
 {
     return (TableLook){.has_headings = has_headings,

@@ -24,6 +24,10 @@ typedef struct OutputKey {
 MUST_CHECK bool output_print(const Json *answer, const OutputKey *keys, OutputFormat format, FILE *file, Arena *arena,
                              Error *err);
 
+// One value as a table's cell has it, control characters made visible: "4.90 EUR", "yes", the members of a list with
+// commas between them. Empty for null.
+Str output_value(const Json *value, Arena *arena);
+
 // Prints a text as it is.
 MUST_CHECK bool output_text(Str text, FILE *file, Error *err);
 

@@ -7,34 +7,40 @@
 
 enum { LISTS_MAX = 32 };
 
-#define TENANT_KEYS                                                                                                    \
-    {.key = "slug", .type = "text", .help = "Its short name.", .heading = "SLUG", .is_name = true},                    \
-        {.key = "name", .type = "text", .help = "What shoppers read.", .heading = "NAME"},                             \
-        {.key = "status",                                                                                              \
-         .type = "text",                                                                                               \
-         .help = "requested, rejected, approved, provisioning, active, suspended, archived or deleted.",               \
-         .heading = "STATUS"},                                                                                         \
-        {.key = "plan", .type = "text", .help = "Its plan.", .heading = "PLAN"},                                       \
-        {.key = "plan_version", .type = "integer", .help = "The version of the plan that it bought."},                 \
-        {.key = "tier", .type = "text", .help = "shared, container or server."},                                       \
-        {.key = "cell", .type = "text", .help = "The cell that holds it.", .heading = "CELL"},                         \
-        {.key = "schema", .type = "text", .help = "Its schema and role in the cell's database."},                      \
-        {.key = "url", .type = "text", .help = "Where shoppers find it.", .heading = "URL"},                           \
-        {.key = "domains", .type = "list", .help = "Hosts of its own."},                                               \
-        {.key = "email", .type = "text", .help = "Its owner's address."},                                              \
-        {.key = "currency", .type = "text", .help = "ISO 4217."},                                                      \
-        {.key = "language", .type = "text", .help = "Of its storefront."},                                             \
-        {.key = "country", .type = "text", .help = "ISO 3166-1."},                                                     \
-        {.key = "colors", .type = "object", .help = "Colours by their role."},                                         \
-        {.key = "logo", .type = "text", .help = "Its logo's address, or null."},                                       \
-        {.key = "limits", .type = "object", .help = "What its cell enforces; 0 is no limit."},                         \
-        {.key = "created_at", .type = "time", .help = "When it was asked for."},                                       \
-        {.key = "updated_at", .type = "time", .help = "When its record changed last."},                                \
-    {                                                                                                                  \
-        .key = "steps", .type = "list", .help = "With --dry-run: the steps that would be taken."                       \
-    }
-
-static const OutputKey KEYS[] = {TENANT_KEYS, {0}};
+static const OutputKey KEYS[] = {
+    {.key = "slug", .type = "text", .help = "Its short name.", .heading = "SLUG", .is_name = true},
+    {.key = "name", .type = "text", .help = "What shoppers read.", .heading = "NAME"},
+    {.key = "status",
+     .type = "text",
+     .help = "requested, rejected, approved, provisioning, active, suspended, archived or deleted.",
+     .heading = "STATUS"},
+    {.key = "plan", .type = "text", .help = "Its plan.", .heading = "PLAN"},
+    {.key = "plan_version", .type = "integer", .help = "The version of the plan that it bought."},
+    {.key = "tier", .type = "text", .help = "shared, container or server."},
+    {.key = "cell", .type = "text", .help = "The cell that holds it.", .heading = "CELL"},
+    {.key = "schema", .type = "text", .help = "Its schema and role in the cell's database."},
+    {.key = "url", .type = "text", .help = "Where shoppers find it.", .heading = "URL"},
+    {.key = "domains", .type = "list", .help = "Hosts of its own."},
+    {.key = "email", .type = "text", .help = "Its owner's address."},
+    {.key = "currency", .type = "text", .help = "ISO 4217."},
+    {.key = "language", .type = "text", .help = "Of its storefront."},
+    {.key = "country", .type = "text", .help = "ISO 3166-1."},
+    {.key = "colors", .type = "object", .help = "Colours by their role."},
+    {.key = "logo", .type = "text", .help = "Its logo's address, or null."},
+    {.key = "payment_instructions", .type = "text", .help = "Where to pay by bank transfer."},
+    {.key = "shipping", .type = "list", .help = "Its ways of shipping, in the checkout's order."},
+    {.key = "shipping[].code", .type = "text", .help = "What orders call it."},
+    {.key = "shipping[].price", .type = "money", .help = "What it costs."},
+    {.key = "limits", .type = "object", .help = "What its cell enforces; 0 is no limit."},
+    {.key = "created_at", .type = "time", .help = "When it was asked for."},
+    {.key = "updated_at", .type = "time", .help = "When its record changed last."},
+    {.key = "steps", .type = "list", .help = "With --dry-run: the steps that would be taken."},
+    {.key = "changes", .type = "list", .help = "With --dry-run of set and reject: what would change."},
+    {.key = "changes[].key", .type = "text", .help = "The key, as in limits.products."},
+    {.key = "changes[].from", .type = "text", .help = "Its value now, of the key's own type."},
+    {.key = "changes[].to", .type = "text", .help = "Its value then."},
+    {0},
+};
 
 static const Argument SLUG[] = {
     {.name = "SLUG", .is_required = true, .names = "tenant list", .help = "The shop's slug."}, {0}};
@@ -67,27 +73,51 @@ static bool show_run(CommandCall *call, Error *err)
     return open_for(call, &platform, &slug, err) && show(call, platform, slug, err);
 }
 
+// ---- what --dry-run says ----
+
+// NAME: OLD -> NEW, a line for each key that would change.
+static bool changes_answer(const CommandCall *call, const Json *answer, Error *err)
+{
+    const Json *changes = json_get(answer, "changes");
+    if (call->format == OUTPUT_JSON || call->format == OUTPUT_YAML)
+        return command_answer(call, answer, err);
+    StrBuf lines = {.arena = call->arena};
+    for (size_t i = 0; i < json_count(changes); i++) {
+        const Json *change = json_element(changes, i);
+        Str from = output_value(json_get(change, "from"), call->arena);
+        Str to = output_value(json_get(change, "to"), call->arena);
+        strbuf_format(&lines, "%.*s: %.*s -> %.*s\n", STR_ARG(json_str(json_get(change, "key"))),
+                      STR_ARG(from.len ? from : S("(none)")), STR_ARG(to.len ? to : S("(none)")));
+    }
+    return arena_ok(call->arena, err) &&
+           command_print(call, lines.len ? strbuf_str(&lines) : S("nothing would change\n"), err);
+}
+
 // ---- moves ----
 
 typedef bool TenantAct(Platform *platform, Slug slug, Error *err);
 
-// Checks and prints the steps of the operation (`kind`; NULL: it needs none) with --dry-run, else acts and shows what
-// became of the shop.
+// With --dry-run checks and prints the steps of the operation (`kind`), or the new status where it needs none (NULL);
+// else acts and shows what became of the shop.
 static bool act_run(CommandCall *call, const char *kind, TenantStatus to, TenantAct *act, Error *err)
 {
     Slug slug = {0};
     TenantRecord tenant = {0};
     TenantStatus from = TENANT_REQUESTED;
     CLEANUP(platform_close) Platform *platform = NULL;
-    CLEANUP(json_close) Json *steps = NULL;
+    CLEANUP(json_close) Json *answer = NULL;
     if (!open_for(call, &platform, &slug, err))
         return false;
     if (!call->is_dry_run)
         return act(platform, slug, err) && show(call, platform, slug, err);
-    return platform_tenant(platform, slug, call->arena, &tenant, err) &&
-           tenant_status_parse(tenant.status, &from, err) && lifecycle_check(slug.text, from, to, err) &&
-           (kind ? tenant_steps(kind, &steps, err) && command_answer(call, steps, err)
-                 : show(call, platform, slug, err));
+    if (!platform_tenant(platform, slug, call->arena, &tenant, err) ||
+        !tenant_status_parse(tenant.status, &from, err) || !lifecycle_check(slug.text, from, to, err))
+        return false;
+    if (kind)
+        return tenant_steps(kind, &answer, err) && command_answer(call, answer, err);
+    answer = json_build("{s:[{s:s, s:s, s:s}]}", "changes", "key", "status", "from", tenant_status_name(from), "to",
+                        tenant_status_name(to));
+    return json_ok(answer, err) && changes_answer(call, answer, err);
 }
 
 static bool approve_run(CommandCall *call, Error *err)
@@ -161,18 +191,6 @@ static Str text_or_absent(const CommandCall *call, const char *option)
     return command_has(call, option) ? command_text(call, option) : (Str){0};
 }
 
-static bool colors_read(const CommandCall *call, Json **out, Error *err)
-{
-    Json *colors = json_build("{}");
-    for (size_t i = 0; i < command_count(call, "colors"); i++) {
-        Str role = S(""), value = S("");
-        command_pair_at(call, "colors", i, &role, &value);
-        (void)json_put(colors, str_copy(call->arena, role).data, json_from_str(value));
-    }
-    *out = colors;
-    return json_ok(colors, err);
-}
-
 static size_t hosts_read(const CommandCall *call, const char *option, Str hosts[LISTS_MAX])
 {
     size_t count = MIN(command_count(call, option), (size_t)LISTS_MAX);
@@ -181,12 +199,19 @@ static size_t hosts_read(const CommandCall *call, const char *option, Str hosts[
     return count;
 }
 
+static bool changes_show(const CommandCall *call, Platform *platform, Slug slug, const TenantChange *change, Error *err)
+{
+    CLEANUP(json_close) Json *answer = NULL;
+    return tenant_set_changes(platform, slug, change, &answer, err) && changes_answer(call, answer, err);
+}
+
 static bool set_run(CommandCall *call, Error *err)
 {
     Slug slug = {0};
     Plans plans = {0};
     Str added[LISTS_MAX], removed[LISTS_MAX];
     CLEANUP(json_close) Json *colors = NULL;
+    CLEANUP(json_close) Json *shipping = NULL;
     CLEANUP(platform_close) Platform *platform = NULL;
     TenantChange change = {
         .name = text_or_absent(call, "name"),
@@ -194,24 +219,27 @@ static bool set_run(CommandCall *call, Error *err)
         .language = text_or_absent(call, "language"),
         .country = text_or_absent(call, "country"),
         .logo = text_or_absent(call, "logo"),
+        .payment_instructions = text_or_absent(call, "payment-instructions"),
         .domains_added = added,
         .domains_added_count = hosts_read(call, "add-domain", added),
         .domains_removed = removed,
         .domains_removed_count = hosts_read(call, "remove-domain", removed),
     };
-    if (command_has(call, "colors")) {
-        if (!colors_read(call, &colors, err))
-            return false;
-        change.colors = colors;
-    }
+    if ((command_has(call, "colors") && !tenant_spec_pairs(call, "colors", &colors, err)) ||
+        (command_has(call, "shipping") && !tenant_spec_pairs(call, "shipping", &shipping, err)))
+        return false;
+    change.colors = colors;
+    change.shipping = shipping;
     for (size_t i = 0; i < command_count(call, "limit"); i++)
         if (!limit_read(call, i, &change, err))
             return false;
     if (command_has(call, "plan") && (!plans_read(setting_text(call->settings, "plans"), call->arena, &plans, err) ||
                                       !plans_get(&plans, command_text(call, "plan"), &change.plan, err)))
         return false;
-    return open_for(call, &platform, &slug, err) && (call->is_dry_run || tenant_set(platform, slug, &change, err)) &&
-           show(call, platform, slug, err);
+    if (!open_for(call, &platform, &slug, err))
+        return false;
+    return call->is_dry_run ? changes_show(call, platform, slug, &change, err)
+                            : tenant_set(platform, slug, &change, err) && show(call, platform, slug, err);
 }
 
 static const Option SET_OPTIONS[] = {
@@ -226,6 +254,15 @@ static const Option SET_OPTIONS[] = {
     {.name = "country", .type = OPTION_TEXT, .value = "CODE", .help = "ISO 3166-1."},
     {.name = "logo", .type = OPTION_TEXT, .value = "URL", .help = "Its logo's address; empty: none."},
     {.name = "colors", .type = OPTION_PAIR, .value = "ROLE=COLOUR", .is_repeated = true, .help = "All of its colours."},
+    {.name = "payment-instructions",
+     .type = OPTION_TEXT,
+     .value = "TEXT",
+     .help = "Where to pay by bank transfer, in lines; empty: none."},
+    {.name = "shipping",
+     .type = OPTION_PAIR,
+     .value = "CODE=PRICE",
+     .is_repeated = true,
+     .help = "All of its ways of shipping, in the checkout's order."},
     {.name = "plan", .type = OPTION_TEXT, .value = "PLAN", .names = "plan list", .help = "Another plan of its tier."},
     {.name = "add-domain",
      .type = OPTION_TEXT,
@@ -274,8 +311,10 @@ const Command TENANT_COMMANDS[] = {
     {.verb = "create",
      .summary = "makes a shop",
      .description =
-         "Requests and approves a shop, and returns when it answers. Run again after a crash it goes on. With "
-         "--file it makes many at once, and answers a list.",
+         "Requests and approves a shop, and returns when it answers. Run again after a crash it goes on.\n\nWith "
+         "--file it makes many at once, and answers a list. Keys of the file are slug and the names of the options; "
+         "domains is a list, colors and shipping are mappings, as in `shipping: {standard: 4.90, pickup: 0}`. When "
+         "anything is wrong in it, every wrong key is named with file, line and column, and no shop is made.",
      .arguments = (const Argument[]){{.name = "SLUG", .help = "3 to 40 of a-z, 0-9 and inner hyphens."}, {0}},
      .options = CREATE_OPTIONS,
      .examples =
@@ -330,7 +369,15 @@ const Command TENANT_COMMANDS[] = {
      .summary = "changes a shop",
      .arguments = SLUG,
      .options = SET_OPTIONS,
-     .examples = EXAMPLE("shopctl tenant set acme --limit requests_per_second=500", "Overrides a limit of its plan."),
+     .description = "With --dry-run it prints what would change, a line each: KEY: OLD -> NEW.",
+     .examples =
+         (const Example[]){
+             {"shopctl tenant set acme --limit requests_per_second=500", "Overrides a limit of its plan."},
+             {"shopctl tenant set acme --shipping standard=4.90 --shipping express=9.90 --shipping pickup=0",
+              "Offers three ways of shipping, at prices in the shop's currency."},
+             {"shopctl tenant set acme --payment-instructions \"$(cat bank.txt)\"",
+              "Says where to pay by bank transfer."},
+             {0}},
      .keys = KEYS,
      .changes = true,
      .run = set_run},

@@ -7,13 +7,13 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "cli/progress.h"
-#include "cli/tenant_spec.h"
+#include "cli/tenant_file.h"
 
 enum { WORKERS_MAX = 4, WORKER_BUDGET = 64 * MIB, DRAW_MS = 100 };
 
 // One shop of a file: what is asked for, and what came of it.
 typedef struct Item {
-    TenantSpec spec;
+    const TenantEntry *entry;
     Json *shown;    // NULL when it failed
     Error err;
 } Item;
@@ -29,7 +29,8 @@ typedef struct Batch {
 static bool item_make(Platform *platform, Item *item)
 {
     Slug slug = {0};
-    return slug_parse(item->spec.slug, &slug, &item->err) && tenant_create(platform, &item->spec, NULL, &item->err) &&
+    const TenantSpec *spec = &item->entry->spec;
+    return slug_parse(spec->slug, &slug, &item->err) && tenant_create(platform, spec, NULL, &item->err) &&
            tenant_show(platform, slug, &item->shown, &item->err);
 }
 
@@ -62,18 +63,78 @@ static void batch_run(const CommandCall *call, Batch *batch)
         (void)pthread_join(workers[i], NULL);
 }
 
-static Json *error_json(const Item *item)
+// ---- what is wrong ----
+
+static bool is_for_people(const CommandCall *call)
 {
-    Str slug = item->spec.slug;
-    return json_build("{s:s%, s:s, s:s, s:s, s:s, s:s}", "slug", slug.data ? slug.data : "", slug.len, "code",
-                      error_name(item->err.code), "what", item->err.what, "where", item->err.where, "why",
-                      item->err.why, "next", item->err.next);
+    return call->format == OUTPUT_TABLE || call->format == OUTPUT_NAME;
+}
+
+// {"slug", "line", "key", "code", "what", "where", "why", "next"}; the key is empty where the shop as a whole failed.
+static Json *error_json(Str slug, unsigned line, Str key, const Error *err)
+{
+    return json_build("{s:s%, s:i, s:s%, s:s, s:s, s:s, s:s, s:s}", "slug", slug.data ? slug.data : "", slug.len,
+                      "line", (int)line, "key", key.data ? key.data : "", key.len, "code", error_name(err->code),
+                      "what", err->what, "where", err->where, "why", err->why, "next", err->next);
+}
+
+// FILE:LINE:COLUMN: KEY: WHAT: WHY; NEXT
+static void error_line(StrBuf *buf, Str place, Str key, const Error *err)
+{
+    strbuf_add(buf, place);
+    if (key.len)
+        strbuf_format(buf, ": %.*s", STR_ARG(str_visible(buf->arena, key)));
+    strbuf_format(buf, ": %s", err->what);
+    if (err->why[0])
+        strbuf_format(buf, ": %s", err->why);
+    if (err->next[0])
+        strbuf_format(buf, "; %s", err->next);
+    strbuf_add_char(buf, '\n');
+}
+
+static Error error_of_fault(const Fault *fault)
+{
+    Error err = {0};
+    error_set(&err, ERR_INVALID, "%.*s", STR_ARG(fault->what.len ? fault->what : S("it is refused")));
+    error_why(&err, "%.*s", STR_ARG(fault->why));
+    error_next(&err, "%.*s", STR_ARG(fault->next));
+    return err;
+}
+
+static Str slug_at(const TenantFile *file, unsigned line)
+{
+    Str slug = S("");
+    for (size_t i = 0; i < file->count && file->entries[i].line <= line; i++)
+        slug = file->entries[i].spec.slug;
+    return slug;
+}
+
+// All faults: for people a line each on stderr, for programs an answer without shops. True when there are none.
+static bool file_is_right(const CommandCall *call, const TenantFile *file, const Faults *faults, Error *err)
+{
+    Json *errors = json_build("[]");
+    CLEANUP(json_close) Json *answer = json_build("{s:[], s:i, s:o}", "items", "total", 0, "errors", errors);
+    StrBuf lines = {.arena = call->arena};
+    for (const Fault *fault = faults->first; fault; fault = fault->next_fault) {
+        Error said = error_of_fault(fault);
+        Str place = str_format(call->arena, "%.*s:%u:%u", STR_ARG(file->path), fault->line, fault->column);
+        error_where(&said, "%.*s", STR_ARG(place));
+        error_line(&lines, place, fault->where, &said);
+        (void)json_append(errors, error_json(slug_at(file, fault->line), fault->line, fault->where, &said));
+    }
+    if (faults->count == 0)
+        return true;
+    if (!json_ok(answer, err) || !arena_ok(call->arena, err) ||
+        !(is_for_people(call) ? output_text(strbuf_str(&lines), stderr, err) : command_answer(call, answer, err)))
+        return false;
+    return faults_none(faults, file->path, err);
 }
 
 // {"items": [those that were made], "total": N, "errors": [...]}; the first failure is the command's.
-static bool batch_answer(const CommandCall *call, Batch *batch, Error *err)
+static bool batch_answer(const CommandCall *call, const TenantFile *file, Batch *batch, Error *err)
 {
     Json *made = json_build("[]"), *failed = json_build("[]");
+    StrBuf lines = {.arena = call->arena};
     const Item *first = NULL;
     size_t failures = 0;
     for (size_t i = 0; i < batch->count; i++) {
@@ -82,36 +143,27 @@ static bool batch_answer(const CommandCall *call, Batch *batch, Error *err)
             (void)json_append(made, item->shown);
             continue;
         }
-        (void)json_append(failed, error_json(item));
+        const TenantEntry *entry = item->entry;
+        Str place = str_format(call->arena, "%.*s:%u", STR_ARG(file->path), entry->line);
+        error_line(&lines, place, entry->spec.slug, &item->err);
+        (void)json_append(failed, error_json(entry->spec.slug, entry->line, S(""), &item->err));
         first = first ? first : item;
         failures++;
     }
     CLEANUP(json_close)
     Json *answer =
         json_build("{s:o, s:I, s:o}", "items", made, "total", (json_int)(batch->count - failures), "errors", failed);
-    if (!json_ok(answer, err) || !command_answer(call, answer, err))
+    if (!json_ok(answer, err) || !command_answer(call, answer, err) ||
+        (failures > 1 && is_for_people(call) && !output_text(strbuf_str(&lines), stderr, err)))
         return false;
     if (!first)
         return true;
     *err = first->err;
     return error_wrap(err, "%zu of %zu shops can't be made, the first is '%.*s'", failures, batch->count,
-                      STR_ARG(first->spec.slug));
+                      STR_ARG(first->entry->spec.slug));
 }
 
-static bool specs_read(const Json *list, const Plans *plans, Arena *arena, Str path, Batch *batch, Error *err)
-{
-    batch->count = json_count(list);
-    batch->items = arena_array(arena, batch->count + 1, Item);
-    if (!arena_ok(arena, err))
-        return false;
-    for (size_t i = 0; i < batch->count; i++)
-        if (!tenant_spec_read(json_element(list, i), plans, arena, &batch->items[i].spec, err)) {
-            char where[ERROR_TEXT];
-            (void)snprintf(where, sizeof(where), "%s", err->where);
-            return error_where(err, "%.*s: shop %zu: %s", STR_ARG(path), i + 1, where);
-        }
-    return true;
-}
+// ---- the commands ----
 
 static bool steps_answer(const CommandCall *call, const char *kind, Error *err)
 {
@@ -119,30 +171,57 @@ static bool steps_answer(const CommandCall *call, const char *kind, Error *err)
     return tenant_steps(kind, &steps, err) && command_answer(call, steps, err);
 }
 
-static bool all_checked(Platform *platform, const Batch *batch, Error *err)
+// What only the platform knows to be wrong: a cell that isn't there, a host of another shop. That a shop is there
+// already is no fault of the file: it may have been made by this very command, before it was stopped; --dry-run says
+// it.
+static bool platform_check(const CommandCall *call, Platform *platform, const TenantFile *file, Faults *faults,
+                           Error *err)
 {
-    for (size_t i = 0; i < batch->count; i++) {
+    for (size_t i = 0; i < file->count; i++) {
         CLEANUP(json_close) Json *input = NULL;
-        if (!tenant_check(platform, &batch->items[i].spec, &input, err))
-            return false;
+        Error said = {0};
+        if (tenant_check(platform, &file->entries[i].spec, &input, &said))
+            continue;
+        bool is_place = str_eq(str_of(said.where), S("cell")) || str_eq(str_of(said.where), S("domain"));
+        if (said.code == ERR_NOT_FOUND || said.code == ERR_EXISTS || said.code == ERR_STATE) {
+            if (call->is_dry_run || (is_place && said.code != ERR_STATE))
+                tenant_entry_fault(&file->entries[i], &said, faults);
+            continue;
+        }
+        *err = said;
+        return false;
     }
+    return true;
+}
+
+static bool batch_make(const CommandCall *call, const TenantFile *file, Platform *platform, Batch *out, Error *err)
+{
+    *out = (Batch){.options = platform_options(platform), .count = file->count};
+    out->items = arena_array(call->arena, file->count + 1, Item);
+    if (!arena_ok(call->arena, err))
+        return false;
+    for (size_t i = 0; i < file->count; i++)
+        out->items[i].entry = &file->entries[i];
     return true;
 }
 
 static bool create_many(CommandCall *call, const Plans *plans, Error *err)
 {
-    Str path = command_text(call, "file");
-    CLEANUP(json_close) Json *list = NULL;
+    Faults faults = {.arena = call->arena};
+    CLEANUP(tenant_file_close) TenantFile file = {0};
     CLEANUP(platform_close) Platform *platform = NULL;
     Batch batch = {0};
-    if (!tenant_spec_file(path, call->arena, &list, err) || !specs_read(list, plans, call->arena, path, &batch, err) ||
-        !platform_open(call->settings, &platform, err))
+    if (!tenant_file_read(command_text(call, "file"), plans, setting_text(call->settings, "base_domain"), call->arena,
+                          &faults, &file, err) ||
+        !file_is_right(call, &file, &faults, err) || !platform_open(call->settings, &platform, err) ||
+        !platform_check(call, platform, &file, &faults, err) || !file_is_right(call, &file, &faults, err))
         return false;
     if (call->is_dry_run)
-        return all_checked(platform, &batch, err) && steps_answer(call, "create", err);
-    batch.options = platform_options(platform);
+        return steps_answer(call, "create", err);
+    if (!batch_make(call, &file, platform, &batch, err))
+        return false;
     batch_run(call, &batch);
-    return batch_answer(call, &batch, err);
+    return batch_answer(call, &file, &batch, err);
 }
 
 static bool create_one(CommandCall *call, const Plans *plans, Error *err)

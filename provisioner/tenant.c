@@ -3,137 +3,12 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
-#include "base/currency.h"
 #include "provisioner/lifecycle.h"
 #include "provisioner/schema_driver.h"
+#include "provisioner/shipping.h"
+#include "provisioner/tenant_check.h"
 
-enum { ARENA_BUDGET = 4 * MIB, EMAIL_MAX = 254, NAME_MAX_BYTES = 200, HOST_MAX = 253, LABEL_MAX = 63 };
-
-// ---- what may stand in a record ----
-
-static bool refused(Error *err, const char *field, Str value, const char *why)
-{
-    error_set(err, ERR_INVALID, "the %s '%.*s' is refused", field, STR_ARG(value));
-    error_where(err, "%s", field);
-    return error_why(err, "%s", why);
-}
-
-static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-static bool name_check(Str name, Error *err)
-{
-    if (name.len > NAME_MAX_BYTES)
-        return refused(err, "name", str_slice(name, 0, 40), "it has more than 200 bytes");
-    return str_is_utf8(name) || refused(err, "name", S(""), "it isn't UTF-8");
-}
-
-static bool email_check(Str email, Error *err)
-{
-    size_t at = str_find_char(email, '@');
-    Str domain = str_skip(email, at + 1);
-    bool is_plain = str_is_utf8(email);
-    for (size_t i = 0; i < email.len; i++)
-        is_plain = is_plain && (unsigned char)email.data[i] > ' ' && email.data[i] != 0x7F;
-    if (is_plain && at > 0 && domain.len > 0 && !str_has_char(domain, '@') && email.len <= EMAIL_MAX)
-        return true;
-    refused(err, "email", email, email.len ? "it isn't an address" : "it is missing");
-    return error_next(err, "write it as owner@shop.example");
-}
-
-static bool language_check(Str language, Error *err)
-{
-    if (str_eq(language, S("en")) || str_eq(language, S("es")))
-        return true;
-    refused(err, "language", language, "the storefront doesn't speak it");
-    return error_next(err, "use en or es");
-}
-
-static bool country_check(Str country, Error *err)
-{
-    bool is_code = country.len == 2;
-    for (size_t i = 0; i < country.len; i++)
-        is_code = is_code && country.data[i] >= 'A' && country.data[i] <= 'Z';
-    if (is_code)
-        return true;
-    refused(err, "country", country, "it isn't two capital letters");
-    return error_next(err, "use an ISO 3166-1 code, as in ES");
-}
-
-static bool currency_check(Str currency, Error *err)
-{
-    if (currency_digits(currency) >= 0)
-        return true;
-    refused(err, "currency", currency, "it isn't a currency of ISO 4217");
-    return error_next(err, "use a code such as EUR");
-}
-
-static bool is_label(Str label)
-{
-    bool is_fit = label.len > 0 && label.len <= LABEL_MAX && label.data[0] != '-' && label.data[label.len - 1] != '-';
-    for (size_t i = 0; i < label.len; i++)
-        is_fit = is_fit &&
-                 ((label.data[i] >= 'a' && label.data[i] <= 'z') || is_digit(label.data[i]) || label.data[i] == '-');
-    return is_fit;
-}
-
-static bool host_check(const Platform *platform, Str host, Error *err)
-{
-    Str rest = host, label = S(""), base = platform_options(platform)->base_domain;
-    bool is_host = host.len <= HOST_MAX && str_has_char(host, '.');
-    while (str_cut(&rest, '.', &label))
-        is_host = is_host && is_label(label);
-    if (!is_host) {
-        refused(err, "domains", host, "it isn't a host name in small letters");
-        return error_next(err, "write it as shop.example, without scheme and port");
-    }
-    if (str_has_suffix(host, base) && host.len > base.len && host.data[host.len - base.len - 1] == '.')
-        return refused(err, "domains", host, "hosts of the platform's own domain follow from slugs");
-    return true;
-}
-
-static bool hosts_check(const Platform *platform, const Str *hosts, size_t count, Error *err)
-{
-    for (size_t i = 0; i < count; i++)
-        if (!host_check(platform, hosts[i], err))
-            return false;
-    return true;
-}
-
-static bool is_colour(Str text)
-{
-    bool is_hex = text.len == 7 && text.data[0] == '#';
-    for (size_t i = 1; i < text.len; i++)
-        is_hex = is_hex && (is_digit(text.data[i]) || (is_letter(text.data[i]) && (text.data[i] | 0x20) <= 'f'));
-    return is_hex;
-}
-
-static bool colors_check(const Json *colors, Error *err)
-{
-    static const Str ROLES[] = {S("primary"), S("on_primary"), S("accent"), S("background"), S("surface"), S("text")};
-    for (JsonIter it = json_iter(colors); colors && json_next(&it);) {
-        if (!is_colour(json_str(it.value))) {
-            refused(err, "colors", json_str(it.value), "it isn't a colour");
-            return error_next(err, "write it as #8a3f26");
-        }
-        bool is_role = false;
-        for (size_t i = 0; i < COUNT(ROLES); i++)
-            is_role = is_role || str_eq(it.key, ROLES[i]);
-        if (!is_role) {
-            refused(err, "colors", it.key, "the theme has no such colour");
-            return error_next(err, "use primary, on_primary, accent, background, surface or text");
-        }
-    }
-    return true;
-}
-
-static bool logo_check(Str logo, Error *err)
-{
-    if (str_is_empty(logo) || str_has_prefix(logo, S("https://")) || str_has_prefix(logo, S("/media/")))
-        return true;
-    refused(err, "logo", logo, "it is neither an https:// address nor a path under /media/");
-    return error_next(err, "host it where browsers reach it by https");
-}
+enum { ARENA_BUDGET = 4 * MIB };
 
 // ---- input of operations ----
 
@@ -159,56 +34,46 @@ static bool plan_json(const Plan *plan, Json **out, Error *err)
     return json_ok(*out, err);
 }
 
-static Str or_default(Str text, Str otherwise) { return text.len ? text : otherwise; }
-
-static bool spec_check(const Platform *platform, const TenantSpec *spec, Error *err)
+// Texts and shipping as they go into the record.
+static bool spec_input(const TenantSpec *given, Json **out, Error *err)
 {
-    Slug slug;
-    return slug_parse(spec->slug, &slug, err) && name_check(spec->name, err) && email_check(spec->email, err) &&
-           currency_check(or_default(spec->currency, S("EUR")), err) &&
-           language_check(or_default(spec->language, S("en")), err) &&
-           country_check(or_default(spec->country, S("US")), err) && logo_check(spec->logo, err) &&
-           colors_check(spec->colors, err) && hosts_check(platform, spec->domains, spec->domain_count, err);
-}
-
-static bool tier_check(const Plan *plan, Error *err)
-{
-    if (plan->tier == PLAN_TIER_SHARED)
-        return true;
-    error_set(err, ERR_NOT_IMPLEMENTED, "a shop of the plan '%.*s' can't be made", STR_ARG(plan->name));
-    error_why(err, "its tier '%s' has no driver in this version", plan_tier_name(plan->tier));
-    return error_next(err, "choose a plan of tier shared: shopctl plan list");
-}
-
-static bool spec_input(const TenantSpec *spec, Json **out, Error *err)
-{
-    Json *plan = NULL;
-    if (!plan_json(spec->plan, &plan, err))
+    TenantSpec spec = tenant_spec_filled(given);
+    Json *plan = NULL, *shipping = NULL;
+    if (!plan_json(spec.plan, &plan, err))
         return false;
-    Str name = or_default(spec->name, spec->slug);
+    CLEANUP(json_close) Json *input = json_build("{s:b, s:o}", "is_new", 1, "plan", plan);
+    if (spec.shipping && !shipping_read(spec.shipping, spec.currency, &shipping, err))
+        return false;
     const struct {
         const char *key;
         Str text;
-    } texts[] = {{"slug", spec->slug},
-                 {"name", name},
-                 {"email", spec->email},
-                 {"currency", or_default(spec->currency, S("EUR"))},
-                 {"language", or_default(spec->language, S("en"))},
-                 {"country", or_default(spec->country, S("US"))}};
-    CLEANUP(json_close) Json *input = json_build("{s:b, s:o}", "is_new", 1, "plan", plan);
-    bool ok = input && json_put(input, "domains", texts_json(spec->domains, spec->domain_count));
+        bool is_optional;
+    } texts[] = {{"slug", spec.slug, false},
+                 {"name", spec.name, false},
+                 {"email", spec.email, false},
+                 {"currency", spec.currency, false},
+                 {"language", spec.language, false},
+                 {"country", spec.country, false},
+                 {"payment_instructions", str_trim(spec.payment_instructions), false},
+                 {"cell", spec.cell, true},
+                 {"logo", spec.logo, true}};
+    bool ok = (!shipping || json_put(input, "shipping", shipping)) &&
+              json_put(input, "domains", texts_json(spec.domains, spec.domain_count));
     for (size_t i = 0; ok && i < COUNT(texts); i++)
-        ok = json_put(input, texts[i].key, text_json(texts[i].text));
-    if (ok && spec->cell.len)
-        ok = json_put(input, "cell", text_json(spec->cell));
-    if (ok && spec->logo.len)
-        ok = json_put(input, "logo", text_json(spec->logo));
-    if (ok && spec->colors)
-        ok = json_put(input, "colors", json_hold((Json *)spec->colors));
+        ok =
+            (texts[i].is_optional && texts[i].text.len == 0) || json_put(input, texts[i].key, text_json(texts[i].text));
+    if (ok && spec.colors)
+        ok = json_put(input, "colors", json_hold((Json *)spec.colors));
     if (!json_ok(ok ? input : NULL, err))
         return false;
     *out = TAKE(input);
     return true;
+}
+
+// The operation's input, checked.
+static bool input_make(const Platform *platform, const TenantSpec *spec, Json **out, Error *err)
+{
+    return tenant_spec_check(spec, platform_options(platform)->base_domain, err) && spec_input(spec, out, err);
 }
 
 static bool control_run(Platform *platform, Str sql, Params params, Error *err)
@@ -227,7 +92,7 @@ static bool control_document(Platform *platform, Str sql, const Json *document, 
 bool tenant_check(Platform *platform, const TenantSpec *spec, Json **out, Error *err)
 {
     CLEANUP(json_close) Json *input = NULL;
-    if (!spec_check(platform, spec, err) || !tier_check(spec->plan, err) || !spec_input(spec, &input, err) ||
+    if (!input_make(platform, spec, &input, err) ||
         !control_document(platform, S("select control.tenant_check_new($1::jsonb)"), input, err))
         return false;
     *out = TAKE(input);
@@ -240,7 +105,7 @@ bool tenant_create(Platform *platform, const TenantSpec *spec, int64_t *out_id, 
 {
     CLEANUP(json_close) Json *input = NULL;
     bool is_done = false;
-    if (!spec_check(platform, spec, err) || !tier_check(spec->plan, err) || !spec_input(spec, &input, err) ||
+    if (!input_make(platform, spec, &input, err) ||
         !operation_continue(platform, &SCHEMA_CREATE, spec->slug, &is_done, out_id, err))
         return false;
     return is_done ||
@@ -251,7 +116,7 @@ bool tenant_create(Platform *platform, const TenantSpec *spec, int64_t *out_id, 
 bool tenant_request(Platform *platform, const TenantSpec *spec, Error *err)
 {
     CLEANUP(json_close) Json *input = NULL;
-    return spec_check(platform, spec, err) && tier_check(spec->plan, err) && spec_input(spec, &input, err) &&
+    return input_make(platform, spec, &input, err) &&
            control_document(platform, S("select control.tenant_insert($1::jsonb, 'requested', null)"), input, err);
 }
 
@@ -385,17 +250,6 @@ bool tenant_restore(Platform *platform, Slug slug, Error *err)
 
 // ---- changing ----
 
-static bool change_check(const Platform *platform, const TenantChange *change, Error *err)
-{
-    return (!change->name.data || name_check(change->name, err)) &&
-           (!change->email.data || email_check(change->email, err)) &&
-           (!change->language.data || language_check(change->language, err)) &&
-           (!change->country.data || country_check(change->country, err)) &&
-           (!change->logo.data || logo_check(change->logo, err)) && colors_check(change->colors, err) &&
-           (!change->plan || tier_check(change->plan, err)) &&
-           hosts_check(platform, change->domains_added, change->domains_added_count, err);
-}
-
 // The limits of its own after the change: those that it had, with the given ones over them.
 static Json *overrides_json(const Json *before, const TenantChange *change)
 {
@@ -452,9 +306,16 @@ static bool set_fill(const TenantChange *change, const Json *document, Json *set
     const struct {
         const char *key;
         Str text;
-    } texts[] = {
-        {"name", change->name}, {"email", change->email}, {"language", change->language}, {"country", change->country}};
-    bool ok = true;
+    } texts[] = {{"name", change->name},
+                 {"email", change->email},
+                 {"language", change->language},
+                 {"country", change->country},
+                 {"payment_instructions", change->payment_instructions.data ? str_trim(change->payment_instructions)
+                                                                            : change->payment_instructions}};
+    Json *shipping = NULL;
+    if (change->shipping && !shipping_read(change->shipping, json_str(json_get(document, "currency")), &shipping, err))
+        return false;
+    bool ok = !shipping || put(set, before, document, "shipping", shipping);
     for (size_t i = 0; ok && i < COUNT(texts); i++)
         ok = !texts[i].text.data || put(set, before, document, texts[i].key, text_json(texts[i].text));
     if (ok && change->logo.data)
@@ -475,13 +336,11 @@ static bool set_fill(const TenantChange *change, const Json *document, Json *set
     return ok || json_ok(NULL, err);
 }
 
-bool tenant_set(Platform *platform, Slug slug, const TenantChange *change, Error *err)
+// {"set": {...}, "before": {...}}: the input of the operation.
+static bool set_input(Platform *platform, Slug slug, const TenantChange *change, Json **out, Error *err)
 {
     CLEANUP(json_close) Json *document = NULL;
-    bool is_done = false;    // an earlier change, perhaps another one: this one follows it
-    if (!change_check(platform, change, err) ||
-        !operation_continue(platform, &TENANT_SET, slug.text, &is_done, NULL, err) ||
-        !tenant_show(platform, slug, &document, err))
+    if (!tenant_show(platform, slug, &document, err))
         return false;
     Str status = json_str(json_get(document, "status"));
     if (str_eq(status, S("deleted")) || str_eq(status, S("rejected"))) {
@@ -491,9 +350,38 @@ bool tenant_set(Platform *platform, Slug slug, const TenantChange *change, Error
     }
     Json *set = json_build("{}"), *before = json_build("{}");
     CLEANUP(json_close) Json *input = json_build("{s:o, s:o}", "set", set, "before", before);
-    return json_ok(input, err) && set_fill(change, document, set, before, err) &&
+    if (!json_ok(input, err) || !set_fill(change, document, set, before, err))
+        return false;
+    *out = TAKE(input);
+    return true;
+}
+
+bool tenant_set(Platform *platform, Slug slug, const TenantChange *change, Error *err)
+{
+    CLEANUP(json_close) Json *input = NULL;
+    bool is_done = false;    // an earlier change, perhaps another one: this one follows it
+    return tenant_change_check(change, platform_options(platform)->base_domain, err) &&
+           operation_continue(platform, &TENANT_SET, slug.text, &is_done, NULL, err) &&
+           set_input(platform, slug, change, &input, err) &&
            operation_run(platform, &(OperationSpec){.driver = &TENANT_SET, .slug = slug.text, .input = input}, NULL,
                          err);
+}
+
+bool tenant_set_changes(Platform *platform, Slug slug, const TenantChange *change, Json **out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
+    CLEANUP(json_close) Json *input = NULL;
+    CLEANUP(rows_close) Rows *rows = NULL;
+    Json *changes = NULL;
+    Str set = S("");
+    if (!tenant_change_check(change, platform_options(platform)->base_domain, err) ||
+        !set_input(platform, slug, change, &input, err) || !json_print(json_get(input, "set"), 0, arena, &set, err) ||
+        !db_query(platform_control(platform), S("select control.tenant_changes($1, $2::jsonb)"), PARAMS(slug.text, set),
+                  &rows, err) ||
+        !json_parse(rows_str(rows, 0, 0), &changes, err))
+        return false;
+    *out = json_build("{s:o}", "changes", changes);
+    return json_ok(*out, err);
 }
 
 // ---- showing ----

@@ -7,15 +7,17 @@
 // What a new shop is made of. Empty texts have their defaults.
 typedef struct TenantSpec {
     Str slug;
-    Str name;              // the slug
-    Str email;             // required
-    Str currency;          // EUR: an ISO 4217 code
-    Str language;          // en, or es
-    Str country;           // US: an ISO 3166-1 code
-    Str cell;              // the one with the most room
-    Str logo;              // none
-    const Json *colors;    // {"primary": "#8a3f26", ...}; NULL: the theme's
-    const Str *domains;    // hosts beside SLUG.BASE_DOMAIN
+    Str name;                    // the slug
+    Str email;                   // required
+    Str currency;                // EUR: an ISO 4217 code
+    Str language;                // en, or es
+    Str country;                 // US: an ISO 3166-1 code
+    Str cell;                    // the one with the most room
+    Str logo;                    // none
+    Str payment_instructions;    // where to pay by bank transfer, in lines; none
+    const Json *shipping;        // {"express": "4.90", ...} as shipping_read takes it; NULL: standard at 0
+    const Json *colors;          // {"primary": "#8a3f26", ...}; NULL: the theme's
+    const Str *domains;          // hosts beside SLUG.BASE_DOMAIN
     size_t domain_count;
     const Plan *plan;
 } TenantSpec;
@@ -42,8 +44,9 @@ MUST_CHECK bool tenant_restore(Platform *platform, Slug slug, Error *err);
 
 // Changes to a tenant; a text whose data is NULL stays. Limits: NAME=N, where 0 is none, N < 0 is the plan's again.
 typedef struct TenantChange {
-    Str name, email, language, country, logo;
+    Str name, email, language, country, logo, payment_instructions;
     const Json *colors;
+    const Json *shipping;    // all of it, as in a TenantSpec
     const Plan *plan;
     const char *limit_names[4];
     int64_t limits[4];
@@ -54,6 +57,8 @@ typedef struct TenantChange {
     size_t domains_removed_count;
 } TenantChange;
 MUST_CHECK bool tenant_set(Platform *platform, Slug slug, const TenantChange *change, Error *err);
+// What tenant_set would change, with its refusals: {"changes":[{"key","from","to"},...]}; the caller closes *out.
+MUST_CHECK bool tenant_set_changes(Platform *platform, Slug slug, const TenantChange *change, Json **out, Error *err);
 
 // For scripts: {"slug","name","status","plan","tier","cell","schema","url","created_at",...}; the caller closes *out.
 MUST_CHECK bool tenant_show(Platform *platform, Slug slug, Json **out, Error *err);

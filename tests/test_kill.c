@@ -28,6 +28,7 @@ static bool run_set(Platform *platform, const TestWorld *world, const char *slug
     Str host = str_format(world->arena, "%s.example", slug);
     return tenant_set(platform, test_slug(slug),
                       &(TenantChange){.name = S("After"),
+                                      .payment_instructions = S("After"),
                                       .limit_names = {"requests_per_second"},
                                       .limits = {7},
                                       .limit_count = 1,
@@ -139,6 +140,7 @@ static const char *prepare(TestWorld *world, const Kind *kind, size_t count)
         Str host = str_format(world->arena, "%s.example", slug);
         ck_assert_ok(tenant_set(world->platform, test_slug(slug),
                                 &(TenantChange){.name = S("Before"),
+                                                .payment_instructions = S(""),
                                                 .limit_names = {"requests_per_second"},
                                                 .limits = {-1},
                                                 .limit_count = 1,

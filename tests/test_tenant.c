@@ -79,6 +79,7 @@ static const Wrong WRONG[] = {
     {{.slug = S("acme"), .email = S("a@b.example"), .country = S("Spain")}, "two capital letters"},
     {{.slug = S("acme"), .email = S("a@b.example"), .logo = S("javascript:alert(1)")}, "https://"},
     {{.slug = S("acme"), .email = S("a@b.example"), .name = S("\xff")}, "UTF-8"},
+    {{.slug = S("acme"), .email = S("a@b.example"), .payment_instructions = S("a\x1b[31m")}, "control character"},
     {{.slug = S("acme"), .email = S("a@b.example"), .domains = WRONG_HOST, .domain_count = 1}, "host name"},
     {{.slug = S("acme"), .email = S("a@b.example"), .domains = OWN_HOST, .domain_count = 1}, "platform's own domain"},
 };
@@ -470,6 +471,85 @@ TEST(a_command_is_done_where_the_life_allows_it_and_else_changes_nothing)
 
 // ---- set
 
+static const char SERVED[] = "select format('select concat_ws('' '', payment_instructions, (select string_agg(key || "
+                             "''='' || price_minor, '' '' "
+                             "order by position) from t_%s.shipping_methods)) from t_%s.settings', number, number) "
+                             "from cell.tenants where slug = "
+                             "'shop'";
+
+static Str served(TestWorld *world)
+{
+    return test_value(world->cell, world->arena, test_value(world->cell, world->arena, SERVED).data);
+}
+
+TEST(how_to_pay_and_ways_of_shipping_reach_the_shop)
+{
+    TestWorld world;
+    Error err = {0};
+    CLEANUP(json_close) Json *two = json_build("{s:s, s:s}", "express", "9.90", "standard", "4");
+    CLEANUP(json_close) Json *one = json_build("{s:s}", "pickup", "0");
+    CLEANUP(json_close) Json *wrong = json_build("{s:s}", "pickup", "0.001");
+    test_world_open(&world, "tenant", true);
+    test_world_bring(&world, "shop", "active");
+    ck_assert_str(served(&world), S(" standard=0"));
+    ck_assert_ok(tenant_set(world.platform, test_slug("shop"),
+                            &(TenantChange){.payment_instructions = S("Bank\nIBAN\n"), .shipping = two}, &err),
+                 &err);
+    check_status(&world, "shop", "active");
+    ck_assert_str(served(&world), S("Bank\nIBAN express=990 standard=400"));
+    ck_assert_str(show(&world, "shop", "shipping"),
+                  S("[{\"code\":\"express\",\"price\":{\"amount\":990,\"currency\":\"EUR\"}},"
+                    "{\"code\":\"standard\",\"price\":{\"amount\":400,\"currency\":\"EUR\"}}]"));
+    ck_assert(!tenant_set(world.platform, test_slug("shop"), &(TenantChange){.shipping = wrong}, &err));
+    ck_assert_says(&err, ERR_INVALID, "more decimals");
+    error_clear(&err);
+    ck_assert_ok(tenant_set(world.platform, test_slug("shop"),
+                            &(TenantChange){.payment_instructions = S(""), .shipping = one}, &err),
+                 &err);
+    check_status(&world, "shop", "active");
+    ck_assert_str(served(&world), S(" pickup=0"));
+    test_world_close(&world);
+}
+
+TEST(what_would_change_is_said_and_nothing_changes)
+{
+    TestWorld world;
+    Error err = {0};
+    Str said = S("");
+    const Str host = S("bazar.example");
+    CLEANUP(json_close) Json *changes = NULL;
+    CLEANUP(json_close) Json *colors = json_build("{s:s}", "primary", "#8a3f26");
+    test_world_open(&world, "tenant", true);
+    test_world_bring(&world, "shop", "active");
+    TenantChange change = {.name = S("Other"),
+                           .country = show(&world, "shop", "country"),
+                           .colors = colors,
+                           .plan = world.plan,
+                           .limit_names = {"products"},
+                           .limits = {7},
+                           .limit_count = 1,
+                           .domains_added = &host,
+                           .domains_added_count = 1};
+    ck_assert_ok(tenant_set_changes(world.platform, test_slug("shop"), &change, &changes, &err), &err);
+    ck_assert_ok(json_print(json_get(changes, "changes"), 0, world.arena, &said, &err), &err);
+    Str name = show(&world, "shop", "name");
+    ck_assert_str(said, str_format(world.arena,
+                                   "[{\"key\":\"colors.primary\",\"from\":null,\"to\":\"#8a3f26\"},"
+                                   "{\"key\":\"domains\",\"from\":[],\"to\":[\"bazar.example\"]},"
+                                   "{\"key\":\"limits.products\",\"from\":%lld,\"to\":7},"
+                                   "{\"key\":\"name\",\"from\":\"%.*s\",\"to\":\"Other\"}]",
+                                   (long long)world.plan->products_max, STR_ARG(name)));
+    ck_assert_str(show(&world, "shop", "domains"), S("[]"));
+    check_status(&world, "shop", "active");
+    TenantSpec other = test_world_spec(&world, "other");
+    other.domains = &host;
+    other.domain_count = 1;
+    ck_assert_ok(tenant_create(world.platform, &other, NULL, &err), &err);
+    ck_assert(!tenant_set_changes(world.platform, test_slug("shop"), &change, &(Json *){NULL}, &err));
+    ck_assert_says(&err, ERR_EXISTS, "'bazar.example' belongs to another tenant");
+    test_world_close(&world);
+}
+
 TEST(what_is_set_is_served)
 {
     TestWorld world;
@@ -676,6 +756,7 @@ SUITE(tenant, ONCE(a_new_tenant_is_recorded_served_and_shown), ONCE(a_wrong_fiel
       ONCE(of_several_at_once_one_gets_the_slug), ONCE(several_at_once_do_not_pass_a_cells_capacity),
       ONCE(a_wish_is_granted_or_rejected),
       EACH(a_command_is_done_where_the_life_allows_it_and_else_changes_nothing, LIVES), ONCE(what_is_set_is_served),
+      ONCE(how_to_pay_and_ways_of_shipping_reach_the_shop), ONCE(what_would_change_is_said_and_nothing_changes),
       ONCE(a_change_that_is_refused_leaves_all_as_it_was),
       ONCE(a_restored_tenant_has_all_that_it_had_and_goes_on_counting),
       ONCE(of_a_deleted_tenant_only_record_and_dump_are_left),

@@ -77,7 +77,13 @@ begin
 end
 $$;
 
--- What a new shop is called and how it counts.
+-- [{"code": ..., "price": {"amount": ...}}] as rows of a tenant's shipping_methods.
+create or replace function shipping_rows(p_shipping jsonb) returns table (key text, price_minor bigint, "position" integer)
+    language sql immutable as $$
+    select m ->> 'code', (m #>> '{price,amount}')::bigint, o::integer from jsonb_array_elements(p_shipping) with ordinality s (m, o)
+$$;
+
+-- What a new shop is called, how it counts, and what it tells its buyers.
 create or replace function tenant_settings(p_operation bigint, p_epoch bigint, p_number bigint, p_settings jsonb, p_limits jsonb)
     returns void language plpgsql set search_path from current as $$
 declare
@@ -87,10 +93,17 @@ begin
     execute format('select language from t_%s.settings', p_number) into v_language;
     execute format(
         'update t_%s.settings set name = $1, email = $2, currency = $3, language = $4, country = $5, product_limit = $6, '
-        'colors = $7, logo = $8', p_number)
+        'colors = $7, logo = $8, payment_instructions = $9', p_number)
     using p_settings ->> 'name', p_settings ->> 'email', p_settings ->> 'currency', p_settings ->> 'language',
           p_settings ->> 'country', (p_limits ->> 'products')::bigint, coalesce(p_settings -> 'colors', '{}'),
-          p_settings ->> 'logo';
+          p_settings ->> 'logo', p_settings ->> 'payment_instructions';
+    execute format('delete from t_%1$s.shipping_methods where key <> all (select key from shipping_rows($1))', p_number)
+    using p_settings -> 'shipping';
+    execute format('insert into t_%1$s.shipping_methods as m (key, price_minor, position) '
+                   'select key, price_minor, position from shipping_rows($1) '
+                   'on conflict (key) do update set price_minor = excluded.price_minor, position = excluded.position '
+                   'where (m.price_minor, m.position) <> (excluded.price_minor, excluded.position)', p_number)
+    using p_settings -> 'shipping';
     execute format('update t_%s.catalog_versions set version = version + 1', p_number);
     perform pg_notify('cell_catalog', p_number::text);
     if v_language <> p_settings ->> 'language' then
@@ -106,12 +119,15 @@ create or replace function tenant_has_settings(p_number bigint, p_settings jsonb
 declare
     v_is boolean;
 begin
-    execute format('select (name, email, currency, language, country, colors) = ($1, $2, $3, $4, $5, $7) '
-                   'and product_limit is not distinct from $6 and logo is not distinct from $8 from t_%s.settings', p_number)
+    execute format('select (name, email, currency, language, country, colors, payment_instructions) = '
+                   '($1, $2, $3, $4, $5, $7, $9) and product_limit is not distinct from $6 and logo is not distinct from $8 '
+                   'and array(select (key, price_minor, position) from t_%1$s.shipping_methods order by key) = '
+                   'array(select (key, price_minor, position) from shipping_rows($10) order by key) '
+                   'from t_%1$s.settings', p_number)
     into v_is
     using p_settings ->> 'name', p_settings ->> 'email', p_settings ->> 'currency', p_settings ->> 'language',
           p_settings ->> 'country', (p_limits ->> 'products')::bigint, coalesce(p_settings -> 'colors', '{}'),
-          p_settings ->> 'logo';
+          p_settings ->> 'logo', p_settings ->> 'payment_instructions', p_settings -> 'shipping';
     return v_is;
 end
 $$;

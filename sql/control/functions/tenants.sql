@@ -2,6 +2,13 @@
 
 -- The version under which this content of a plan is kept: the file's own, or the next one where that was used for another
 -- content, so that a tenant keeps what it bought.
+create or replace function plan_version(p_plan jsonb) returns integer language sql stable set search_path from current as $$
+    select coalesce((select max(version) from plans where name = p_plan ->> 'name' and checksum = p_plan ->> 'checksum'),
+                    greatest((select max(version) + 1 from plans where name = p_plan ->> 'name'),
+                             (p_plan #>> '{document,version}')::integer))
+$$;
+
+-- The same, and it is kept from now on.
 create or replace function plan_record(p_plan jsonb) returns integer language plpgsql set search_path from current as $$
 declare
     v_version integer;
@@ -11,14 +18,10 @@ begin
         return v_version;
     end if;
     lock table plans in share row exclusive mode;
-    select max(version) into v_version from plans where name = p_plan ->> 'name' and checksum = p_plan ->> 'checksum';
-    if v_version is not null then
-        return v_version;
-    end if;
-    select greatest(max(version) + 1, (p_plan #>> '{document,version}')::integer) into v_version
-    from plans where name = p_plan ->> 'name';
+    v_version := plan_version(p_plan);
     insert into plans (name, version, checksum, document)
-    values (p_plan ->> 'name', v_version, p_plan ->> 'checksum', p_plan -> 'document');
+    values (p_plan ->> 'name', v_version, p_plan ->> 'checksum', p_plan -> 'document')
+    on conflict (name, version) do nothing;
     return v_version;
 end
 $$;
@@ -51,7 +54,8 @@ create or replace function tenant_context(p_slug text)
     language sql stable set search_path from current as $$
     select t.id, t.status, t.number, t.cell, c.url, tenant_limits(p.document, t.overrides), to_jsonb(t.domains),
            jsonb_build_object('name', t.name, 'email', t.email, 'currency', t.currency, 'language', t.language,
-                              'country', t.country, 'colors', t.colors, 'logo', t.logo),
+                              'country', t.country, 'colors', t.colors, 'logo', t.logo,
+                              'payment_instructions', t.payment_instructions, 'shipping', t.shipping),
            coalesce((p.document ->> 'delete_retention')::bigint, 30 * 86400)
     from tenant_of(p_slug) t
     join plans p on p.name = t.plan and p.version = t.plan_version
@@ -129,17 +133,25 @@ create or replace function cell_unplace(p_name text) returns void language sql s
     update cells set placed = placed - 1 where name = p_name
 $$;
 
+-- The ways of shipping of a shop that named none: [{"code": ..., "price": {"amount": minor units, "currency": ...}}].
+create or replace function shipping_default(p_currency text) returns jsonb language sql immutable as $$
+    select jsonb_build_array(jsonb_build_object(
+        'code', 'standard', 'price', jsonb_build_object('amount', 0, 'currency', p_currency)))
+$$;
+
 create or replace function tenant_insert(p_input jsonb, p_status text, p_operation bigint) returns bigint
     language plpgsql set search_path from current as $$
 declare
     v_id bigint;
 begin
     perform tenant_check_new(p_input);
-    insert into tenants (slug, name, email, status, plan, plan_version, currency, language, country, colors, logo, domains,
-                         operation)
+    insert into tenants (slug, name, email, status, plan, plan_version, currency, language, country, colors, logo,
+                         payment_instructions, shipping, domains, operation)
     values (p_input ->> 'slug', p_input ->> 'name', p_input ->> 'email', p_status, p_input #>> '{plan,name}',
             plan_record(p_input -> 'plan'), p_input ->> 'currency', p_input ->> 'language', p_input ->> 'country',
-            coalesce(p_input -> 'colors', '{}'), p_input ->> 'logo', array(select jsonb_array_elements_text(p_input -> 'domains')), p_operation)
+            coalesce(p_input -> 'colors', '{}'), p_input ->> 'logo', coalesce(p_input ->> 'payment_instructions', ''),
+            coalesce(p_input -> 'shipping', shipping_default(p_input ->> 'currency')),
+            array(select jsonb_array_elements_text(p_input -> 'domains')), p_operation)
     returning id into v_id;
     insert into domains (host, tenant_id) select jsonb_array_elements_text(p_input -> 'domains'), v_id;
     return v_id;
@@ -288,14 +300,61 @@ $$;
 
 -- ---- set
 
--- Changes a tenant's record by the operation's input: {"set": {...}, "before": {...}} of name, email, language, country, plan,
--- overrides, domains; p_which says which of the two.
+-- Refuses hosts that belong to another tenant than this one.
+create or replace function domains_check(p_tenant bigint, p_hosts jsonb) returns void
+    language plpgsql stable set search_path from current as $$
+declare
+    v_host text;
+begin
+    select d.host into v_host from domains d
+    where d.host in (select jsonb_array_elements_text(p_hosts)) and d.tenant_id <> p_tenant limit 1;
+    if found then
+        perform refuse('exists', format('the host ''%s'' belongs to another tenant', v_host), '', 'remove it there first', 'domain');
+    end if;
+end
+$$;
+
+-- What of a tenant can be set, flat: {"name": ..., "colors.primary": ..., "limits.products": ...}.
+create or replace function tenant_settable(p_record jsonb, p_document jsonb) returns jsonb
+    language sql stable set search_path from current as $$
+    select (select jsonb_object_agg(key, p_record -> key)
+            from unnest('{name, email, language, country, logo, payment_instructions, shipping, plan, plan_version, domains}'::text[]) key)
+        || coalesce((select jsonb_object_agg('colors.' || key, value) from jsonb_each(p_record -> 'colors')), '{}')
+        || (select jsonb_object_agg('limits.' || key, value) from jsonb_each(tenant_limits(p_document, p_record -> 'overrides')))
+$$;
+
+-- What the "set" of an operation's input would change: [{"key", "from", "to"}]. Refuses what the operation would refuse.
+create or replace function tenant_changes(p_slug text, p_set jsonb) returns json language plpgsql stable set search_path from current as $$
+declare
+    v_tenant tenants := tenant_of(p_slug);
+    v_record jsonb := to_jsonb(v_tenant);
+    v_document jsonb;
+    v_from jsonb;
+    v_to jsonb;
+begin
+    perform domains_check(v_tenant.id, p_set -> 'domains');
+    select document into v_document from plans where name = v_tenant.plan and version = v_tenant.plan_version;
+    v_from := tenant_settable(v_record, v_document);
+    v_record := v_record || (p_set - 'plan');
+    if p_set ? 'plan' then
+        v_record := v_record || jsonb_build_object('plan', p_set #> '{plan,name}', 'plan_version', plan_version(p_set -> 'plan'));
+        v_document := p_set #> '{plan,document}';
+    end if;
+    v_to := tenant_settable(v_record, v_document);
+    return (
+        select coalesce(json_agg(json_build_object('key', key, 'from', v_from -> key, 'to', v_to -> key) order by key), '[]')
+        from (select jsonb_object_keys(v_from || v_to) key) k
+        where v_from -> key is distinct from v_to -> key);
+end
+$$;
+
+-- Changes a tenant's record by the operation's input: {"set": {...}, "before": {...}} of name, email, language, country, colors,
+-- logo, payment_instructions, shipping, plan, overrides, domains; p_which says which of the two.
 create or replace function tenant_change(p_operation bigint, p_epoch bigint, p_which text) returns void
     language plpgsql set search_path from current as $$
 declare
     v_tenant tenants;
     v_set jsonb;
-    v_host text;
     v_version integer;
 begin
     perform lease_check(p_operation, p_epoch);
@@ -304,11 +363,7 @@ begin
     v_version := case when v_set #>> '{plan,version}' is not null then (v_set #>> '{plan,version}')::integer
                       when v_set ? 'plan' then plan_record(v_set -> 'plan') else v_tenant.plan_version end;
     if v_set ? 'domains' then
-        select d.host into v_host from domains d
-        where d.host in (select jsonb_array_elements_text(v_set -> 'domains')) and d.tenant_id <> v_tenant.id limit 1;
-        if found then
-            perform refuse('exists', format('the host ''%s'' belongs to another tenant', v_host), '', 'remove it there first', 'domain');
-        end if;
+        perform domains_check(v_tenant.id, v_set -> 'domains');
         delete from domains where tenant_id = v_tenant.id;
         insert into domains (host, tenant_id) select jsonb_array_elements_text(v_set -> 'domains'), v_tenant.id;
     end if;
@@ -318,6 +373,8 @@ begin
         plan = coalesce(v_set #>> '{plan,name}', plan), plan_version = v_version,
         overrides = coalesce(v_set -> 'overrides', overrides), colors = coalesce(v_set -> 'colors', colors),
         logo = case when v_set ? 'logo' then v_set ->> 'logo' else logo end,
+        payment_instructions = coalesce(v_set ->> 'payment_instructions', payment_instructions),
+        shipping = coalesce(v_set -> 'shipping', shipping),
         domains = case when v_set ? 'domains' then array(select jsonb_array_elements_text(v_set -> 'domains')) else domains end,
         updated_at = now()
     where id = v_tenant.id;
@@ -346,6 +403,8 @@ create or replace function tenant_document(p_tenant tenants, p_base_domain text)
         'country', p_tenant.country,
         'colors', p_tenant.colors,
         'logo', p_tenant.logo,
+        'payment_instructions', p_tenant.payment_instructions,
+        'shipping', p_tenant.shipping,
         'limits', tenant_limits(p.document, p_tenant.overrides),
         'overrides', p_tenant.overrides,
         'operation', p_tenant.operation,

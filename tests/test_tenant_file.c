@@ -1,0 +1,97 @@
+// tests/test_tenant_file.c: files of shops, and that all that is wrong in one is said with its place.
+#include "cli/tenant_file.h"
+
+#include <unistd.h>
+
+#include "base/file.h"
+#include "tests/support/more_check.h"
+
+static Plans plans_of(Arena *arena)
+{
+    Error err = {0};
+    Plans plans = {0};
+    ck_assert_ok(plans_read(S("plans"), arena, &plans, &err), &err);
+    return plans;
+}
+
+// "LINE:COLUMN KEY WHY" of each fault, a line each.
+static Str faults_of(const char *text, TenantFile *file, Arena *arena)
+{
+    Error err = {0};
+    Faults faults = {.arena = arena};
+    Plans plans = plans_of(arena);
+    StrBuf said = {.arena = arena};
+    char path[] = "/tmp/shop-tenant-file.XXXXXX";
+    int descriptor = mkstemp(path);
+    ck_assert_int_ge(descriptor, 0);
+    ck_assert_int_eq(write(descriptor, text, strlen(text)), (ssize_t)strlen(text));
+    (void)close(descriptor);
+    bool is_read = tenant_file_read(str_of(path), &plans, S("localhost"), arena, &faults, file, &err);
+    (void)unlink(path);
+    ck_assert_ok(is_read, &err);
+    for (const Fault *fault = faults.first; fault; fault = fault->next_fault)
+        strbuf_format(&said, "%u:%u %.*s: %.*s; %.*s\n", fault->line, fault->column, STR_ARG(fault->where),
+                      STR_ARG(fault->why.len ? fault->why : fault->what), STR_ARG(fault->next));
+    return strbuf_str(&said);
+}
+
+static const char *const RIGHT[] = {
+    "- slug: acme\n  plan: free\n  email: a@b.example\n  shipping: {standard: 4.90, pickup: 0}\n"
+    "- slug: beta\n  plan: free\n  email: a@b.example\n  payment_instructions: |\n    Bank\n    IBAN\n",
+    "\n{\"slug\": \"acme\", \"plan\": \"free\", \"email\": \"a@b.example\", \"shipping\": {\"standard\": \"4.90\", "
+    "\"pickup\": 0}}\n{\"slug\": \"beta\", \"plan\": \"free\", \"email\": \"a@b.example\", "
+    "\"payment-instructions\": \"Bank\\nIBAN\\n\"}\n",
+};
+
+TEST(both_kinds_of_file_give_the_same_shops)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(8 * MIB);
+    CLEANUP(tenant_file_close) TenantFile file = {0};
+    ck_assert_str(faults_of(RIGHT[_i], &file, arena), S(""));
+    ck_assert_uint_eq(file.count, 2);
+    const TenantSpec *acme = &file.entries[0].spec, *beta = &file.entries[1].spec;
+    ck_assert_str(acme->slug, S("acme"));
+    ck_assert_str(acme->plan->name, S("free"));
+    ck_assert_uint_eq(json_count(acme->shipping), 2);
+    ck_assert_str(beta->payment_instructions, S("Bank\nIBAN\n"));
+}
+
+static const struct {
+    const char *text;
+    const char *said;
+} WRONG[] = {
+    {"- slug: Acme\n  plan: free\n  email: a@b.example\n  curency: EUR\n- plan: freee\n  slug: beta\n  email: nobody\n",
+     "4:3 curency: there is no such key; did you mean 'currency'?\n"
+     "1:3 slug: character 1 is 'A'; use a-z, 0-9 and hyphens between them, as in 'acme-shop'\n"
+     "5:3 plan: there is no plan 'freee'; did you mean 'free'?\n"
+     "7:3 email: it isn't an address; write it as owner@shop.example\n"},
+    {"- slug: acme\n  email: [a]\n  name: 7\n",
+     "2:3 email: it isn't a text; write it as a text\n3:3 name: it isn't a text; write it as a text\n"
+     "1:3 plan: it is missing; add one of `shopctl plan list`\n"},
+    {"- slug: acme\n  plan: free\n  email: a@b.example\n- just text\n- slug: acme\n  plan: free\n  email: "
+     "a@b.example\n",
+     "4:3 : it isn't a mapping with a slug; write slug, plan, email and other keys of `shopctl tenant create`\n"
+     "5:3 slug: line 1 has it already; leave it in one of them\n"},
+    {"{\"slug\": \"acme\", \"plan\": \"free\", \"email\": \"a@b.example\", \"currency\": \"EURO\"}\n\n{\"slug\": \"b\n"
+     "{\"slug\": \"beta\", \"plan\": \"free\", \"email\": \"a@b.example\", \"shipping\": {\"x\": \"1,5\"}, "
+     "\"domains\": [\"a_b.example\"]}",
+     "1:1 currency: it isn't a currency of ISO 4217; use a code such as EUR\n"
+     "3:1 : premature end of input near '\"b'; write an object in one line\n"
+     "4:1 shipping: it has a comma; write EUR amounts as in 1234.50\n4:1 domains: it isn't a host name in small "
+     "letters; write it as shop.example, without "
+     "scheme and port\n"},
+    {"slug: acme\n", "1:1 : it is a mapping, not a list of shops; write a YAML list with a slug in each item, or a "
+                     "JSON object per line\n"},
+    {"",
+     "1:1 : it is empty, not a list of shops; write a YAML list with a slug in each item, or a JSON object per line\n"},
+};
+
+TEST(every_wrong_key_of_every_shop_is_named_with_its_place)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(8 * MIB);
+    CLEANUP(tenant_file_close) TenantFile file = {0};
+    ck_assert_str(faults_of(WRONG[_i].text, &file, arena), str_of(WRONG[_i].said));
+}
+
+SUITE(tenant_file, EACH(both_kinds_of_file_give_the_same_shops, RIGHT),
+      EACH(every_wrong_key_of_every_shop_is_named_with_its_place, WRONG))
