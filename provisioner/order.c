@@ -2,6 +2,7 @@
 #include "provisioner/order.h"
 
 #include "base/arena.h"
+#include "provisioner/tenant_path.h"
 
 enum { ARENA_BUDGET = MIB };
 
@@ -20,8 +21,7 @@ static bool tenant_call(Platform *platform, Slug slug, Str sql, Str parameter, J
     }
     if (!platform_cell(platform, tenant.cell, &db, err) || !db_begin(db, err))
         return false;
-    bool ok = db_run(db, S("select set_config('search_path', $1 || ', pg_temp', true)"), PARAMS(tenant.schema), err) &&
-              db_query(db, sql, PARAMS(parameter), &rows, err) &&
+    bool ok = tenant_path_set(db, tenant.number, err) && db_query(db, sql, PARAMS(parameter), &rows, err) &&
               (rows_is_null(rows, 0, 0) || json_parse(rows_str(rows, 0, 0), out, err));
     db_rollback(db);
     return ok;

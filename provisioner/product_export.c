@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "provisioner/product_column.h"
+#include "provisioner/tenant_path.h"
 
 enum { PIECE_BUDGET = 64 * MIB };
 
@@ -256,11 +257,9 @@ bool product_export(Db *db, int64_t tenant, ExportPut *put, void *context, int64
     CLEANUP(arena_close) Arena *arena = arena_open(PIECE_BUDGET);
     Export ex = {.arena = arena};
     int64_t products = 0;
-    Str path = str_format(arena, "t_%lld, pg_temp", (long long)tenant);
     if (!arena_ok(arena, err) || !db_script(db, S("begin isolation level repeatable read read only"), err))
         return false;
-    bool ok = db_run(db, S("select set_config('search_path', $1, true)"), PARAMS(path), err) &&
-              export_in_transaction(db, &ex, put, context, &products, err);
+    bool ok = tenant_path_set(db, tenant, err) && export_in_transaction(db, &ex, put, context, &products, err);
     db_rollback(db);
     if (ok && out_count)
         *out_count = products;

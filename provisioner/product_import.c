@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "provisioner/image_file.h"
 #include "provisioner/product_column.h"
+#include "provisioner/tenant_path.h"
 
 enum {
     HANDLE_MAX = 255,
@@ -805,10 +806,8 @@ static bool files_import(Import *im, Str csv_path, Error *err)
 
 static bool start(Import *im, int64_t tenant, Error *err)
 {
-    Str path = str_format(im->arena, "t_%lld, pg_temp", (long long)tenant);
     CLEANUP(rows_close) Rows *rows = NULL;
-    if (!db_run(im->db, S("select set_config('search_path', $1, true)"), PARAMS(path), err) ||
-        !db_query(im->db, S("select import_open()"), NO_PARAMS, &rows, err))
+    if (!tenant_path_set(im->db, tenant, err) || !db_query(im->db, S("select import_open()"), NO_PARAMS, &rows, err))
         return false;
     im->currency = str_copy(im->arena, rows_str(rows, 0, 0));
     return arena_ok(im->arena, err);

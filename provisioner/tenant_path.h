@@ -1,0 +1,7 @@
+// provisioner/tenant_path.h: how a transaction comes to work in one tenant's schema.
+#pragma once
+#include "base/pg.h"
+
+// From now until the transaction ends, names are those of the tenant's schema; temporary tables come last, so that none
+// stands for a table of it. Outside of a transaction it has no effect. Fails as db_run.
+MUST_CHECK bool tenant_path_set(Db *db, int64_t number, Error *err);
