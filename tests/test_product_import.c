@@ -558,6 +558,44 @@ TEST(an_image_beside_the_file_becomes_media_unless_it_may_act)
     ck_assert(!import_with(db, arena, csv.data, (ImportOptions){0}).is_changed);
 }
 
+TEST(a_file_that_nothing_shows_any_more_goes_with_the_next_import)
+{
+    CLEANUP(db_close) Db *db = shop_open();
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Error err = {0};
+    ck_assert_ok(directory_make(work_path(arena, "images"), 0700, &err), &err);
+    ck_assert_ok(file_write(work_path(arena, "images/one"), IMAGES[0].content, 0600, &err), &err);
+    ck_assert_ok(file_write(work_path(arena, "images/two"), S("GIF89ax"), 0600, &err), &err);
+    int pid = (int)getpid();
+    Str first = str_format(arena, "Handle,Title,Price,Image Src\na,A,1,./import-%d-images/one\n", pid);
+    Str second = str_format(arena, "Handle,Title,Price,Image Src\na,A,1,./import-%d-images/two\n", pid);
+    (void)import_with(db, arena, first.data, (ImportOptions){0});
+    static const struct {
+        Str shown, gone;    // what shows the first file, and what makes it show it no more
+    } SHOWN[] = {
+        {S("update settings set logo = (select src from images)"), S("update settings set logo = null")},
+        {S("update variants set image_src = (select src from images)"), S("update variants set image_src = null")},
+        {S("update products set description = '<p><img src=\"' || (select src from images) || '\"></p>'"),
+         S("update products set description = ''")},
+        {S("insert into orders (token, cart_id, email, language, currency, subtotal_minor, shipping_minor, "
+           "total_minor, "
+           "shipping_method, payment_method, shipping_address) values ('t', 1, 'a@b.example', 'en', 'EUR', 1, 0, 1, "
+           "'standard', 'bank_transfer', '{}'); insert into order_lines (order_id, variant_id, handle, title, sku, "
+           "image, price_minor, quantity, total_minor) select 1, 1, 'a', 'A', '', src, 1, 1, 1 from images"),
+         S("delete from orders")},
+    };
+    static const char COUNT_SQL[] = "select count(*) from media";
+    for (size_t i = 0; i < COUNT(SHOWN); i++) {
+        ck_assert_ok(db_script(db, SHOWN[i].shown, &err), &err);
+        (void)import_with(db, arena, second.data, (ImportOptions){0});
+        ck_assert_msg(str_eq(test_value(db, arena, COUNT_SQL), S("2")), "row %zu lost its file", i);
+        ck_assert_ok(db_script(db, SHOWN[i].gone, &err), &err);
+        ck_assert(!import_with(db, arena, second.data, (ImportOptions){0}).is_changed);
+        ck_assert_msg(str_eq(test_value(db, arena, COUNT_SQL), S("1")), "row %zu left its file", i);
+        (void)import_with(db, arena, first.data, (ImportOptions){0});
+    }
+}
+
 // ---- export ----
 
 static bool collect(void *context, Str bytes, Error *err)
@@ -714,6 +752,7 @@ SUITE(product_import, EACH(a_file_becomes_a_catalogue, CASES),
       EACH(a_path_that_is_no_file_is_refused, NO_FILES), ONCE(a_product_has_at_most_250_tags),
       ONCE(a_description_is_as_long_as_an_export_can_hold), ONCE(the_same_file_again_touches_no_row),
       EACH(another_file_changes_what_it_names, SECONDS), ONCE(a_policy_that_the_stock_breaks_is_a_bad_line),
+      ONCE(a_file_that_nothing_shows_any_more_goes_with_the_next_import),
       EACH(an_image_beside_the_file_becomes_media_unless_it_may_act, IMAGES),
       EACH(what_is_exported_imports_to_the_same_catalogue, ROUND_TRIPS),
       ONCE(an_export_guards_what_a_spreadsheet_would_run), ONCE(two_imports_at_once_cant_pass_the_product_limit),

@@ -491,6 +491,25 @@ begin
 end
 $$;
 
+-- Only imports bring files, so each removes those that nothing shows any more: of products, of variants, of orders that were
+-- placed, of the shop itself, of descriptions.
+create or replace function import_media() returns void language plpgsql as $$
+begin
+    delete from media m
+    where not exists (
+        select from (
+            select substr(src, 8, 64) sha256
+            from (select src from images union all select image_src from variants union all select image from order_lines
+                  union all select logo from settings) s
+            where src like '/media/%'
+            union all
+            select d.found[1]
+            from products p cross join lateral regexp_matches(p.description, '/media/([0-9a-f]{64})', 'g') d (found)
+            where p.description like '%/media/%') r
+        where r.sha256 = m.sha256);
+end
+$$;
+
 -- Does what the lines say, and tells whether anything changed.
 create or replace function import_apply(p_set_stock boolean, p_has_compare_at boolean, p_has_image boolean) returns boolean
     language plpgsql as $$
@@ -503,6 +522,7 @@ begin
     v_changed := v_changed + import_put_variants(p_has_compare_at, p_has_image);
     v_changed := v_changed + import_images();
     v_changed := v_changed + import_categories();
+    perform import_media();
     if v_changed > 0 then
         perform import_search();
         perform catalog_changed();
