@@ -15,6 +15,7 @@ enum {
     GRACE_MS = 2000,    // how long we wait beyond the server's own statement_timeout
     PARAMS_MAX = 64,
     SCRATCH_BUDGET = 512 * MIB,
+    STATE_LENGTH = 5,    // of a SQLSTATE
 };
 
 struct Db {
@@ -45,7 +46,8 @@ static const StateRow STATE_ROWS[] = {
     {"08", ERR_UNREACHABLE},  {"57P", ERR_UNREACHABLE}, {"53300", ERR_UNREACHABLE}, {"23505", ERR_EXISTS},
     {"22", ERR_INVALID},      {"23", ERR_INVALID},      {"42501", ERR_FORBIDDEN},   {"28", ERR_FORBIDDEN},
     {"3D000", ERR_NOT_FOUND}, {"40", ERR_BUSY},         {"55P03", ERR_BUSY},        {"57014", ERR_BUSY},
-    {"53", ERR_BUSY},         {"58", ERR_UNREACHABLE},
+    {"53", ERR_BUSY},         {"58", ERR_UNREACHABLE},  {"42P04", ERR_EXISTS},      {"42P06", ERR_EXISTS},
+    {"42710", ERR_EXISTS},
 };
 
 static const char *field(const PGresult *result, int code)
@@ -68,6 +70,40 @@ static bool error_from_connection(Error *err, const PGconn *conn)
     error_set(err, ERR_UNREACHABLE, "the database '%s' on '%s' can't be reached", PQdb(conn) ? PQdb(conn) : "",
               PQhost(conn) ? PQhost(conn) : "");
     return error_why(err, "%.*s", STR_ARG(str_trim(str_of(message))));
+}
+
+// The state in an error of the server's as libpq words it when it is to be verbose, "FATAL:  28P01: password ...": of a
+// refused connection it keeps no fields.
+static const char *state_find(const char *message)
+{
+    const char *found = NULL;
+    for (const char *at = strstr(message, ":  "); at; at = strstr(at + 1, ":  ")) {
+        const char *state = at + 3;
+        if (strspn(state, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == STATE_LENGTH && state[STATE_LENGTH] == ':')
+            found = state;
+    }
+    return found;
+}
+
+// Why a connection couldn't be made: the server's own word, without the place in its source.
+static bool error_from_connecting(Error *err, const PGconn *conn)
+{
+    const char *message = PQerrorMessage(conn), *state = state_find(message);
+    error_from_connection(err, conn);
+    if (PQconnectionNeedsPassword(conn)) {
+        err->code = ERR_FORBIDDEN;
+        error_why(err, "the server asks for the password of '%s'", PQuser(conn));
+        return error_next(err, "put it into ~/.pgpass, or into a file that passfile= in the connection string names");
+    }
+    if (!state)
+        return false;
+    ErrorCode code = code_of_state(state);
+    if (code == ERR_FORBIDDEN || code == ERR_NOT_FOUND) {
+        error_clear(err);
+        error_set(err, code, "the database '%s' on '%s' refuses '%s'", PQdb(conn), PQhost(conn), PQuser(conn));
+    }
+    const char *said = state + STATE_LENGTH + 2;    // behind ": "
+    return error_why(err, "%.*s", (int)strcspn(said, "\n"), said);
 }
 
 // Functions of ours raise SQLSTATE SH001 with the error's name as constraint, `where` as column, why as detail, next as
@@ -119,13 +155,6 @@ static bool connect_wait(PGconn *conn, int64_t deadline_ms)
     return true;
 }
 
-static bool is_refused_login(const PGconn *conn)
-{
-    const char *message = PQerrorMessage(conn);
-    return strstr(message, "authentication failed") || strstr(message, "no password supplied") ||
-           strstr(message, "does not exist") || strstr(message, "permission denied for database");
-}
-
 bool db_open(Str dsn, const DbOptions *options, Db **out, Error *err)
 {
     static const DbOptions DEFAULTS = {0};
@@ -141,18 +170,18 @@ bool db_open(Str dsn, const DbOptions *options, Db **out, Error *err)
     const char *keys[] = {"dbname", "application_name", "options", "client_encoding", NULL};
     const char *values[] = {name.data, options->application ? options->application : "shopctl", timeout, "UTF8", NULL};
     db->conn = PQconnectStartParams(keys, values, 1);
+    (void)PQsetErrorVerbosity(db->conn, PQERRORS_VERBOSE);    // until it is connected
     int64_t connect_ms = options->connect_timeout_ms ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
     if (db->conn && connect_wait(db->conn, clock_ms() + connect_ms)) {
         (void)PQsetNoticeReceiver(db->conn, ignore_notice, NULL);
+        (void)PQsetErrorVerbosity(db->conn, PQERRORS_DEFAULT);
         *out = db;
         return true;
     }
     if (!db->conn)
         error_set(err, ERR_NO_MEMORY, "there isn't enough memory for a database connection");
-    else if (error_from_connection(err, db->conn), err->why[0] == '\0')
+    else if (error_from_connecting(err, db->conn), err->why[0] == '\0')
         error_why(err, "there was no answer within %lld ms", (long long)connect_ms);
-    else if (is_refused_login(db->conn))
-        err->code = ERR_FORBIDDEN;
     db_close(&db);
     return false;
 }
@@ -172,60 +201,6 @@ bool db_is_broken(const Db *db)
 {
     return PQstatus(db->conn) != CONNECTION_OK || !PQconsumeInput(db->conn) || !PQconsumeInput(db->conn) ||
            PQstatus(db->conn) != CONNECTION_OK;
-}
-
-static bool is_plain(Str value)
-{
-    static const Str SPECIAL = S(" \t\n'\\");
-    for (size_t i = 0; i < SPECIAL.len; i++)
-        if (str_has_char(value, SPECIAL.data[i]))
-            return false;
-    return value.len > 0;
-}
-
-static void add_option(StrBuf *dsn, const char *key, Str value)
-{
-    const char *quote = is_plain(value) ? "" : "'";
-    strbuf_format(dsn, "%s%s=%s", dsn->len ? " " : "", key, quote);
-    for (size_t i = 0; i < value.len; i++) {
-        if (value.data[i] == '\'' || value.data[i] == '\\')
-            strbuf_add_char(dsn, '\\');
-        strbuf_add_char(dsn, value.data[i]);
-    }
-    strbuf_add(dsn, str_of(quote));
-}
-
-bool dsn_with_database(Str dsn, Str database, Arena *arena, Str *out, Error *err)
-{
-    char *message = NULL;
-    PQconninfoOption *options = PQconninfoParse(str_copy(arena, dsn).data, &message);
-    if (!options) {
-        error_set(err, ERR_INVALID, "the connection string of a database is refused");
-        error_why(err, "%.*s", STR_ARG(str_trim(str_of(message ? message : "there isn't enough memory"))));
-        PQfreemem(message);
-        return error_next(err, "write it as in 'host=/run/postgresql dbname=shop'");
-    }
-    StrBuf text = {.arena = arena};
-    for (const PQconninfoOption *option = options; option->keyword; option++)
-        if (option->val && strcmp(option->keyword, "dbname") != 0)
-            add_option(&text, option->keyword, str_of(option->val));
-    add_option(&text, "dbname", database);
-    PQconninfoFree(options);
-    if (!arena_ok(arena, err))
-        return false;
-    *out = strbuf_str(&text);
-    return true;
-}
-
-Str dsn_database(Str dsn, Arena *arena)
-{
-    Str name = S("");
-    PQconninfoOption *options = PQconninfoParse(str_copy(arena, dsn).data, NULL);
-    for (const PQconninfoOption *option = options; option && option->keyword; option++)
-        if (option->val && strcmp(option->keyword, "dbname") == 0)
-            name = str_copy(arena, str_of(option->val));
-    PQconninfoFree(options);
-    return name;
 }
 
 // Flushes what is to be sent and waits for the next result; NULL in *out at the end of the statement.
@@ -487,6 +462,19 @@ void rows_close(Rows **rows)
 // ---- connection strings
 // ----------------------------------------------------------------------------------------------------
 
+// libpq quotes what it can't read, which may be a part of a password: only the name of an option is told.
+static bool dsn_refuse(const char *message, Error *err)
+{
+    static const Str UNKNOWN = S("invalid connection option");
+    Str said = str_trim(str_of(message ? message : ""));
+    error_set(err, ERR_INVALID, "the connection string is refused");
+    if (str_has_prefix(said, UNKNOWN))
+        error_why(err, "%.*s", STR_ARG(said));
+    else
+        error_why(err, message ? "libpq can't read it" : "there isn't enough memory");
+    return error_next(err, "write it as in 'host=/run/postgresql dbname=shop', or 'postgresql://HOST:PORT/shop'");
+}
+
 static bool dsn_read(Str dsn, PQconninfoOption **out, Error *err)
 {
     CLEANUP(arena_close) Arena *scratch = arena_open(dsn.len + KIB);
@@ -494,51 +482,128 @@ static bool dsn_read(Str dsn, PQconninfoOption **out, Error *err)
     *out = PQconninfoParse(str_copy(scratch, dsn).data, &message);
     if (*out)
         return true;
-    error_set(err, ERR_INVALID, "the connection string is refused");
-    error_why(err, "%.*s", STR_ARG(str_trim(str_of(message ? message : "out of memory"))));
+    (void)dsn_refuse(message, err);
     PQfreemem(message);
-    return error_next(err, "write it as in 'host=/run/postgresql dbname=shop'");
+    return false;
+}
+
+static void options_close(PQconninfoOption **options) { PQconninfoFree(*options); }
+
+static const char *option_value(const PQconninfoOption *options, const char *key)
+{
+    for (const PQconninfoOption *option = options; option->keyword; option++)
+        if (strcmp(option->keyword, key) == 0)
+            return option->val ? option->val : "";
+    return "";
+}
+
+static bool is_secret(const PQconninfoOption *option) { return option->dispchar[0] == '*'; }
+
+static bool is_plain(Str value)
+{
+    static const Str SPECIAL = S(" \t\n'\\");
+    for (size_t i = 0; i < SPECIAL.len; i++)
+        if (str_has_char(value, SPECIAL.data[i]))
+            return false;
+    return value.len > 0;
+}
+
+static void add_option(StrBuf *dsn, const char *key, Str value)
+{
+    const char *quote = is_plain(value) ? "" : "'";
+    strbuf_format(dsn, "%s%s=%s", dsn->len ? " " : "", key, quote);
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.data[i] == '\'' || value.data[i] == '\\')
+            strbuf_add_char(dsn, '\\');
+        strbuf_add_char(dsn, value.data[i]);
+    }
+    strbuf_add(dsn, str_of(quote));
 }
 
 bool dsn_value(Str dsn, const char *key, Arena *arena, Str *out, Error *err)
 {
-    PQconninfoOption *options = NULL;
+    CLEANUP(options_close) PQconninfoOption *options = NULL;
     if (!dsn_read(dsn, &options, err))
         return false;
-    Str value = S("");
-    for (const PQconninfoOption *option = options; option->keyword; option++)
-        if (strcmp(option->keyword, key) == 0 && option->val)
-            value = str_copy(arena, str_of(option->val));
-    PQconninfoFree(options);
-    if (!arena_ok(arena, err))
-        return false;
-    *out = value;
-    return true;
-}
-
-static void dsn_add(StrBuf *buf, const char *key, Str value)
-{
-    strbuf_format(buf, "%s%s='", buf->len ? " " : "", key);
-    for (size_t i = 0; i < value.len; i++) {
-        if (value.data[i] == '\'' || value.data[i] == '\\')
-            strbuf_add_char(buf, '\\');
-        strbuf_add_char(buf, value.data[i]);
-    }
-    strbuf_add_char(buf, '\'');
+    *out = str_copy(arena, str_of(option_value(options, key)));
+    return arena_ok(arena, err);
 }
 
 bool dsn_with(Str dsn, const char *key, Str value, Arena *arena, Str *out, Error *err)
 {
-    PQconninfoOption *options = NULL;
+    CLEANUP(options_close) PQconninfoOption *options = NULL;
     if (!dsn_read(dsn, &options, err))
         return false;
     StrBuf buf = {.arena = arena};
     for (const PQconninfoOption *option = options; option->keyword; option++)
         if (option->val && strcmp(option->keyword, key) != 0)
-            dsn_add(&buf, option->keyword, str_of(option->val));
-    PQconninfoFree(options);
-    dsn_add(&buf, key, value);
+            add_option(&buf, option->keyword, str_of(option->val));
+    add_option(&buf, key, value);
     *out = strbuf_str(&buf);
+    return arena_ok(arena, err);
+}
+
+bool dsn_with_database(Str dsn, Str database, Arena *arena, Str *out, Error *err)
+{
+    return dsn_with(dsn, "dbname", database, arena, out, err);
+}
+
+Str dsn_database(Str dsn, Arena *arena)
+{
+    Error ignored = {0};
+    Str name = S("");
+    if (!dsn_value(dsn, "dbname", arena, &name, &ignored))
+        return S("");
+    return name;
+}
+
+bool dsn_public(Str dsn, Arena *arena, Str *out, Error *err)
+{
+    CLEANUP(options_close) PQconninfoOption *options = NULL;
+    if (!dsn_read(dsn, &options, err))
+        return false;
+    StrBuf buf = {.arena = arena};
+    for (const PQconninfoOption *option = options; option->keyword; option++)
+        if (option->val && !is_secret(option))
+            add_option(&buf, option->keyword, str_of(option->val));
+    *out = strbuf_str(&buf);
+    return arena_ok(arena, err);
+}
+
+bool dsn_complete(Str dsn, Str known, Arena *arena, Str *out, Error *err)
+{
+    static const char *const SAME[] = {"host", "hostaddr", "port", "user"};
+    CLEANUP(options_close) PQconninfoOption *options = NULL;
+    CLEANUP(options_close) PQconninfoOption *others = NULL;
+    if (!dsn_read(dsn, &options, err) || !dsn_read(known, &others, err))
+        return false;
+    StrBuf buf = {.arena = arena};
+    strbuf_add(&buf, dsn);
+    bool is_same = option_value(options, "password")[0] == '\0' && option_value(options, "passfile")[0] == '\0';
+    for (size_t i = 0; i < COUNT(SAME); i++)
+        is_same = is_same && strcmp(option_value(options, SAME[i]), option_value(others, SAME[i])) == 0;
+    if (is_same) {
+        buf.len = 0;
+        for (const PQconninfoOption *option = options; option->keyword; option++)
+            if (option->val)
+                add_option(&buf, option->keyword, str_of(option->val));
+        for (const PQconninfoOption *option = others; option->keyword; option++)
+            if (option->val && is_secret(option) && option_value(options, option->keyword)[0] == '\0')
+                add_option(&buf, option->keyword, str_of(option->val));
+    }
+    *out = strbuf_str(&buf);
+    return arena_ok(arena, err);
+}
+
+bool db_password_hash(Db *db, Str user, Str password, Arena *arena, Str *out, Error *err)
+{
+    CLEANUP(arena_close) Arena *scratch = arena_open(user.len + password.len + KIB);
+    const char *user_text = str_copy(scratch, user).data, *password_text = str_copy(scratch, password).data;
+    char *hash =
+        user_text && password_text ? PQencryptPasswordConn(db->conn, password_text, user_text, "scram-sha-256") : NULL;
+    if (!hash)
+        return error_set(err, ERR_NO_MEMORY, "there isn't enough memory for a password");
+    *out = escaped(arena, hash);
     return arena_ok(arena, err);
 }
 
@@ -566,6 +631,7 @@ bool pipe_open(Str dsn, const char *application, Pipe **out, Error *err)
     const char *keys[] = {"dbname", "application_name", "client_encoding", NULL};
     const char *values[] = {name.data, application, "UTF8", NULL};
     pipe->conn = PQconnectStartParams(keys, values, 1);
+    (void)PQsetErrorVerbosity(pipe->conn, PQERRORS_VERBOSE);    // until it is connected
     if (!pipe->conn)
         error_set(err, ERR_NO_MEMORY, "there isn't enough memory for a database connection");
     else if (PQstatus(pipe->conn) == CONNECTION_BAD)
@@ -602,11 +668,9 @@ unsigned pipe_wants(const Pipe *pipe)
 
 static bool pipe_break(Pipe *pipe, Error *err)
 {
+    bool is_connecting = pipe->state == PIPE_CONNECTING;
     pipe->state = PIPE_BROKEN;
-    error_from_connection(err, pipe->conn);
-    if (is_refused_login(pipe->conn))
-        err->code = ERR_FORBIDDEN;
-    return false;
+    return is_connecting ? error_from_connecting(err, pipe->conn) : error_from_connection(err, pipe->conn);
 }
 
 static bool pipe_connect(Pipe *pipe, Error *err)
@@ -618,6 +682,7 @@ static bool pipe_connect(Pipe *pipe, Error *err)
         return true;
     if (PQsetnonblocking(pipe->conn, 1) != 0 || PQenterPipelineMode(pipe->conn) != 1)
         return pipe_break(pipe, err);
+    (void)PQsetErrorVerbosity(pipe->conn, PQERRORS_DEFAULT);
     pipe->state = PIPE_IDLE;
     return true;
 }

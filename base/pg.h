@@ -12,8 +12,8 @@ typedef struct DbOptions {
     const char *application;         // as pg_stat_activity shows it; NULL: "shopctl"
 } DbOptions;
 
-// Connects. `dsn` is a libpq connection string or URI. Fails with ERR_UNREACHABLE or ERR_FORBIDDEN, naming host and
-// database, never a password.
+// Connects. `dsn` is a libpq connection string or URI. Fails with ERR_UNREACHABLE, ERR_FORBIDDEN for a login that is
+// refused, or ERR_NOT_FOUND for a database that isn't there, naming host and database, never a password.
 MUST_CHECK bool db_open(Str dsn, const DbOptions *options, Db **out, Error *err);
 void db_close(Db **db);
 
@@ -30,6 +30,12 @@ bool db_is_broken(const Db *db);
 // with one value replaced. Fail with ERR_INVALID, saying what libpq can't read.
 MUST_CHECK bool dsn_value(Str dsn, const char *key, Arena *arena, Str *out, Error *err);
 MUST_CHECK bool dsn_with(Str dsn, const char *key, Str value, Arena *arena, Str *out, Error *err);
+// The same connection string without passwords, fit to be kept and shown.
+MUST_CHECK bool dsn_public(Str dsn, Arena *arena, Str *out, Error *err);
+// The way back: with the passwords of `known`, where both mean the same server and user and `dsn` has none of its own.
+MUST_CHECK bool dsn_complete(Str dsn, Str known, Arena *arena, Str *out, Error *err);
+// What the server may be given as `user`'s password, so that it never sees the password itself (SCRAM, RFC 7677).
+MUST_CHECK bool db_password_hash(Db *db, Str user, Str password, Arena *arena, Str *out, Error *err);
 
 // Parameters are texts, $1 first; a Str whose data is NULL is SQL's null.
 typedef struct Params {

@@ -43,7 +43,7 @@ static bool database_make(Db *server, Str name, Error *err)
         return false;
     if (db_run(server, sql, NO_PARAMS, err))
         return true;
-    if (str_find(str_of(err->what), S("already exists")) < strlen(err->what)) {    // another one was faster
+    if (err->code == ERR_EXISTS) {    // another one was faster
         error_clear(err);
         return true;
     }
@@ -63,7 +63,7 @@ static bool database_open(Db *server, Str dsn, Arena *arena, Db **out, Error *er
         return database_make(server, name, err) && db_open(dsn, &DB_OPTIONS, out, err);
     if (db_open(dsn, &DB_OPTIONS, out, err))
         return true;
-    if (str_find(str_of(err->why), S("does not exist")) == strlen(err->why))
+    if (err->code != ERR_NOT_FOUND)
         return false;
     error_clear(err);
     CLEANUP(db_close) Db *postgres = NULL;

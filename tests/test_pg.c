@@ -30,6 +30,9 @@ static const struct {
     {"insert into t values (-1)", ERR_INVALID, "t_id_check"},
     {"select nothing", ERR_FAILED, "nothing"},
     {"set role nobody_at_all", ERR_INVALID, "nobody_at_all"},
+    {"create database postgres", ERR_EXISTS, "postgres"},
+    {"create role postgres", ERR_EXISTS, "postgres"},
+    {"create schema public", ERR_EXISTS, "public"},
     {"do $$ begin raise exception using errcode = 'SH001', constraint = 'out-of-stock', message = 'm', detail = 'why', "
      "hint = 'h', "
      "column = 'lines.3'; end $$",
@@ -143,6 +146,69 @@ TEST(a_server_that_is_not_there_is_unreachable_and_no_password_is_told)
     ck_assert(!error_says(&err, "secret"));
 }
 
+static const struct {
+    const char *changed, *to;    // of the run's connection string
+    ErrorCode code;
+    const char *says;
+} REFUSED[] = {
+    {"dbname", "no_such_database", ERR_NOT_FOUND, "no_such_database"},
+    {"user", "no_such_user", ERR_FORBIDDEN, "no_such_user"},
+};
+
+TEST(a_refused_login_says_by_its_code_what_is_wrong)
+{
+    Error err = {0};
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    CLEANUP(db_close) Db *db = NULL;
+    Str dsn;
+    ck_assert_ok(dsn_with(test_database("pg"), REFUSED[_i].changed, str_of(REFUSED[_i].to), arena, &dsn, &err), &err);
+    ck_assert(!db_open(dsn, NULL, &db, &err));
+    ck_assert_says(&err, REFUSED[_i].code, REFUSED[_i].says);
+    ck_assert(!error_says(&err, ".c:"));    // the place in the server's source
+}
+
+static const struct {
+    const char *dsn;
+    const char *shown;    // without passwords
+    bool is_completed;
+} STRINGS[] = {
+    {"host=h user=u dbname=d password=x", "user=u dbname=d host=h", false},
+    {"postgresql://u:x@h:5433/d?sslpassword=y", "user=u dbname=d host=h port=5433", false},
+    {"host=h user=u dbname=d", "user=u dbname=d host=h", true},
+    {"host=h user=u dbname=d passfile=/p", "user=u passfile=/p dbname=d host=h", false},
+    {"host=other user=u dbname=d", "user=u dbname=d host=other", false},
+    {"host=h user=other dbname=d", "user=other dbname=d host=h", false},
+};
+
+TEST(a_connection_string_is_kept_without_its_password_and_gets_it_back)
+{
+    static const Str KNOWN = S("host=h user=u dbname=control password='it\\'s'");
+    Error err = {0};
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Str dsn = str_of(STRINGS[_i].dsn), shown, whole, password;
+    ck_assert_ok(dsn_public(dsn, arena, &shown, &err), &err);
+    ck_assert_str(shown, str_of(STRINGS[_i].shown));
+    ck_assert_ok(dsn_complete(dsn, KNOWN, arena, &whole, &err), &err);
+    ck_assert_ok(dsn_value(whole, "password", arena, &password, &err), &err);
+    if (STRINGS[_i].is_completed)
+        ck_assert_str(password, S("it's"));
+    else
+        ck_assert_str(whole, dsn);
+}
+
+TEST(a_connection_string_that_is_refused_does_not_tell_its_password)
+{
+    static const char *const WRONG[] = {"host=h password=my secret", "postgresql://u:secret@[h/d", "secret"};
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    for (size_t i = 0; i < COUNT(WRONG); i++) {
+        Error err = {0};
+        Str shown;
+        ck_assert(!dsn_public(str_of(WRONG[i]), arena, &shown, &err));
+        ck_assert_int_eq(err.code, ERR_INVALID);
+        ck_assert(!error_says(&err, "secret"));
+    }
+}
+
 TEST(a_notice_of_another_connection_arrives)
 {
     Str dsn = test_database("pg");
@@ -163,4 +229,7 @@ SUITE(pg, ONCE(parameters_go_and_rows_come_back), EACH(a_failing_statement_says_
       ONCE(rows_are_copied_in_and_out), ONCE(a_broken_copy_fails_and_copies_nothing),
       ONCE(a_slow_statement_ends_in_busy),
       EACH(a_server_that_is_not_there_is_unreachable_and_no_password_is_told, UNREACHABLE),
+      EACH(a_refused_login_says_by_its_code_what_is_wrong, REFUSED),
+      EACH(a_connection_string_is_kept_without_its_password_and_gets_it_back, STRINGS),
+      ONCE(a_connection_string_that_is_refused_does_not_tell_its_password),
       ONCE(a_notice_of_another_connection_arrives))
