@@ -216,6 +216,7 @@ static Str settings_text(const Place *place, Arena *arena)
                        "wal_level = logical\n"
                        "max_wal_size = 2GB\n"
                        "checkpoint_timeout = 10min\n"
+                       "recovery_init_sync_method = syncfs    # a file at a time takes seconds with many tenants\n"
                        "random_page_cost = 1.1\n"
                        "autovacuum = on\n"
                        "autovacuum_naptime = 20s\n"

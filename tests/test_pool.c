@@ -1,4 +1,6 @@
 // tests/test_pool.c: a thread's connections: tenants' queues, deadlines, lost connections, backends that met many.
+#include <unistd.h>
+
 #include "base/clock.h"
 #include "runtime/core/pool.h"
 #include "tests/support/more_check.h"
@@ -195,8 +197,59 @@ TEST(without_a_database_a_query_fails_at_once)
     stage_close(&stage);
 }
 
-SUITE(pool, ONCE(each_query_runs_in_its_own_tenants_schema),
-      ONCE(a_tenant_that_asks_much_makes_no_other_wait_for_all_of_it), ONCE(a_failure_is_the_querys_own),
-      ONCE(a_query_that_takes_too_long_is_ended_and_one_that_waited_too_long_too),
+// A server that is away for some seconds, and there again: its sockets' directory comes back under another name.
+typedef struct Return {
+    Stage *stage;
+    Timer timer;
+    const char *link;
+    const char *directory;
+    int64_t returned_ms;
+    int64_t reached_ms;    // by the last lane
+} Return;
+
+static void return_due(Timer *timer)
+{
+    Return *back = container_of(timer, Return, timer);
+    if (back->returned_ms == 0) {
+        ck_assert_int_eq(symlink(back->directory, back->link), 0);
+        back->returned_ms = clock_ms();
+    }
+    if (pool_counts(back->stage->pool).connected == 4) {
+        back->reached_ms = clock_ms();
+        loop_stop(back->stage->loop);
+        return;
+    }
+    timer_start(back->stage->loop, timer, 10);
+}
+
+TEST(a_server_that_was_away_is_found_at_once_by_all_connections)
+{
+    enum { AWAY_MS = 3300, SOON_MS = 1000 };
+    Stage stage = {.arena = arena_open(MIB), .limit.due = limit_due};
+    Error err = {0};
+    char link[] = "/tmp/shop-pool.XXXXXX";
+    ck_assert_ptr_nonnull(mkdtemp(link));
+    ck_assert_int_eq(rmdir(link), 0);
+    Str dsn = test_database("pool"), directory;
+    ck_assert_ok(dsn_value(dsn, "host", stage.arena, &directory, &err), &err);
+    ck_assert_ok(dsn_with(dsn, "host", str_of(link), stage.arena, &stage.dsn, &err), &err);
+    ck_assert_ok(loop_open(stage.arena, &stage.loop, &err), &err);
+    PoolOptions options = {.dsn = stage.dsn, .connections = 4, .timeout_ms = TIMEOUT_MS};
+    ck_assert_ok(pool_open(stage.loop, &options, &stage.pool, &err), &err);
+    Return back = {.stage = &stage, .timer.due = return_due, .link = link, .directory = directory.data};
+    timer_start(stage.loop, &back.timer, AWAY_MS);
+    timer_start(stage.loop, &stage.limit, 10000);
+    loop_run(stage.loop);
+    ck_assert_int_gt(back.reached_ms, 0);
+    ck_assert_int_lt(back.reached_ms - back.returned_ms, SOON_MS);
+    (void)unlink(link);
+    pool_close(&stage.pool);
+    loop_close(&stage.loop);
+    arena_close(&stage.arena);
+}
+
+SUITE(pool, ONCE(a_server_that_was_away_is_found_at_once_by_all_connections),
+      ONCE(each_query_runs_in_its_own_tenants_schema), ONCE(a_tenant_that_asks_much_makes_no_other_wait_for_all_of_it),
+      ONCE(a_failure_is_the_querys_own), ONCE(a_query_that_takes_too_long_is_ended_and_one_that_waited_too_long_too),
       EACH(a_read_is_tried_again_on_another_connection_and_a_write_says_that_nobody_knows, LOST),
       ONCE(a_backend_that_has_met_many_tenants_is_replaced), ONCE(without_a_database_a_query_fails_at_once))

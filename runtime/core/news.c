@@ -8,7 +8,7 @@
 enum {
     CHANGED_MAX = 64,    // single tenants to be read again; more: all of them
     BACKOFF_FIRST_MS = 50,
-    BACKOFF_MAX_MS = 2000,
+    BACKOFF_MAX_MS = 250,
     ANSWER_TIMEOUT_MS = 10000,
     SCRATCH_BUDGET = 1 * MIB,
 };

@@ -14,6 +14,7 @@ enum {
     CONNECT_TIMEOUT_MS = 5000,
     BACKOFF_FIRST_MS = 50,
     BACKOFF_MAX_MS = 2000,
+    SCOUT_MS = 100,    // of one lane while none is connected: its success brings the others back at once
     ARENA_BUDGET = 16 * MIB,
 };
 
@@ -218,6 +219,16 @@ static void lane_connect(Lane *lane);
 
 static bool lane_is_idle(const Lane *lane) { return lane->pipe && pipe_state(lane->pipe) == PIPE_IDLE && !lane->query; }
 
+// A pause that doubles with each attempt that fails.
+static void lane_retry(Lane *lane)
+{
+    Pool *pool = lane->pool;
+    bool is_scout = lane == pool->lanes && !pool_is_up(pool);
+    int64_t max_ms = is_scout ? SCOUT_MS : BACKOFF_MAX_MS;
+    lane->backoff_ms = MIN(MAX(lane->backoff_ms * 2, (int64_t)BACKOFF_FIRST_MS), max_ms);
+    timer_start(pool->loop, &lane->timer, lane->backoff_ms);
+}
+
 static void lane_lost(Lane *lane, const Error *why)
 {
     Pool *pool = lane->pool;
@@ -228,9 +239,12 @@ static void lane_lost(Lane *lane, const Error *why)
         COUNT_CHANGE(pool, connected, -1U);
     Query *query = lane->query;
     lane->query = NULL;
-    lane->backoff_ms = was_up ? 1 : MIN(MAX(lane->backoff_ms * 2, (int64_t)BACKOFF_FIRST_MS), (int64_t)BACKOFF_MAX_MS);
-    if (!pool->is_closing)
+    if (was_up)
+        lane->backoff_ms = 1;
+    if (was_up && !pool->is_closing)
         timer_start(pool->loop, &lane->timer, lane->backoff_ms);
+    else if (!pool->is_closing)
+        lane_retry(lane);
     if (!was_up && !pool_is_up(pool) && !pool->is_closing) {
         if (!pool->is_down)
             log_error("database_unreachable", why);
@@ -280,8 +294,14 @@ static void lane_connected(Lane *lane)
     memset(lane->met, 0, sizeof(lane->met));
     COUNT_CHANGE(pool, connected, 1);
     COUNT_CHANGE(pool, connects, 1);
-    if (pool->is_down)
+    if (pool->is_down) {
         log_line(LOG_INFO, "database_reached", S(""));
+        for (unsigned i = 0; i < pool->lane_count; i++)
+            if (!pool->lanes[i].pipe) {
+                pool->lanes[i].backoff_ms = 1;
+                timer_start(pool->loop, &pool->lanes[i].timer, 1);
+            }
+    }
     pool->is_down = false;
     pool->down.code = ERR_NONE;
     loop_defer(pool->loop, &pool->dispatch);
@@ -326,8 +346,7 @@ static void lane_connect(Lane *lane)
     Pool *pool = lane->pool;
     lane->backoff_ms = MAX(lane->backoff_ms, (int64_t)1);    // until it is connected
     if (!pipe_open(pool->options.dsn, "shopd", &lane->pipe, &err)) {
-        lane->backoff_ms = MIN(MAX(lane->backoff_ms * 2, (int64_t)BACKOFF_FIRST_MS), (int64_t)BACKOFF_MAX_MS);
-        timer_start(pool->loop, &lane->timer, lane->backoff_ms);
+        lane_retry(lane);
         if (!pool_is_up(pool)) {
             pool->is_down = true;
             pool->down = err;
