@@ -1,6 +1,8 @@
 // cli/cell.c: `shopctl cell`: the databases that hold shops.
 #include "provisioner/cell.h"
+
 #include "cli/command.h"
+#include "provisioner/installation.h"
 
 static const OutputKey KEYS[] = {
     {.key = "name", .type = "text", .help = "Its name.", .heading = "NAME", .is_name = true},
@@ -19,6 +21,15 @@ static const OutputKey KEYS[] = {
     {0},
 };
 
+static void warned(void *context, const char *text) { command_note(context, "warning: %s", text); }
+
+// The last lines of a failed program's log.
+static void say(void *context, const char *text)
+{
+    if (str_has_prefix(str_of(text), S("log: ")))
+        command_note(context, "%s", text);
+}
+
 static bool add_run(CommandCall *call, Error *err)
 {
     const CellSpec spec = {
@@ -30,12 +41,17 @@ static bool add_run(CommandCall *call, Error *err)
     };
     CLEANUP(platform_close) Platform *platform = NULL;
     CLEANUP(json_close) Json *answer = NULL;
-    if (!platform_open(call->settings, &platform, err))
+    const InstallationOptions options = {.settings = call->settings, .say = say, .context = call};
+    if (!platform_open(call->settings, &platform, err) || !installation_cell_check(&options, spec.name, spec.url, err))
         return false;
     if (call->is_dry_run)
         return command_print(call, str_format(call->arena, "would open the cell %.*s\n", STR_ARG(spec.name)), err);
-    return cell_add(platform, &spec, err) && cell_show(platform, spec.name, &answer, err) &&
-           command_answer(call, answer, err);
+    platform_warned(platform, warned, call);
+    if (!cell_add(platform, &spec, err))
+        return false;
+    if (!installation_follow(&options, err))
+        return error_wrap(err, "the cell '%.*s' is open, but its shopd doesn't serve it", STR_ARG(spec.name));
+    return cell_show(platform, spec.name, &answer, err) && command_answer(call, answer, err);
 }
 
 static bool list_run(CommandCall *call, Error *err)
@@ -58,7 +74,8 @@ const Command CELL_COMMANDS[] = {
     {.verb = "add",
      .summary = "opens a cell",
      .description = "Makes the cell's database where it is missing, its roles and tables, and records it. For a cell "
-                    "that is open it changes what is given. A shopd must serve it before shops can be made there.",
+                    "that is open it changes what is given. With a URL of the machine where the platform runs, the "
+                    "platform starts the cell's shopd there; another one must be started by hand.",
      .arguments =
          (const Argument[]){{.name = "NAME", .is_required = true, .help = "Its name: a-z, 0-9 and inner hyphens."},
                             {0}},

@@ -286,7 +286,7 @@ static void config_page(StrBuf *buf)
     strbuf_add(buf, S(".SH EXAMPLES\n"
                       "The same commands on a PostgreSQL that is there already:\n"
                       ".PP\n.nf\n"
-                      "control_dsn: host=db.internal dbname=control user=shopctl\n"
+                      "control_dsn: host=db.internal dbname=shop_control user=shopops passfile=/etc/shopctl/pgpass\n"
                       "base_domain: shops.example\n"
                       "listen: 0.0.0.0:8080\n"
                       ".fi\n"

@@ -43,10 +43,11 @@ static const OutputKey DOWN_KEYS[] = {
 
 static const OutputKey STATUS_ROWS[] = {STATUS_KEYS, {0}};
 
-// What is under way is for a person who waits; the last lines of a failed program's log are for everybody.
+// What is under way is for a person who waits; warnings and the last lines of a failed program's log are for everybody.
 static void say(void *context, const char *text)
 {
-    if (isatty(STDERR_FILENO) || str_has_prefix(str_of(text), S("log: ")))
+    if (isatty(STDERR_FILENO) || str_has_prefix(str_of(text), S("log: ")) ||
+        str_has_prefix(str_of(text), S("warning: ")))
         command_note(context, "%s", text);
 }
 
@@ -192,7 +193,8 @@ const Command DOWN_COMMANDS[] = {
 
 const Command STATUS_COMMANDS[] = {
     {.summary = "says what of the platform runs on this machine",
-     .description = "The connection strings work with psql for root and for the platform's owner.",
+     .description = "The connection strings work with psql for root and for the platform's owner; those of an existing "
+                    "PostgreSQL hold no password, which psql takes from ~/.pgpass.",
      .examples =
          (const Example[]){{"shopctl status", "Says what runs."},
                            {"psql \"$(shopctl status -o json | jq -r .control.dsn)\"", "Opens the control database."},

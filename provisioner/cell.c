@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "provisioner/migration.h"
+#include "provisioner/server.h"
 #include "provisioner/spare.h"
 
 enum { CELL_NAME_MAX = 40, BUDGET = 4 * MIB, MIGRATE_TIMEOUT_MS = 120000 };
@@ -30,26 +31,6 @@ static Str number_text(int64_t number, Arena *arena)
 
 // ---- the database
 
-static bool database_make(Db *server, Str name, Error *err)
-{
-    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
-    CLEANUP(rows_close) Rows *rows = NULL;
-    if (!db_query(server, S("select 1 from pg_database where datname = $1"), PARAMS(name), &rows, err))
-        return false;
-    if (rows_count(rows) > 0)
-        return true;
-    Str sql = str_format(arena, "create database %.*s", STR_ARG(db_name(server, arena, name)));
-    if (!arena_ok(arena, err))
-        return false;
-    if (db_run(server, sql, NO_PARAMS, err))
-        return true;
-    if (err->code == ERR_EXISTS) {    // another one was faster
-        error_clear(err);
-        return true;
-    }
-    return error_wrap(err, "the database '%.*s' can't be made", STR_ARG(name));
-}
-
 // Opens the cell's database; makes it first where it is missing, through `server` or the server's own database
 // postgres.
 static bool database_open(Db *server, Str dsn, Arena *arena, Db **out, Error *err)
@@ -60,7 +41,7 @@ static bool database_open(Db *server, Str dsn, Arena *arena, Db **out, Error *er
         return error_next(err, "add one, as in 'host=/run/postgresql dbname=cell_eu'");
     }
     if (server)
-        return database_make(server, name, err) && db_open(dsn, &DB_OPTIONS, out, err);
+        return server_database_make(server, name, err) && db_open(dsn, &DB_OPTIONS, out, err);
     if (db_open(dsn, &DB_OPTIONS, out, err))
         return true;
     if (err->code != ERR_NOT_FOUND)
@@ -69,12 +50,13 @@ static bool database_open(Db *server, Str dsn, Arena *arena, Db **out, Error *er
     CLEANUP(db_close) Db *postgres = NULL;
     Str postgres_dsn;
     return dsn_with_database(dsn, S("postgres"), arena, &postgres_dsn, err) &&
-           db_open(postgres_dsn, &DB_OPTIONS, &postgres, err) && database_make(postgres, name, err) &&
+           db_open(postgres_dsn, &DB_OPTIONS, &postgres, err) && server_database_make(postgres, name, err) &&
            db_open(dsn, &DB_OPTIONS, out, err);
 }
 
-// Roles belong to the whole server, so another cell may make the same one at the same moment. What PUBLIC may do by
-// default and no shop needs is taken back where we may do so.
+// Roles belong to the whole server, so another cell may make the same one at the same moment. From PostgreSQL 16 on,
+// whoever made a role is its member with no more than the right to grant it: to act as it he grants it to himself. What
+// PUBLIC may do by default and no shop needs is taken back where we may do so.
 static const char PREPARE[] =
     "do $do$\n"
     "declare\n"
@@ -82,6 +64,12 @@ static const char PREPARE[] =
     "    v_shopd name := v_database || '_shopd';\n"
     "    v_function regprocedure;\n"
     "begin\n"
+    "    if getdatabaseencoding() <> 'UTF8' then\n"
+    "        raise exception using errcode = 'SH001', constraint = 'wrong-state',\n"
+    "            message = format('the database ''%s'' can''t be a cell', v_database),\n"
+    "            detail = format('its encoding is %s, not UTF8', getdatabaseencoding()),\n"
+    "            hint = 'name another one: one that isn''t there is made, in UTF8';\n"
+    "    end if;\n"
     "    begin\n"
     "        if not exists (select from pg_roles where rolname = 'cell_owner') then\n"
     "            create role cell_owner nologin;\n"
@@ -94,8 +82,13 @@ static const char PREPARE[] =
     "        end if;\n"
     "    exception when duplicate_object or unique_violation then null;\n"
     "    end;\n"
-    "    if not pg_has_role(current_user, 'cell_owner', 'member') then\n"
-    "        grant cell_owner to current_user;\n"
+    "    if current_setting('server_version_num')::integer < 160000 then\n"
+    "        if not pg_has_role(current_user, 'cell_owner', 'member') then\n"
+    "            grant cell_owner to current_user;\n"
+    "        end if;\n"
+    "    elsif not (pg_has_role(current_user, 'cell_owner', 'usage')\n"
+    "               and pg_has_role(current_user, 'cell_owner', 'set')) then\n"
+    "        execute 'grant cell_owner to current_user with inherit true, set true';\n"
     "    end if;\n"
     "    execute format('revoke all on database %I from public', v_database);\n"
     "    execute format('grant connect on database %I to %I', v_database, v_shopd);\n"
@@ -116,6 +109,29 @@ static const char PREPARE[] =
     "    end if;\n"
     "end $do$";
 
+// Two platforms can't have one cell: each would take the other's tenants for its own.
+static bool meta_check(Platform *platform, Db *cell, Error *err)
+{
+    CLEANUP(rows_close) Rows *ours = NULL;
+    CLEANUP(rows_close) Rows *there = NULL;
+    CLEANUP(rows_close) Rows *meta = NULL;
+    if (!db_query(platform_control(platform), S("select name from control.platforms"), NO_PARAMS, &ours, err) ||
+        !db_query(cell, S("select current_database() where to_regclass('cell.meta') is not null"), NO_PARAMS, &there,
+                  err))
+        return false;
+    if (rows_count(there) == 0)
+        return true;
+    if (!db_query(cell, S("select platform from cell.meta"), NO_PARAMS, &meta, err))
+        return false;
+    if (rows_count(meta) == 0 || str_eq(rows_str(meta, 0, 0), rows_str(ours, 0, 0)))
+        return true;
+    Str database = rows_str(there, 0, 0);
+    error_set(err, ERR_EXISTS, "the cell is another platform's");
+    error_why(err, "the database '%.*s' belongs to the platform %.*s, and this one is %.*s", STR_ARG(database),
+              STR_ARG(rows_str(meta, 0, 0)), STR_ARG(rows_str(ours, 0, 0)));
+    return error_next(err, "use another server, or the control database of that platform");
+}
+
 static bool meta_write(Platform *platform, Db *cell, Str name, Error *err)
 {
     CLEANUP(rows_close) Rows *rows = NULL;
@@ -127,11 +143,43 @@ static bool meta_write(Platform *platform, Db *cell, Str name, Error *err)
                PARAMS(name, rows_str(rows, 0, 0)), err);
 }
 
+// Without a superuser's rights what PUBLIC may do stays, which an operator should know.
+static bool public_rights_warn(Platform *platform, Db *cell, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    if (!db_query(cell,
+                  S("select current_database() where has_function_privilege('public', 'pg_advisory_lock(bigint)', "
+                    "'execute') or has_function_privilege('public', 'lo_create(oid)', 'execute')"),
+                  NO_PARAMS, &rows, err))
+        return false;
+    if (rows_count(rows) > 0)
+        platform_warn(platform,
+                      "in the database '%.*s' every login may take advisory locks and keep large objects, which only a "
+                      "superuser can take back: see \"An existing PostgreSQL\" in docs/platform.md",
+                      STR_ARG(rows_str(rows, 0, 0)));
+    return true;
+}
+
+// A role that another platform's login made isn't ours to give: from PostgreSQL 16 on its maker says who may.
+static bool prepare_refused(Db *cell, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    Error ignored = {0};
+    if (err->code == ERR_FORBIDDEN && err->next[0] == '\0' &&
+        db_query(cell, S("select quote_ident(current_user)"), NO_PARAMS, &rows, &ignored))
+        error_next(err, "as a superuser: grant cell_owner to %.*s with admin option;", STR_ARG(rows_str(rows, 0, 0)));
+    return false;
+}
+
 static bool cell_prepare(Platform *platform, Db *cell, Str name, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     CLEANUP(rows_close) Rows *rows = NULL;
-    if (!db_script(cell, str_of(PREPARE), err) ||
+    if (!meta_check(platform, cell, err))
+        return false;
+    if (!db_script(cell, str_of(PREPARE), err))
+        return prepare_refused(cell, err);
+    if (!public_rights_warn(platform, cell, err) ||
         !db_query(cell, S("select current_database() || '_shopd'"), NO_PARAMS, &rows, err))
         return false;
     MigrationTarget target = {.folder = "cell",
@@ -175,17 +223,23 @@ static bool cell_bring_up(Platform *platform, Db *cell, Str name, Error *err)
 
 bool cell_migrate(Platform *platform, Str name, Error *err)
 {
-    CLEANUP(rows_close) Rows *rows = NULL;
     CLEANUP(db_close) Db *cell = NULL;
-    if (!db_query(platform_control(platform), S("select dsn from control.cells where name = $1"), PARAMS(name), &rows,
-                  err))
-        return false;
-    if (rows_count(rows) == 0) {
-        error_set(err, ERR_NOT_FOUND, "there is no cell '%.*s'", STR_ARG(name));
-        return error_next(err, "see shopctl cell list");
-    }
-    return (db_open(rows_str(rows, 0, 0), &DB_OPTIONS, &cell, err) && cell_bring_up(platform, cell, name, err)) ||
+    return (platform_cell_open_with(platform, name, &DB_OPTIONS, &cell, err) &&
+            cell_bring_up(platform, cell, name, err)) ||
            error_wrap(err, "the cell '%.*s' can't be brought to this version", STR_ARG(name));
+}
+
+// It is kept in the control database and shown, and whoever lists processes has seen it.
+static bool dsn_check(Str dsn, Arena *arena, Error *err)
+{
+    Str password;
+    if (!dsn_value(dsn, "password", arena, &password, err))
+        return false;
+    if (password.len == 0)
+        return true;
+    error_set(err, ERR_INVALID, "the connection string of the cell holds a password");
+    error_why(err, "it is kept in the control database, and shown");
+    return error_next(err, "put it into ~/.pgpass, or into a file that passfile= in the connection string names");
 }
 
 bool cell_add(Platform *platform, const CellSpec *spec, Error *err)
@@ -193,11 +247,12 @@ bool cell_add(Platform *platform, const CellSpec *spec, Error *err)
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     CLEANUP(rows_close) Rows *rows = NULL;
     CLEANUP(db_close) Db *cell = NULL;
-    Str dsn = spec->dsn;
-    if (!name_check(spec->name, err))
+    Str dsn = spec->dsn, whole;
+    if (!name_check(spec->name, err) || (dsn.len && !dsn_check(dsn, arena, err)))
         return false;
     Str database = str_format(arena, "cell_%.*s", STR_ARG(spec->name));
-    if (dsn.len == 0 && !dsn_with_database(platform_options(platform)->control_dsn, database, arena, &dsn, err))
+    if (dsn.len == 0 && (!dsn_public(platform_options(platform)->control_dsn, arena, &whole, err) ||
+                         !dsn_with_database(whole, database, arena, &dsn, err)))
         return false;
     if (!db_query(platform_control(platform),
                   S("select dsn from control.cell_add($1, $2, $3, $4::integer, $5::integer)"),
@@ -210,7 +265,8 @@ bool cell_add(Platform *platform, const CellSpec *spec, Error *err)
         error_set(err, ERR_EXISTS, "there is a cell '%.*s' already", STR_ARG(spec->name));
         return error_why(err, "its database is another one");
     }
-    return (database_open(spec->dsn.len ? NULL : platform_control(platform), known, arena, &cell, err) &&
+    return (platform_cell_dsn(platform, known, arena, &whole, err) &&
+            database_open(spec->dsn.len ? NULL : platform_control(platform), whole, arena, &cell, err) &&
             cell_bring_up(platform, cell, spec->name, err)) ||
            error_wrap(err, "the cell '%.*s' can't be opened", STR_ARG(spec->name));
 }

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/pg.h"
 #include "provisioner/address.h"
 #include "provisioner/cell.h"
 #include "provisioner/cluster.h"
@@ -162,8 +163,8 @@ bool installation_status(const InstallationOptions *options, Json **out, Error *
     Str url = S("");
     if (listen.len && !address_url(listen, arena, &url, &ignored))
         error_clear(&ignored);
-    if (!place.is_embedded)
-        dsn = setting_text(options->settings, "control_dsn");
+    if (!place.is_embedded && !dsn_public(setting_text(options->settings, "control_dsn"), arena, &dsn, err))
+        return false;
     Json *answer = json_build("{s:s, s:s%, s:s%, s:{s:s%}}", "state", state, "data", place.data.data, place.data.len,
                               "url", url.data, url.len, "control", "dsn", dsn.len ? dsn.data : "", dsn.len);
     if (!answer || !json_put(answer, "cells", cells_now(options, record, alive > 0)) ||

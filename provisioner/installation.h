@@ -6,8 +6,9 @@
 
 typedef struct InstallationOptions {
     const Settings *settings;
-    bool is_foreground;                              // of up: stay as the supervisor
-    void (*say)(void *context, const char *text);    // what is being done, for a person; NULL: nobody listens
+    bool is_foreground;    // of up: stay as the supervisor
+    // What is being done, for a person; what begins with "log: " or "warning: " is for everybody. NULL: nobody listens.
+    void (*say)(void *context, const char *text);
     void *context;
 } InstallationOptions;
 
@@ -30,6 +31,12 @@ MUST_CHECK bool installation_status(const InstallationOptions *options, Json **o
 
 // What up or down would do now, by the same checks: {"changed":false,"would_start":[...]} or {...,"would_stop":[...]}.
 MUST_CHECK bool installation_preview(const InstallationOptions *options, bool is_up, Json **out, Error *err);
+
+// After a cell was added or changed: has the supervisor that runs here, if any, start the cell's shopd, and waits until
+// it answers. Fails as installation_up.
+MUST_CHECK bool installation_follow(const InstallationOptions *options, Error *err);
+// Asks beforehand whether that shopd could listen at its URL. Fails with ERR_EXISTS or ERR_INVALID.
+MUST_CHECK bool installation_cell_check(const InstallationOptions *options, Str name, Str url, Error *err);
 
 // What installation_down does, for a caller that holds the lock up.lock.
 MUST_CHECK bool installation_stop(const Launch *launch, Json **out, Error *err);

@@ -16,6 +16,8 @@
 #include "provisioner/cluster.h"
 #include "provisioner/platform.h"
 #include "provisioner/running.h"
+#include "provisioner/server.h"
+#include "provisioner/shopd_login.h"
 #include "provisioner/supervisor.h"
 
 enum {
@@ -30,12 +32,14 @@ enum {
 };
 
 static const char FIRST_CELL[] = "main";
+static const char EMBEDDED[] = "embedded", EXISTING[] = "existing";    // "server" of the record
 
 typedef struct Installation {
     const InstallationOptions *options;
     Arena *arena;
     Launch launch;
     Str control_dsn;
+    Str control_shown;    // without a password
     Str listen;
     int64_t deadline_ms;
     bool must_prepare;    // something didn't run, so the databases may be of an older version
@@ -45,6 +49,12 @@ static void say(const Installation *in, const char *text)
 {
     if (in->options->say && text)
         in->options->say(in->options->context, text);
+}
+
+static void warned(void *context, const char *text)
+{
+    const Installation *in = context;
+    say(in, str_format(in->arena, "warning: %s", text).data);
 }
 
 // ---- up: the supervisor ----
@@ -157,18 +167,45 @@ static bool control_database_make(const Installation *in, Error *err)
     // A cell's login can connect to its own database alone.
     return db_run(db, S("revoke connect, temporary on database postgres from public"), NO_PARAMS, err) &&
            db_run(db, S("revoke connect, temporary on database template1 from public"), NO_PARAMS, err) &&
-           db_run(db, S("create database shop_control"), NO_PARAMS, err) &&
+           server_database_make(db, S("shop_control"), err) &&
            db_run(db, S("revoke connect, temporary on database shop_control from public"), NO_PARAMS, err);
 }
 
-// A folder that was moved has its sockets elsewhere.
+// A folder that was moved has its sockets elsewhere, an existing server may have another address by now: cells beside
+// the control database go with it.
 static bool cells_follow(const Installation *in, Platform *platform, const Json *before, Error *err)
 {
-    Str sockets = json_str(json_get(before, "sockets"));
-    return !in->launch.place.is_embedded || sockets.len == 0 || str_eq(sockets, in->launch.place.sockets) ||
-           db_run(platform_control(platform),
-                  S("update control.cells set dsn = replace(dsn, 'host=' || $1, 'host=' || $2)"),
-                  PARAMS(sockets, in->launch.place.sockets), err);
+    Str was = json_str(json_get(json_get(before, "control"), "dsn")), now = in->control_shown;
+    if (was.len == 0 || str_eq(was, now))
+        return true;
+    CLEANUP(rows_close) Rows *rows = NULL;
+    if (!db_query(platform_control(platform), S("select name, dsn from control.cells"), NO_PARAMS, &rows, err))
+        return false;
+    for (size_t i = 0; i < rows_count(rows); i++) {
+        Str dsn = rows_str(rows, i, 1), beside, moved;
+        Str database = dsn_database(dsn, in->arena);
+        if (!dsn_with_database(was, database, in->arena, &beside, err) ||
+            !dsn_with_database(now, database, in->arena, &moved, err) ||
+            (str_eq(dsn, beside) &&
+             !db_run(platform_control(platform), S("update control.cells set dsn = $2 where name = $1"),
+                     PARAMS(rows_str(rows, i, 0), moved), err)))
+            return false;
+    }
+    return true;
+}
+
+// In an existing PostgreSQL shopd logs in by a password. What is there stays; the server is told again, since it may be
+// another one, or a copy.
+static bool logins_make(const Installation *in, Platform *platform, const Json *record, Error *err)
+{
+    const Json *cells = json_get(record, "cells");
+    for (size_t i = 0; i < json_count(cells) && !in->launch.place.is_embedded; i++) {
+        const Json *cell = json_element(cells, i);
+        if (json_str(json_get(cell, "listen")).len &&
+            !shopd_login_make(&in->launch.place, platform, json_str(json_get(cell, "name")), err))
+            return false;
+    }
+    return true;
 }
 
 static bool cells_make(Installation *in, Platform *platform, Json **out, Error *err)
@@ -180,8 +217,9 @@ static bool cells_make(Installation *in, Platform *platform, Json **out, Error *
     const Json *items = json_get(list, "items");
     for (size_t i = 0; i < json_count(items); i++) {
         Str name = json_str(json_get(json_element(items, i), "name"));
+        bool is_open = str_eq(json_str(json_get(json_element(items, i), "state")), S("open"));
         is_there = is_there || str_eq(name, str_of(FIRST_CELL));
-        if (in->must_prepare && !cell_migrate(platform, name, err))
+        if (in->must_prepare && is_open && !cell_migrate(platform, name, err))
             return false;
     }
     Str url;
@@ -213,10 +251,11 @@ static bool record_make(const Installation *in, const Json *list, Json **out, Er
         ok = json_put(cell, "listen", json_from_str(listen)) && json_append(cells, cell);
     }
     Json *record =
-        ok ? json_build("{s:i, s:s%, s:s%, s:s%, s:s, s:s, s:{s:s%}, s:O}", "version", 1, "data", place->data.data,
+        ok ? json_build("{s:i, s:s%, s:s%, s:s%, s:s, s:s, s:s, s:{s:s%}, s:O}", "version", 1, "data", place->data.data,
                         place->data.len, "listen", in->listen.data, in->listen.len, "sockets", place->sockets.data,
                         place->sockets.len, "database_user", place->database_login, "shopd_user", place->shopd_login,
-                        "control", "dsn", in->control_dsn.data, in->control_dsn.len, "cells", cells)
+                        "server", place->is_embedded ? EMBEDDED : EXISTING, "control", "dsn", in->control_shown.data,
+                        in->control_shown.len, "cells", cells)
            : NULL;
     if (!json_ok(record, err))
         return false;
@@ -246,10 +285,15 @@ static bool databases_ready(Installation *in, const Json *before, Json **out, bo
     PlatformOptions options = {.control_dsn = in->control_dsn,
                                .data = in->launch.place.data,
                                .base_domain = setting_text(in->options->settings, "base_domain")};
-    if (!platform_open_with(&options, &platform, err) || !cells_follow(in, platform, before, err) ||
-        !cells_make(in, platform, &list, err) || !record_make(in, list, &record, err))
+    if (!platform_open_with(&options, &platform, err))
+        return false;
+    platform_warned(platform, warned, in);
+    if (!cells_follow(in, platform, before, err) || !cells_make(in, platform, &list, err) ||
+        !record_make(in, list, &record, err))
         return false;
     *out_differs = !same_json(before, record, in->arena);
+    if ((*out_differs || in->must_prepare) && !logins_make(in, platform, record, err))
+        return false;
     if (*out_differs && !place_record_write(&in->launch.place, record, err))
         return false;
     *out = TAKE(record);
@@ -368,27 +412,20 @@ static bool cluster_ready_to_run(const Installation *in, const Json *record, Err
         if (!cluster_make(place, in->launch.programs, err))
             return false;
     }
-    Service *services = NULL;
-    size_t count = 0, database_count = 0;
-    if (!services_list(place, record, in->arena, &services, &count, err))
-        return false;
-    Str *databases = arena_array(in->arena, count + 1, Str);
-    if (!arena_ok(in->arena, err))
-        return false;
-    databases[database_count++] = str_format(in->arena, "cell_%s", FIRST_CELL);
-    for (size_t i = 0; i < count; i++)
-        if (services[i].kind == SERVICE_SHOPD && !str_eq(services[i].database, databases[0]))
-            databases[database_count++] = services[i].database;
-    return cluster_owner_check(place, err) && place_make_sockets(place, err) &&
-           cluster_configure(place, databases, database_count, err);
+    Str *databases = NULL;
+    size_t count = 0;
+    Str first = str_format(in->arena, "cell_%s", FIRST_CELL);
+    return services_databases(record, first, in->arena, &databases, &count, err) && cluster_owner_check(place, err) &&
+           place_make_sockets(place, err) && cluster_configure(place, databases, count, err);
 }
 
-static bool up_rest(Installation *in, const Json *before_record, const Running *before, Json **out, Error *err)
+// From databases that are there to programs that answer.
+static bool programs_ready(Installation *in, const Json *before, Json **out, Error *err)
 {
     CLEANUP(json_close) Json *record = NULL;
     CLEANUP(running_close) Running now = {0};
     bool differs = false;
-    if (!databases_ready(in, before_record, &record, &differs, err) ||
+    if (!databases_ready(in, before, &record, &differs, err) ||
         !running_open(&in->launch.place, record, in->arena, &now, err))
         return false;
     if (in->must_prepare || differs || now.alive < now.count) {
@@ -396,7 +433,16 @@ static bool up_rest(Installation *in, const Json *before_record, const Running *
             say(in, "starting shopd and the controller");
         process_signal(&now.supervisor, SIGHUP);
     }
-    return services_wait(in, record, err) && answer_make(in, record, before, out, err);
+    if (!services_wait(in, record, err))
+        return false;
+    *out = TAKE(record);
+    return true;
+}
+
+static bool up_rest(Installation *in, const Json *before_record, const Running *before, Json **out, Error *err)
+{
+    CLEANUP(json_close) Json *record = NULL;
+    return programs_ready(in, before_record, &record, err) && answer_make(in, record, before, out, err);
 }
 
 // A call that fails takes down what it began, so that the next one begins from the start.
@@ -411,6 +457,46 @@ static void up_undo(const Installation *in, const Running *before)
         error_clear(&ignored);
 }
 
+// A folder is of one platform: with its own PostgreSQL, or at work for an existing one.
+static bool kind_check(const Installation *in, const Json *record, Error *err)
+{
+    const Place *place = &in->launch.place;
+    bool was_existing = str_eq(json_str(json_get(record, "server")), str_of(EXISTING));
+    if (place->is_embedded ? !was_existing : !is_cluster_made(place))
+        return true;
+    error_set(err, ERR_STATE, "the platform in '%.*s' is another one", STR_ARG(place->data));
+    if (place->is_embedded) {
+        error_why(err, "it works for an existing PostgreSQL: %.*s",
+                  STR_ARG(json_str(json_get(json_get(record, "control"), "dsn"))));
+        return error_next(err, "set control_dsn, or choose another --data");
+    }
+    error_why(err, "it has a PostgreSQL of its own, and control_dsn names another one");
+    return error_next(err, "choose another --data, or take control_dsn out of the settings");
+}
+
+// What libpq takes from variables beside the connection string, those that go on running wouldn't have.
+static void variables_drop(void)
+{
+    static const char *const VARIABLES[] = {"PGHOST",     "PGHOSTADDR", "PGPORT",    "PGDATABASE",    "PGUSER",
+                                            "PGPASSWORD", "PGSERVICE",  "PGSSLMODE", "PGSSLROOTCERT", "PGOPTIONS"};
+    for (size_t i = 0; i < COUNT(VARIABLES); i++)
+        (void)unsetenv(VARIABLES[i]);
+}
+
+// The server that holds the control database, checked before anything is started.
+static bool server_choose(Installation *in, const Json *record, Error *err)
+{
+    if (!kind_check(in, record, err))
+        return false;
+    variables_drop();
+    in->control_dsn = in->launch.place.is_embedded
+                          ? cluster_dsn(&in->launch.place, in->arena, S("shop_control"))
+                          : str_copy(in->arena, setting_text(in->options->settings, "control_dsn"));
+    in->control_shown = in->control_dsn;
+    return in->launch.place.is_embedded || (dsn_public(in->control_dsn, in->arena, &in->control_shown, err) &&
+                                            (!in->must_prepare || server_control_make(in->control_dsn, err)));
+}
+
 static bool up_locked(Installation *in, int *lock, InstallationUp *out, Error *err)
 {
     const Place *place = &in->launch.place;
@@ -420,9 +506,9 @@ static bool up_locked(Installation *in, int *lock, InstallationUp *out, Error *e
         !listen_choose(in, record, &before, err))
         return false;
     in->must_prepare = !record || !before.supervisor.pid || before.alive < before.count;
-    in->control_dsn = place->is_embedded ? cluster_dsn(place, in->arena, S("shop_control"))
-                                         : str_copy(in->arena, setting_text(in->options->settings, "control_dsn"));
     bool is_supervisor = false;
+    if (!server_choose(in, record, err))
+        return false;
     if (before.supervisor.pid && in->options->is_foreground) {
         error_set(err, ERR_STATE, "the platform runs already in the background");
         error_why(err, "process %d supervises it", before.supervisor.pid);
@@ -432,7 +518,7 @@ static bool up_locked(Installation *in, int *lock, InstallationUp *out, Error *e
         if (place->is_embedded && !cluster_ready_to_run(in, record, err))
             return false;
         say(in,
-            place->is_embedded && before.services[0].process.pid ? "starting the supervisor" : "starting PostgreSQL");
+            place->is_embedded && !before.services[0].process.pid ? "starting PostgreSQL" : "starting the supervisor");
         if (!supervisor_start(in, lock, &is_supervisor, &out->exit_code, err))
             return false;
     }
@@ -453,4 +539,52 @@ bool installation_up(const InstallationOptions *options, InstallationUp *out, Er
     (void)umask(022);    // the database's user must be able to read what we write for it
     return launch_make(options->settings, arena, &in.launch, err) && place_make(&in.launch.place, err) &&
            place_lock(&in.launch.place, "up.lock", LOCK_TIMEOUT_MS, &lock, err) && up_locked(&in, &lock, out, err);
+}
+
+// ---- cells of a running platform ----
+
+static bool is_supervised(const Place *place, Error *err)
+{
+    CLEANUP(process_close) Process supervisor = {.pidfd = -1};
+    return file_exists(place->run) && supervisor_open(place, &supervisor, err) && supervisor.pid != 0;
+}
+
+bool installation_cell_check(const InstallationOptions *options, Str name, Str url, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    CLEANUP(json_close) Json *record = NULL;
+    Place place;
+    Str address = address_of_url(url);
+    if (!launch_place(options->settings, arena, &place, err))
+        return false;
+    if (address.len == 0 || !is_supervised(&place, err))
+        return err->code == ERR_NONE;
+    if (!place_record_read(&place, &record, err))
+        return false;
+    const Json *cells = json_get(record, "cells");
+    for (size_t i = 0; i < json_count(cells); i++) {
+        const Json *cell = json_element(cells, i);
+        if (str_eq(json_str(json_get(cell, "name")), name) && str_eq(json_str(json_get(cell, "listen")), address))
+            return true;
+    }
+    return address_check(address, err) || error_next(err, "choose another port by --url");
+}
+
+bool installation_follow(const InstallationOptions *options, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    CLEANUP(json_close) Json *before = NULL;
+    CLEANUP(json_close) Json *record = NULL;
+    CLEANUP(fd_close) int lock = -1;
+    Installation in = {.options = options, .arena = arena};
+    in.deadline_ms = clock_ms() + setting_int(options->settings, "start_timeout_s") * 1000;
+    if (!launch_place(options->settings, arena, &in.launch.place, err))
+        return false;
+    if (!is_supervised(&in.launch.place, err))
+        return err->code == ERR_NONE;
+    if (!place_lock(&in.launch.place, "up.lock", LOCK_TIMEOUT_MS, &lock, err) ||
+        !place_record_read(&in.launch.place, &before, err))
+        return false;
+    in.listen = str_copy(arena, json_str(json_get(before, "listen")));
+    return server_choose(&in, before, err) && programs_ready(&in, before, &record, err);
 }

@@ -170,20 +170,19 @@ static int reach_try(void *context)
     return 0;
 }
 
-static bool reach_check(const Place *place, Error *err)
+static bool reach_check(const char *user, const char *what, Str data, Error *err)
 {
-    Reach reach = {.path = place->data.data};
-    for (size_t i = 1; i <= place->data.len && reach.count < COUNT(reach.ends) - 1; i++)
-        if (i == place->data.len || place->data.data[i] == '/')
+    Reach reach = {.path = data.data};
+    for (size_t i = 1; i <= data.len && reach.count < COUNT(reach.ends) - 1; i++)
+        if (i == data.len || data.data[i] == '/')
             reach.ends[reach.count++] = i;
     int barred = 0;
-    if (!process_call_as(place->database_user, reach_try, &reach, &barred, err))
+    if (!process_call_as(user, reach_try, &reach, &barred, err))
         return false;
     if (barred == 0)
         return true;
-    error_set(err, ERR_FORBIDDEN, "the user '%s', who runs PostgreSQL, can't reach '%.*s'", place->database_login,
-              STR_ARG(place->data));
-    error_why(err, "the directory '%.*s' bars it", (int)reach.ends[barred - 1], place->data.data);
+    error_set(err, ERR_FORBIDDEN, "the user '%s', who runs %s, can't reach '%.*s'", user, what, STR_ARG(data));
+    error_why(err, "the directory '%.*s' bars it", (int)reach.ends[barred - 1], data.data);
     return error_next(err, "use another place: shopctl up --data /var/lib/shopctl");
 }
 
@@ -239,6 +238,16 @@ static bool data_make(const Place *place, Error *err)
     return true;
 }
 
+// Twice: before anything is made, and with the directory's own mode.
+static bool place_make_reached(const Place *place, const char *user, const char *what, Error *err)
+{
+    bool is_there = file_exists(place->data) && !is_directory_empty(place->data.data);
+    const char *slash = memrchr(place->data.data, '/', place->data.len);
+    Str above = str_slice(place->data, 0, MAX((size_t)(slash - place->data.data), (size_t)1));
+    return reach_check(user, what, is_there ? place->data : above, err) && data_make(place, err) &&
+           reach_check(user, what, place->data, err);
+}
+
 static User own_user(void) { return (User){.uid = geteuid(), .gid = getegid()}; }
 
 bool place_make(const Place *place, Error *err)
@@ -254,18 +263,15 @@ bool place_make(const Place *place, Error *err)
             error_set(err, ERR_INVALID, "PostgreSQL can't run as '%s'", place->database_user);
             return error_next(err, "set database_user to a user without root's rights");
         }
-        // Twice: before anything is made, and with the directory's own mode.
-        bool is_there = file_exists(place->data) && !is_directory_empty(place->data.data);
-        Place above = *place;
-        const char *slash = memrchr(place->data.data, '/', place->data.len);
-        above.data =
-            is_there ? place->data : str_slice(place->data, 0, MAX((size_t)(slash - place->data.data), (size_t)1));
-        if (!reach_check(&above, err))
+        if (!place_make_reached(place, place->database_user, "PostgreSQL", err))
             return false;
     }
+    // There shopd reads its password, in an embedded platform nothing.
+    if (!place->is_embedded && place->shopd_user && !place_make_reached(place, place->shopd_user, "shopd", err))
+        return false;
     CLEANUP(arena_close) Arena *arena = arena_open(PATH_BUDGET);
     Str dumps = place_path(arena, place->data, "dumps");
-    if (!arena_ok(arena, err) || !data_make(place, err) || (is_other && !reach_check(place, err)))
+    if (!arena_ok(arena, err) || !data_make(place, err))
         return false;
     return own_directory(place->run.data, 0755, &self, err) && own_directory(place->log.data, 0750, &self, err) &&
            own_directory(dumps.data, 0700, &self, err);

@@ -2,6 +2,7 @@
 #include "provisioner/platform.h"
 
 #include <pwd.h>
+#include <stdarg.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -9,7 +10,14 @@
 #include "provisioner/launch.h"
 #include "provisioner/migration.h"
 
-enum { TAKEOVER_MS = 60000, SMOKE_MS = 10000, CELLS_MAX = 256, BUDGET = 16 * MIB, NUMBER_START = 1001 };
+enum {
+    TAKEOVER_MS = 60000,
+    SMOKE_MS = 10000,
+    CELLS_MAX = 256,
+    BUDGET = 16 * MIB,
+    NUMBER_START = 1001,
+    WARNING_MAX = KIB,
+};
 
 typedef struct CellConnection {
     Str name;
@@ -24,6 +32,8 @@ struct Platform {
     size_t cell_count;
     PlatformObserver *observer;
     void *observer_context;
+    PlatformWarned *warned;
+    void *warned_context;
 };
 
 static const DbOptions DB_OPTIONS = {.application = "shopctl"};
@@ -130,16 +140,23 @@ bool platform_reconnect(Platform *platform, Error *err)
     return true;
 }
 
+bool platform_cell_dsn(Platform *platform, Str kept, Arena *arena, Str *out, Error *err)
+{
+    return dsn_complete(kept, platform->options.control_dsn, arena, out, err);
+}
+
 bool platform_cell_open_with(Platform *platform, Str cell_name, const DbOptions *options, Db **out, Error *err)
 {
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
     CLEANUP(rows_close) Rows *rows = NULL;
+    Str dsn;
     if (!db_query(platform->control, S("select dsn from control.cells where name = $1"), PARAMS(cell_name), &rows, err))
         return false;
     if (rows_count(rows) == 0) {
         error_set(err, ERR_NOT_FOUND, "there is no cell '%.*s'", STR_ARG(cell_name));
         return error_next(err, "see shopctl cell list");
     }
-    return db_open(rows_str(rows, 0, 0), options, out, err);
+    return platform_cell_dsn(platform, rows_str(rows, 0, 0), arena, &dsn, err) && db_open(dsn, options, out, err);
 }
 
 bool platform_cell_open(Platform *platform, Str cell_name, Db **out, Error *err)
@@ -178,6 +195,23 @@ void platform_emit(Platform *platform, const Event *event)
 {
     if (platform->observer)
         platform->observer(platform->observer_context, event);
+}
+
+void platform_warned(Platform *platform, PlatformWarned *warned, void *context)
+{
+    platform->warned = warned;
+    platform->warned_context = context;
+}
+
+void platform_warn(Platform *platform, const char *format, ...)
+{
+    char text[WARNING_MAX];
+    va_list list;
+    va_start(list, format);
+    (void)vsnprintf(text, sizeof(text), format, list);
+    va_end(list);
+    if (platform->warned)
+        platform->warned(platform->warned_context, text);
 }
 
 bool platform_migrate(Str control_dsn, int64_t number_start, Error *err)

@@ -39,6 +39,9 @@ Db *platform_control(Platform *platform);
 // The platform's own connection to a cell, as its owner, opened at first use. Fails with ERR_NOT_FOUND for an unknown
 // cell, or as db_open.
 MUST_CHECK bool platform_cell(Platform *platform, Str cell_name, Db **out, Error *err);
+// The connection string of a cell, which the record keeps without passwords, with those of the control database where
+// both are of the same server and login; in `arena`.
+MUST_CHECK bool platform_cell_dsn(Platform *platform, Str kept, Arena *arena, Str *out, Error *err);
 // A new connection to a cell as its owner; the caller closes it.
 MUST_CHECK bool platform_cell_open(Platform *platform, Str cell_name, Db **out, Error *err);
 // The same with other timeouts, for what takes minutes.
@@ -50,6 +53,11 @@ MUST_CHECK bool platform_reconnect(Platform *platform, Error *err);
 // Sees every event of every operation that runs through this platform (progress, tests). NULL: none.
 void platform_observe(Platform *platform, PlatformObserver *observer, void *context);
 void platform_emit(Platform *platform, const Event *event);
+
+// Hears what an operator should know though nothing failed, a sentence each. NULL: nobody listens.
+typedef void PlatformWarned(void *context, const char *text);
+void platform_warned(Platform *platform, PlatformWarned *warned, void *context);
+void platform_warn(Platform *platform, const char *format, ...) PRINTF(2, 3);
 
 typedef struct TenantRecord {
     int64_t number;    // 0 until it has a schema

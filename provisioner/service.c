@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/pg.h"
 #include "provisioner/cluster.h"
+#include "provisioner/shopd_login.h"
 
 enum {
     BUDGET = MIB,
@@ -31,7 +32,8 @@ static Service shopd_service(const Place *place, const Json *cell, Arena *arena)
         .name = str_format(arena, "shopd-%.*s", STR_ARG(name)),
         .cell = str_copy(arena, name),
         .database = database,
-        .dsn = place->is_embedded ? cluster_shopd_dsn(place, arena, database) : str_copy(arena, dsn),
+        .dsn =
+            place->is_embedded ? cluster_shopd_dsn(place, arena, database) : shopd_login_dsn(place, name, dsn, arena),
         .listen = str_copy(arena, json_str(json_get(cell, "listen"))),
         .process = {.pidfd = -1},
     };
@@ -58,6 +60,24 @@ bool services_list(const Place *place, const Json *record, Arena *arena, Service
     return true;
 }
 
+bool services_databases(const Json *record, Str first, Arena *arena, Str **out, size_t *out_count, Error *err)
+{
+    const Json *cells = json_get(record, "cells");
+    Str *databases = arena_array(arena, json_count(cells) + 1, Str);
+    size_t count = 0;
+    if (!arena_ok(arena, err))
+        return false;
+    databases[count++] = str_copy(arena, first);
+    for (size_t i = 0; i < json_count(cells); i++) {
+        Str name = dsn_database(json_str(json_get(json_element(cells, i), "dsn")), arena);
+        if (name.len && !str_eq(name, first))
+            databases[count++] = name;
+    }
+    *out = databases;
+    *out_count = count;
+    return arena_ok(arena, err);
+}
+
 // ---- starting ----
 
 Str service_log(const Place *place, const Service *service, Arena *arena)
@@ -82,22 +102,27 @@ bool service_open(const Place *place, Service *service, Error *err)
     return service->process.pid || service->kind != SERVICE_POSTGRES || cluster_open(place, &service->process, err);
 }
 
+// The way to the control database isn't shopd's to know.
+static bool is_operators(const char *variable)
+{
+    return str_has_prefix(str_of(variable), S("SHOPCTL_")) || str_has_prefix(str_of(variable), S("PGPASSFILE="));
+}
+
 static bool shopd_spec(const Launch *launch, const Service *service, Arena *arena, ProcessSpec *out, Error *err)
 {
-    size_t inherited = 0, count = 0;
-    while (launch->environment[inherited])
-        inherited++;
+    size_t total = 0, kept = 0, count = 0;
+    while (launch->environment[total])
+        total++;
     const char **argv = arena_array(arena, 12, const char *);
-    const char **environment = arena_array(arena, inherited + 2, const char *);
+    const char **environment = arena_array(arena, total + 1, const char *);
     if (!arena_ok(arena, err))
         return false;
-    memcpy(environment, launch->environment, inherited * sizeof(*environment));
+    for (size_t i = 0; i < total; i++)
+        if (!is_operators(launch->environment[i]))
+            environment[kept++] = launch->environment[i];
     argv[count++] = launch->shopd.data;
-    if (launch->place.is_embedded) {
-        argv[count++] = "--cell";
-        argv[count++] = service->dsn.data;
-    } else    // it may hold a password, which isn't for everyone who reads the list of processes
-        environment[inherited] = str_format(arena, "SHOPD_CELL=%.*s", STR_ARG(service->dsn)).data;
+    argv[count++] = "--cell";    // no password is in it
+    argv[count++] = service->dsn.data;
     argv[count++] = "--listen";
     argv[count++] = service->listen.data;
     if (launch->threads.len) {
@@ -208,15 +233,26 @@ static Str program_name(Str line)
     return slash ? str_skip(program, (size_t)(slash + 1 - program.data)) : program;
 }
 
-// The name of the platform's cell that a DSN means, by its database; empty for another platform's.
+static bool is_same_value(Str dsn, Str other, const char *key, Arena *arena)
+{
+    Error ignored = {0};
+    Str left, right;
+    return dsn_value(dsn, key, arena, &left, &ignored) && dsn_value(other, key, arena, &right, &ignored) &&
+           str_eq(left, right);
+}
+
+// The name of the platform's cell that a DSN means, by server and database; empty for another platform's.
 static Str cell_of(const Place *place, const Json *record, Str dsn, Arena *arena)
 {
     const Json *cells = json_get(record, "cells");
-    if (str_find(dsn, place->sockets) == dsn.len && dsn.len)
+    if (place->is_embedded && str_find(dsn, place->sockets) == dsn.len && dsn.len)
         return S("");
     for (size_t i = 0; i < json_count(cells); i++) {
         const Json *cell = json_element(cells, i);
-        if (str_eq(dsn_database(dsn, arena), dsn_database(json_str(json_get(cell, "dsn")), arena)))
+        Str known = json_str(json_get(cell, "dsn"));
+        if (is_same_value(dsn, known, "dbname", arena) &&
+            (place->is_embedded ||
+             (is_same_value(dsn, known, "host", arena) && is_same_value(dsn, known, "port", arena))))
             return json_str(json_get(cell, "name"));
     }
     return S("");

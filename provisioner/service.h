@@ -20,6 +20,10 @@ typedef struct Service {
 MUST_CHECK bool services_list(const Place *place, const Json *record, Arena *arena, Service **out, size_t *out_count,
                               Error *err);
 
+// The databases of the record's cells, whether or not their shopd runs here, in `arena`; `first` is among them always.
+MUST_CHECK bool services_databases(const Json *record, Str first, Arena *arena, Str **out, size_t *out_count,
+                                   Error *err);
+
 // Finds the process that runs for it, whoever started it.
 MUST_CHECK bool service_open(const Place *place, Service *service, Error *err);
 // Starts it. PostgreSQL's former backends are waited for.

@@ -29,7 +29,8 @@ const SettingRow SETTING_ROWS[] = {
     {.name = "control_dsn",
      .type = SETTING_TEXT,
      .initial = "",
-     .help = "Connection string of an existing control database; empty: that of the platform in `data`."},
+     .help = "Connection string of the control database in an existing PostgreSQL, where `shopctl up` makes it; empty: "
+             "the platform in `data` has a PostgreSQL of its own."},
     {.name = "postgres_bin",
      .type = SETTING_TEXT,
      .initial = "",

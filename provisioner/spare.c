@@ -112,20 +112,28 @@ static void *batch_thread(void *context)
     return NULL;
 }
 
-static bool numbers_take(Platform *platform, size_t count, Arena *arena, int64_t **out, Error *err)
+// Numbers that no role of the cell's server has: another platform may be there, or what is left of one.
+static bool numbers_take(Platform *platform, Db *cell, size_t count, Arena *arena, int64_t **out, Error *err)
 {
-    CLEANUP(rows_close) Rows *rows = NULL;
-    char text[NUMBER_TEXT];
-    (void)snprintf(text, sizeof(text), "%zu", count);
-    if (!db_query(platform_control(platform),
-                  S("select nextval('control.tenant_numbers') from generate_series(1, $1::bigint)"),
-                  PARAMS(str_of(text)), &rows, err))
-        return false;
     int64_t *numbers = arena_array(arena, count, int64_t);
     if (!arena_ok(arena, err))
         return false;
-    for (size_t i = 0; i < count; i++)
-        numbers[i] = rows_int64(rows, i, 0);
+    for (size_t taken = 0; taken < count;) {
+        CLEANUP(rows_close) Rows *rows = NULL;
+        CLEANUP(rows_close) Rows *vacant = NULL;
+        char text[NUMBER_TEXT];
+        (void)snprintf(text, sizeof(text), "%zu", count - taken);
+        if (!db_query(platform_control(platform),
+                      S("select array_agg(nextval('control.tenant_numbers')) from generate_series(1, $1::bigint)"),
+                      PARAMS(str_of(text)), &rows, err) ||
+            !db_query(cell,
+                      S("select n from unnest($1::bigint[]) n where not exists (select from pg_roles "
+                        "where rolname = 't_' || n) order by n"),
+                      PARAMS(rows_str(rows, 0, 0)), &vacant, err))
+            return false;
+        for (size_t i = 0; i < rows_count(vacant); i++)
+            numbers[taken++] = rows_int64(vacant, i, 0);
+    }
     *out = numbers;
     return true;
 }
@@ -140,7 +148,7 @@ bool spares_make(Platform *platform, Str cell_name, size_t count, Error *err)
         return true;
     if (!platform_cell(platform, cell_name, &batch.db, err) ||
         !cell_shopd_role(batch.db, arena, &batch.shopd_role, err) ||
-        !numbers_take(platform, count, arena, &numbers, err))
+        !numbers_take(platform, batch.db, count, arena, &numbers, err))
         return false;
     batch.numbers = numbers;
     if (count <= SPARES_PER_TRANSACTION)

@@ -105,7 +105,8 @@ static void tell_manager(const char *state)
 
 static const Place *place_of(const Supervisor *s) { return &s->options->launch->place; }
 
-// Who was in the old list stays as it is; who isn't in the new one goes on running, but isn't kept running.
+// Who was in the old list stays as it is, but for a shopd whose address or database is another one now: it ends, and is
+// started there. Who isn't in the new list ends.
 static void services_take_over(Supervisor *s, Service *services, size_t count)
 {
     Watch watches[SERVICES_MAX] = {{0}};
@@ -115,22 +116,24 @@ static void services_take_over(Supervisor *s, Service *services, size_t count)
                 services[i].process = s->services[j].process;
                 s->services[j].process = (Process){.pidfd = -1};
                 watches[i] = s->watches[j];
+                if (!str_eq(services[i].listen, s->services[j].listen) || !str_eq(services[i].dsn, s->services[j].dsn))
+                    process_signal(&services[i].process, SIGTERM);
             }
-    for (size_t j = 0; j < s->count; j++)
+    for (size_t j = 0; j < s->count; j++) {
+        process_signal(&s->services[j].process, SIGTERM);
         process_close(&s->services[j].process);
+    }
     memcpy(s->watches, watches, sizeof(watches));
     s->services = services;
     s->count = count;
 }
 
-static bool postgres_reload(const Supervisor *s, Error *err)
+static bool postgres_reload(const Supervisor *s, const Json *record, Error *err)
 {
-    Str databases[SERVICES_MAX];
+    Str *databases = NULL;
     size_t count = 0;
-    for (size_t i = 0; i < s->count; i++)
-        if (s->services[i].kind == SERVICE_SHOPD)
-            databases[count++] = s->services[i].database;
-    if (!cluster_configure(place_of(s), databases, count, err))
+    if (!services_databases(record, S("cell_main"), s->list_arena, &databases, &count, err) ||
+        !cluster_configure(place_of(s), databases, count, err))
         return false;
     for (size_t i = 0; i < s->count; i++)
         if (s->services[i].kind == SERVICE_POSTGRES)
@@ -164,7 +167,7 @@ static bool services_read(Supervisor *s, Error *err)
         if (service->process.pid)
             say(LOG_INFO, "adopted", service, "pid", service->process.pid);
     }
-    return !s->is_prepared || !place_of(s)->is_embedded || postgres_reload(s, err);
+    return !s->is_prepared || !place_of(s)->is_embedded || postgres_reload(s, record, err);
 }
 
 // ---- starting and restarting ----

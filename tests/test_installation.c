@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "tests/support/more_check.h"
+#include "tests/support/shop_client.h"
 #include "tests/support/test_platform.h"
 
 enum {
@@ -201,26 +202,33 @@ static void kill_masked(const TestPlatform *platform, unsigned mask)
             kill_hard(platform, NAMES[i]);
 }
 
+enum { POSTGRES = 1, SHOPD = 2, CONTROLLER = 4, SUPERVISOR = 8, ALL = 15 };
+
+static const struct {
+    bool is_up;    // what comes after the kills: up, or down
+    unsigned killed[4];
+} KILLS[] = {
+    {true, {POSTGRES | SHOPD | CONTROLLER, SUPERVISOR | POSTGRES, SUPERVISOR | SHOPD, SUPERVISOR | CONTROLLER}},
+    {true, {ALL}},
+    {false, {SUPERVISOR, POSTGRES, SHOPD, CONTROLLER}},
+    {false, {SUPERVISOR | POSTGRES, SUPERVISOR | SHOPD, SUPERVISOR | CONTROLLER, ALL}},
+    {false, {POSTGRES | SHOPD, POSTGRES | CONTROLLER, SHOPD | CONTROLLER}},
+};
+
 TEST(whatever_is_killed_up_mends_it_and_down_ends_it)
 {
-    enum { POSTGRES = 1, SHOPD = 2, CONTROLLER = 4, SUPERVISOR = 8 };
-    static const unsigned UPS[] = {POSTGRES | SHOPD | CONTROLLER, SUPERVISOR | POSTGRES, SUPERVISOR | SHOPD,
-                                   SUPERVISOR | POSTGRES | SHOPD | CONTROLLER};
-    static const unsigned DOWNS[] = {SUPERVISOR, SUPERVISOR | POSTGRES, POSTGRES,
-                                     SUPERVISOR | POSTGRES | SHOPD | CONTROLLER};
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     TestPlatform one, *platform = &one;
     test_platform_up(platform);
-    for (size_t i = 0; i < COUNT(UPS); i++) {
-        kill_masked(platform, UPS[i]);
+    for (size_t i = 0; i < COUNT(KILLS[_i].killed) && KILLS[_i].killed[i]; i++) {
         (void)SHOPCTL(platform, "up");
-        all_run(platform);
-    }
-    for (size_t i = 0; i < COUNT(DOWNS); i++) {
-        (void)SHOPCTL(platform, "up");
-        kill_masked(platform, DOWNS[i]);
-        (void)SHOPCTL(platform, "down");
-        nothing_is_left(platform, arena);
+        kill_masked(platform, KILLS[_i].killed[i]);
+        (void)SHOPCTL(platform, "status");
+        (void)SHOPCTL(platform, KILLS[_i].is_up ? "up" : "down");
+        if (KILLS[_i].is_up)
+            all_run(platform);
+        else
+            nothing_is_left(platform, arena);
     }
     test_platform_down(platform);
 }
@@ -254,6 +262,59 @@ TEST(two_ups_at_once_start_one_platform)
     ck_assert_contains(said, S("nothing to start"));
     ck_assert_contains(said, S("started postgres, shopd-main, controller, supervisor"));
     all_run(platform);
+    test_platform_down(platform);
+}
+
+TEST(an_up_that_is_killed_halfway_is_gone_on_with_by_the_next)
+{
+    static const char *const PAUSES[] = {"0.4", "1"};    // the first one in initdb
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    TestPlatform one, *platform = &one;
+    test_platform_prepare(platform);
+    for (size_t i = 0; i < COUNT(PAUSES); i++) {
+        Str text = str_format(arena,
+                              "$S up --data $D --listen $L >/dev/null 2>&1 & p=$!; sleep %s; kill -KILL $p; "
+                              "wait $p 2>/dev/null; $S up --data $D --listen $L",
+                              PAUSES[i]);
+        ck_assert_contains(script(platform, arena, text.data), S("the platform runs"));
+        all_run(platform);
+        (void)SHOPCTL(platform, "down");
+        nothing_is_left(platform, arena);
+    }
+    test_platform_down(platform);
+}
+
+TEST(a_cell_is_served_as_soon_as_it_is_added)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    TestPlatform one, *platform = &one;
+    test_platform_up(platform);
+    Str url = str_format(arena, "http://127.0.0.1:%u", test_free_port());
+    Str taken = script_fails(platform, arena, "$S cell add second --data $D --url http://$L");
+    ck_assert_contains(taken, S("another process listens there"));
+    ck_assert_contains(script_fails(platform, arena, "$S cell show second --data $D"), S("exit 66"));
+    (void)SHOPCTL(platform, "cell", "add", "second", "--url", url.data);
+    Str status = script(platform, arena, "$S status --data $D -o json | tr -d ' \n'");
+    ck_assert_contains(status, S("\"cell\":\"second\""));
+    int pid = pid_of(platform, "shopd-second");
+    int64_t now_ms = clock_ms();
+    kill_hard(platform, "shopd-second");
+    restarted(platform, "shopd-second", pid, now_ms);
+    url = str_format(arena, "http://127.0.0.1:%u", test_free_port());
+    (void)SHOPCTL(platform, "cell", "add", "second", "--url", url.data);    // it moves
+    status = script(platform, arena, "$S status --data $D -o json | tr -d ' \n'");
+    ck_assert_contains(status,
+                       str_format(arena, "\"%.*s\",\"cell\":\"second\"", STR_ARG(str_skip(url, strlen("http://")))));
+    // One without a URL is for whoever starts its shopd by hand, as its login.
+    (void)SHOPCTL(platform, "cell", "add", "third");
+    Str who =
+        script(platform, arena,
+               "DSN=$($S cell show third --data $D -o json | grep '\"dsn\"' | cut -d'\"' -f4); "
+               "for i in 1 2 3 4 5 6 7 8 9; do psql -qAtX \"$DSN user=cell_third_shopd\" -c 'select current_user' "
+               "2>/dev/null && exit; sleep 0.5; done; false");
+    ck_assert_str(who, S("cell_third_shopd"));
+    ck_assert_contains(script(platform, arena, "$S down --data $D"), S("shopd-second"));
+    nothing_is_left(platform, arena);
     test_platform_down(platform);
 }
 
@@ -345,7 +406,8 @@ TEST(another_user_than_root_runs_all_of_it_under_his_own_name)
 
 SUITE(installation, ONCE(what_runs_is_private_and_holds_nothing_of_its_caller),
       ONCE(a_killed_supervisors_children_are_adopted), ONCE(two_ups_at_once_start_one_platform),
+      ONCE(an_up_that_is_killed_halfway_is_gone_on_with_by_the_next), ONCE(a_cell_is_served_as_soon_as_it_is_added),
       ONCE(a_directory_that_bars_the_way_is_named), ONCE(what_cannot_start_says_why_and_leaves_nothing),
       ONCE(in_the_foreground_it_stays_until_a_signal_and_stops_all),
       ONCE(another_user_than_root_runs_all_of_it_under_his_own_name), ONCE(what_is_killed_runs_again_within_the_second),
-      ONCE(whatever_is_killed_up_mends_it_and_down_ends_it))
+      EACH(whatever_is_killed_up_mends_it_and_down_ends_it, KILLS))
