@@ -166,7 +166,7 @@ torture: deps
 	@sh tests/run.sh $(if $(filter-out release,$(CHECK_BUILD)),build/$(CHECK_BUILD),build) '$(SUITE)' '$(TEST)' torture
 
 .PHONY: tests
-tests: build $(SUITES:%=$(O)/tests/bin/%)
+tests: build $(patsubst %,$(O)/tests/bin/%,$(if $(SUITE),$(filter test_$(SUITE) torture_$(SUITE),$(SUITES)),$(SUITES)))
 
 demo: all
 	@sh web/samples/demo.sh
