@@ -130,26 +130,16 @@ bool cluster_make(const Place *place, Str programs, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     Str making = str_format(arena, "%.*s.new", STR_ARG(place->pg));
-    const char *const argv[] = {place_path(arena, programs, "initdb").data,
-                                "--pgdata",
-                                making.data,
-                                "--username=shop_owner",
-                                "--encoding=UTF8",
-                                "--locale=C.UTF-8",
-                                "--data-checksums",
-                                "--auth=peer",
-                                "--no-instructions",
-                                NULL};
+    // An initdb whose caller was killed goes on: it holds the lock to its end, and what it made is removed.
+    static const char SCRIPT[] = "find \"$1\" -mindepth 1 -delete && exec \"$2\" --pgdata \"$1\" --username=shop_owner "
+                                 "--encoding=UTF8 --locale=C.UTF-8 --data-checksums --auth=peer --no-instructions";
+    const char *const argv[] = {
+        "flock", making.data, "sh", "-c", SCRIPT, "sh", making.data, place_path(arena, programs, "initdb").data, NULL};
     const char *const unused[] = {place_path(arena, making, "pg_hba.conf").data,
                                   place_path(arena, making, "pg_ident.conf").data,
                                   place_path(arena, making, "postgresql.conf").data, NULL};
     if (!arena_ok(arena, err))
         return false;
-    if (file_exists(making)) {    // of an initdb that was killed
-        const char *const old[] = {"find", making.data, "-mindepth", "1", "-delete", NULL};
-        if (!run_as(place, old, REMOVE_TIMEOUT_MS, err))
-            return error_wrap(err, "the half-made cluster '%s' can't be removed", making.data);
-    }
     if (!made_directory(place, making, err))
         return false;
     if (!run_as(place, argv, INITDB_TIMEOUT_MS, err))

@@ -267,15 +267,15 @@ TEST(two_ups_at_once_start_one_platform)
 
 TEST(an_up_that_is_killed_halfway_is_gone_on_with_by_the_next)
 {
-    static const char *const PAUSES[] = {"0.4", "1"};    // the first one in initdb
+    static const char *const MOMENTS[] = {"while ! [ -e $D/pg.new/base ]; do sleep 0.01; done", "sleep 1"};
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     TestPlatform one, *platform = &one;
     test_platform_prepare(platform);
-    for (size_t i = 0; i < COUNT(PAUSES); i++) {
+    for (size_t i = 0; i < COUNT(MOMENTS); i++) {
         Str text = str_format(arena,
-                              "$S up --data $D --listen $L >/dev/null 2>&1 & p=$!; sleep %s; kill -KILL $p; "
+                              "$S up --data $D --listen $L >/dev/null 2>&1 & p=$!; %s; kill -KILL $p; "
                               "wait $p 2>/dev/null; $S up --data $D --listen $L",
-                              PAUSES[i]);
+                              MOMENTS[i]);
         ck_assert_contains(script(platform, arena, text.data), S("the platform runs"));
         all_run(platform);
         (void)SHOPCTL(platform, "down");
