@@ -80,6 +80,25 @@ TEST(the_same_key_gives_the_same_answer_and_another_body_is_refused)
     ck_assert_str(one(db, arena, "select count(*) from orders"), S("1"));
 }
 
+// The trigger stands for another buyer's new cart, which removes what has expired just after the key was found taken.
+TEST(a_key_that_expires_while_it_is_claimed_counts_all_the_same)
+{
+    CLEANUP(db_close) Db *db = test_db_open(test_shop("orders"));
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Error err = {0};
+    Str first = S(""), again = S("");
+    ck_assert_ok(line_add(db, str_of(CART), "1", "1", &err), &err);
+    run(db, "insert into idempotency_keys (key, request_hash, created_at) values ('k', 'old', now() - interval '25 "
+            "hours'); "
+            "create function expire() returns trigger language plpgsql as $$ begin "
+            "delete from idempotency_keys where created_at < now() - interval '24 hours'; return null; end $$; "
+            "create trigger expire after insert on idempotency_keys execute function expire()");
+    ck_assert_ok(place(db, str_of(CART), S("k"), S("h"), arena, &first, &err), &err);
+    ck_assert_ok(place(db, str_of(CART), S("k"), S("h"), arena, &again, &err), &err);
+    ck_assert_str(again, first);
+    ck_assert_str(one(db, arena, "select count(*) from idempotency_keys where request_hash = 'h'"), S("1"));
+}
+
 static const struct {
     const char *prepare;
     const char *variant;
@@ -275,6 +294,7 @@ TEST(carts_with_the_same_things_in_another_order_do_not_block_each_other)
 
 SUITE(orders, ONCE(an_order_holds_what_was_bought_at_the_price_of_then),
       ONCE(the_same_key_gives_the_same_answer_and_another_body_is_refused),
+      ONCE(a_key_that_expires_while_it_is_claimed_counts_all_the_same),
       EACH(a_refused_order_leaves_nothing_behind, REFUSED_ORDERS), ONCE(a_sold_out_line_is_named),
       ONCE(backorder_sells_below_zero_and_what_is_not_tracked_is_always_there),
       ONCE(the_table_itself_refuses_a_balance_below_zero), ONCE(the_pages_are_told_when_something_runs_out),

@@ -28,16 +28,20 @@ begin
 end
 $$;
 
--- The answer that this key has already, null where it is new and now ours: another request with it waits until we end.
+-- The answer that this key has already, null where it is new and now ours: another request with it waits until we end. An
+-- expired key may be removed between the two statements (see cart_create): then it is new.
 create or replace function idempotency_claim(p_key text, p_hash text) returns json language plpgsql as $$
 declare
     v_row idempotency_keys;
 begin
-    insert into idempotency_keys (key, request_hash) values (p_key, p_hash) on conflict (key) do nothing;
-    if found then
-        return null;
-    end if;
-    select * into v_row from idempotency_keys where key = p_key for update;
+    loop
+        insert into idempotency_keys (key, request_hash) values (p_key, p_hash) on conflict (key) do nothing;
+        if found then
+            return null;
+        end if;
+        select * into v_row from idempotency_keys where key = p_key for update;
+        exit when found;
+    end loop;
     if v_row.created_at < now() - interval '24 hours' then
         update idempotency_keys set request_hash = p_hash, answer = null, created_at = now() where key = p_key;
         return null;
