@@ -426,12 +426,19 @@ TEST(a_wrong_checkout_names_each_field)
     const char *checkout = format(&stage, API "/carts/%/checkout", cart);
     ck_assert_int_eq(sent(&stage, "POST", checkout, "Idempotency-Key: k\r\n",
                           "{\"email\":\"nobody\",\"shipping_address\":{\"name\":5,\"country\":\"XX\"},"
-                          "\"shipping_method\":\"standard\",\"payment_method\":\"gold\"}"),
+                          "\"shipping_method\":\"rocket\",\"payment_method\":\"gold\"}"),
                      422);
-    static const char *const FIELDS[] = {"email", "shipping_address.name", "shipping_address.line1",
-                                         "shipping_address.country", "payment_method"};
+    static const char *const FIELDS[] = {
+        "email",          "shipping_address.name", "shipping_address.line1", "shipping_address.country",
+        "payment_method", "shipping_method"};
     for (size_t i = 0; i < COUNT(FIELDS); i++)
         ck_assert_contains(stage.answer.body, str_of(format(&stage, "\"field\":\"%\"", str_of(FIELDS[i]))));
+    ck_assert_contains(stage.answer.body, S("there is no method 'rocket'"));
+    ck_assert_int_eq(sent(&stage, "POST", checkout, "Idempotency-Key: k\r\n",
+                          "{\"email\":\"nobody\"," ADDRESS
+                          ",\"shipping_method\":\"standard\",\"payment_method\":\"bank_transfer\"}"),
+                     422);
+    ck_assert_uint_eq(json_count(json_get(stage.answer.json, "errors")), 1);
     ck_assert_int_eq(sent(&stage, "POST", checkout, "Idempotency-Key: k\r\n",
                           "{\"email\":\"ana@example.com\"," ADDRESS
                           ",\"shipping_method\":\"rocket\",\"payment_method\":\"bank_transfer\"}"),
@@ -583,6 +590,9 @@ TEST(a_shopper_buys_without_javascript)
     ck_assert_int_eq(posted(&stage, "/checkout", "email=nobody&name=%3Cb%3E&payment_method=bank_transfer"), 422);
     ck_assert_contains(stage.answer.body, S("value=\"&lt;b&gt;\""));
     ck_assert_contains(stage.answer.body, S("id=\"email-error\""));
+    ck_assert_int_eq(posted(&stage, "/checkout", "email=nobody&shipping_method=rocket&payment_method=bank_transfer"),
+                     422);
+    ck_assert_contains(stage.answer.body, S("Elige una forma de env\xc3\xado."));
     const char *order = "email=ana%40example.com&name=Ana&line1=Calle+1&city=Vigo&postal_code=36201&country=ES&"
                         "shipping_method=standard&payment_method=bank_transfer";
     ck_assert_int_eq(posted(&stage, "/checkout", order), 303);

@@ -325,6 +325,44 @@ static bool order_refused(Request *r, Error *err)
     return true;
 }
 
+// A refused body, until the last of its faults is known.
+typedef struct Refused {
+    Buyer buyer;
+    Faults faults;
+} Refused;
+
+static bool shipping_read(Request *r, const Rows *rows, Error *err)
+{
+    Refused *refused = r->database.context;
+    CLEANUP(json_close) Json *list = NULL;
+    if (!json_parse(rows_str(rows, 0, 0), &list, err))
+        return false;
+    buyer_shipping_check(r, list, &refused->buyer, &refused->faults);
+    return arena_ok(r->arena, err) && answer_faults(r, &refused->faults);
+}
+
+// What is known to be wrong is wrong without the database, too.
+static bool shipping_unknown(Request *r, Error *err)
+{
+    const Refused *refused = r->database.context;
+    error_clear(err);
+    return answer_faults(r, &refused->faults);
+}
+
+// Which ways of shipping there are is asked only once the rest is wrong: an order finds it out by itself.
+static bool refuse(Request *r, const Buyer *buyer, const Faults *faults, Error *err)
+{
+    Refused *refused = arena_new(r->arena, Refused);
+    if (!arena_ok(r->arena, err))
+        return false;
+    *refused = (Refused){.buyer = *buyer, .faults = *faults};
+    if (!request_query(r, S("select shipping_list(null)"), NO_PARAMS, shipping_read, err))
+        return false;
+    request_query_or(r, shipping_unknown);
+    r->database.context = refused;
+    return true;
+}
+
 bool api_checkout_post(Request *r, Error *err)
 {
     Str cart, key;
@@ -335,7 +373,7 @@ bool api_checkout_post(Request *r, Error *err)
         !buyer_from_json(r, body, &buyer, &faults, err))
         return false;
     if (faults.count > 0)
-        return answer_faults(r, &faults);
+        return refuse(r, &buyer, &faults, err);
     if (!buyer_order(r, &buyer, cart, key, order_made, err))
         return false;
     request_query_or(r, order_refused);

@@ -173,6 +173,36 @@ bool buyer_from_json(Request *r, const Json *body, Buyer *out, Faults *faults, E
     return arena_ok(r->arena, err);
 }
 
+// ---- what the database knows ----
+
+bool is_shipping_offered(const Json *list, Str code)
+{
+    const Json *items = json_get(list, "items");
+    for (size_t i = 0; i < json_count(items); i++)
+        if (str_eq(json_str(json_get(json_element(items, i), "code")), code))
+            return true;
+    return false;
+}
+
+// As order_place refuses it.
+void buyer_shipping_check(Request *r, const Json *list, const Buyer *buyer, Faults *faults)
+{
+    Str field = str_of(FIELDS[BUYER_SHIPPING_METHOD].name), code = buyer->fields[BUYER_SHIPPING_METHOD];
+    const Json *items = json_get(list, "items");
+    StrBuf next = {.arena = r->arena};
+    for (const Fault *fault = faults->first; fault; fault = fault->next_fault)
+        if (str_eq(fault->where, field))
+            return;
+    if (is_shipping_offered(list, code))
+        return;
+    for (size_t i = 0; i < json_count(items); i++)
+        strbuf_format(&next, "%s%.*s", i ? ", " : "use ", STR_ARG(json_str(json_get(json_element(items, i), "code"))));
+    faults_add(faults, &(Fault){.where = field,
+                                .what = field,
+                                .why = str_format(r->arena, "there is no method '%.*s'", STR_ARG(code)),
+                                .next = json_count(items) ? strbuf_str(&next) : S("the shop ships nothing")});
+}
+
 // ---- the order ----
 
 bool buyer_address(Request *r, const Buyer *buyer, Str *out, Error *err)

@@ -29,6 +29,11 @@ const char *buyer_field_name(BuyerField field);    // "postal_code"
 MUST_CHECK bool buyer_from_form(Request *r, const Form *form, Buyer *out, Faults *faults, Error *err);
 MUST_CHECK bool buyer_from_json(Request *r, const Json *body, Buyer *out, Faults *faults, Error *err);
 
+// Whether the shop ships that way; `list` is shipping_list's answer.
+bool is_shipping_offered(const Json *list, Str code);
+// A fault for a way of shipping that the list lacks, unless the field has one already.
+void buyer_shipping_check(Request *r, const Json *list, const Buyer *buyer, Faults *faults);
+
 // The shipping address as JSON in its canonical form, and the SHA-256 that tells one order's request from another one.
 MUST_CHECK bool buyer_address(Request *r, const Buyer *buyer, Str *out, Error *err);
 MUST_CHECK bool buyer_hash(Request *r, const Buyer *buyer, Str cart, Str *out, Error *err);

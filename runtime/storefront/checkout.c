@@ -75,9 +75,7 @@ static bool shipping_add(Context *context, Str selected, Error *err)
     const Json *subtotal = json_get(json_get(context->data, "cart"), "subtotal");
     Str currency = json_str(json_get(subtotal, "currency"));
     Json *list = json_build("[]");
-    bool has_selected = false;
-    for (size_t i = 0; i < json_count(items); i++)
-        has_selected |= str_eq(json_str(json_get(json_element(items, i), "code")), selected);
+    bool has_selected = is_shipping_offered(json_get(context->data, "shipping"), selected);
     for (size_t i = 0; i < json_count(items); i++) {
         const Json *item = json_element(items, i);
         Str key = json_str(json_get(item, "code")), label = label_of(context, "shipping", key);
@@ -121,12 +119,14 @@ static bool form_add(Context *context, const Buyer *buyer, Error *err)
            json_ok(NULL, err);
 }
 
-static bool checkout_complete(Context *context, const Checkout *checkout, Error *err)
+static bool checkout_complete(Context *context, Checkout *checkout, Error *err)
 {
     const Str *fields = checkout->buyer.fields;
     Str country = fields[BUYER_COUNTRY];
     if (country.len == 0)
         country = json_str(json_get(json_get(context->data, "shop"), "country"));
+    if (checkout->faults.count > 0)
+        buyer_shipping_check(context->r, json_get(context->data, "shipping"), &checkout->buyer, &checkout->faults);
     context_cart(context);
     return form_add(context, &checkout->buyer, err) && faults_show(context, &checkout->faults, err) &&
            countries_add(context, country, err) && shipping_add(context, fields[BUYER_SHIPPING_METHOD], err) &&
@@ -136,7 +136,7 @@ static bool checkout_complete(Context *context, const Checkout *checkout, Error 
 
 static bool checkout_shown(Request *r, const Rows *rows, Error *err)
 {
-    const Checkout *checkout = r->database.context;
+    Checkout *checkout = r->database.context;
     CLEANUP(context_close) Context context = {0};
     if (!context_open(r, rows, &context, err))
         return false;
@@ -145,13 +145,13 @@ static bool checkout_shown(Request *r, const Rows *rows, Error *err)
     return checkout_complete(&context, checkout, err) && page_answer(r, checkout->status, "checkout", &context, err);
 }
 
-static bool checkout_show(Request *r, const Checkout *checkout, Error *err)
+static bool checkout_show(Request *r, Checkout *checkout, Error *err)
 {
     Str token = session_token(page_session(r));
     if (!request_query(r, S("select " PAGE_COLUMNS ", cart_show($1) as cart, shipping_list($1) as shipping"),
                        PARAMS(token), checkout_shown, err))
         return false;
-    r->database.context = (void *)(uintptr_t)checkout;    // read only
+    r->database.context = checkout;
     return true;
 }
 
@@ -167,7 +167,7 @@ static Checkout *checkout_new(Request *r)
 
 bool checkout_get(Request *r, Error *err)
 {
-    const Checkout *checkout = checkout_new(r);
+    Checkout *checkout = checkout_new(r);
     if (!checkout)
         return arena_ok(r->arena, err);
     if (page_session(r)->is_new)
