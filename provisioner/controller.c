@@ -14,11 +14,13 @@
 #include "provisioner/spare.h"
 
 enum {
-    ROUND_MS = 1000,         // between two looks
-    TIDY_MS = 60 * 1000,     // between two looks for what has had its time
-    SPARE_PAUSE_MS = 500,    // between two spares: each drops the plans that the cell's connections keep
+    ROUND_MS = 1000,            // between two looks
+    TIDY_MS = 60 * 1000,        // between two looks for what has had its time
+    SPARE_PAUSE_MS = 500,       // between two spares: each drops the plans that the cell's connections keep
+    RECONNECT_FIRST_MS = 50,    // doubled with each failure in a row
     RECONNECT_MAX_MS = 5000,
     SLICE_MS = 50,    // how soon a signal is seen
+    LINE_BUDGET = 4 * KIB,
 };
 
 static volatile sig_atomic_t is_stopping;
@@ -71,7 +73,8 @@ static bool cells_keep(Platform *platform, bool is_tidy, Error *err)
     return true;
 }
 
-static bool rounds_run(Platform *platform, Error *err)
+// *wait_ms, how long to wait after a failure, is the first wait again once a whole round was done.
+static bool rounds_run(Platform *platform, int64_t *wait_ms, Error *err)
 {
     int64_t tidy_due_ms = 0;
     while (!is_stopping) {
@@ -82,9 +85,18 @@ static bool rounds_run(Platform *platform, Error *err)
             return false;
         if (is_tidy)
             tidy_due_ms = clock_ms() + TIDY_MS;
+        *wait_ms = RECONNECT_FIRST_MS;
         pause_ms(ROUND_MS);
     }
     return true;
+}
+
+static void wait_log(int64_t wait_ms)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(LINE_BUDGET);
+    StrBuf fields = {.arena = arena};
+    log_field_int(&fields, "wait_ms", wait_ms);
+    log_line(LOG_INFO, "controller_waits", strbuf_str(&fields));
 }
 
 bool controller_run(const Settings *settings, Error *err)
@@ -93,13 +105,15 @@ bool controller_run(const Settings *settings, Error *err)
     if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGINT, &action, NULL) != 0)
         return error_set(err, ERR_FAILED, "the controller can't take signals");
     log_line(LOG_INFO, "controller_started", S(""));
-    for (int64_t wait_ms = SLICE_MS; !is_stopping; wait_ms = MIN(wait_ms * 2, (int64_t)RECONNECT_MAX_MS)) {
+    for (int64_t wait_ms = RECONNECT_FIRST_MS; !is_stopping;) {
         CLEANUP(platform_close) Platform *platform = NULL;
-        if (platform_open(settings, &platform, err) && rounds_run(platform, err))
+        if (platform_open(settings, &platform, err) && rounds_run(platform, &wait_ms, err))
             break;
         log_error("platform_unreachable", err);
         error_clear(err);
+        wait_log(wait_ms);
         pause_ms(wait_ms);
+        wait_ms = MIN(wait_ms * 2, (int64_t)RECONNECT_MAX_MS);
     }
     log_line(LOG_INFO, "controller_stopped", S(""));
     return true;
