@@ -117,7 +117,7 @@ bool tenant_request(Platform *platform, const TenantSpec *spec, Error *err)
 {
     CLEANUP(json_close) Json *input = NULL;
     return input_make(platform, spec, &input, err) &&
-           control_document(platform, S("select control.tenant_insert($1::jsonb, 'requested', null)"), input, err);
+           control_document(platform, S("select control.tenant_request($1::jsonb)"), input, err);
 }
 
 // The tenant's status, when the table has the move to `to`.

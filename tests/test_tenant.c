@@ -1,6 +1,7 @@
 // tests/test_tenant.c: a tenant's life from wish to dump and back, and what is refused on the way.
 #include <pthread.h>
 
+#include "base/clock.h"
 #include "provisioner/cell.h"
 #include "provisioner/dump.h"
 #include "provisioner/operation.h"
@@ -211,7 +212,12 @@ static void create_meanwhile(void *context, const Event *event)
     if (event->phase != EVENT_BEFORE && event->phase != EVENT_AFTER)
         return;
     TenantSpec spec = test_world_spec(second->world, "first");
+    Error err = {0};
+    Str before = test_value(second->world->control, second->world->arena, RECORDED);
     check_refused_without_trace(second->world, &spec, ERR_EXISTS, "there is a tenant 'first' already");
+    ck_assert(!tenant_request(second->world->platform, &spec, &err));
+    ck_assert_says(&err, ERR_EXISTS, "there is a tenant 'first' already");
+    ck_assert_str(test_value(second->world->control, second->world->arena, RECORDED), before);
     second->refused++;
 }
 
@@ -232,7 +238,7 @@ TEST(a_shop_that_is_being_made_is_there_already)
 
 // ---- at once
 
-enum { AT_ONCE = 4 };
+enum { AT_ONCE = 4, PAUSE_MS = 5, SOON_MS = 60000 };
 
 typedef struct Attempt {
     TestWorld *world;
@@ -282,6 +288,40 @@ TEST(of_several_at_once_one_gets_the_slug)
                              "control.operations o, control.tenants t"),
                   S("1 t"));
     check_status(&world, "shop-0", "active");
+    test_world_close(&world);
+}
+
+// The request's transaction is held open: it is there, and nobody sees it yet.
+TEST(a_creation_waits_for_a_request_of_its_slug_and_leaves_no_trace)
+{
+    TestWorld world;
+    Error err = {0};
+    pthread_t thread;
+    test_world_open(&world, "tenant", false);
+    Attempt attempt = {.world = &world, .platform = test_world_platform(&world, 0), .slug = "wish"};
+    CLEANUP(db_close) Db *watch = test_db_open(world.control_dsn);
+    CLEANUP(json_close) Json *input = NULL;
+    TenantSpec spec = test_world_spec(&world, "wish");
+    Str text = S("");
+    ck_assert_ok(tenant_check(world.platform, &spec, &input, &err), &err);
+    ck_assert_ok(json_print(input, 0, world.arena, &text, &err), &err);
+    ck_assert_ok(db_script(world.control, S("begin"), &err), &err);
+    ck_assert_ok(db_run(world.control, S("select control.tenant_request($1::jsonb)"), PARAMS(text), &err), &err);
+    Str requested = test_value(world.control, world.arena, RECORDED);
+    ck_assert_int_eq(pthread_create(&thread, NULL, attempt_run, &attempt), 0);
+    static const char WAITING[] = "select count(*) from pg_stat_activity where datname = current_database() and "
+                                  "wait_event_type = 'Lock'";
+    int64_t until_ms = clock_ms() + SOON_MS;
+    while (!str_eq(test_value(watch, world.arena, WAITING), S("1")) && clock_ms() < until_ms)
+        clock_sleep_ms(PAUSE_MS);
+    ck_assert_ok(db_script(world.control, S("commit"), &err), &err);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    platform_close(&attempt.platform);
+    ck_assert(!attempt.ok);
+    ck_assert_says(&attempt.err, ERR_EXISTS, "there is a tenant 'wish' already");
+    ck_assert_str(test_value(world.control, world.arena, RECORDED), requested);
+    ck_assert_ok(tenant_approve(world.platform, test_slug("wish"), &err), &err);
+    check_status(&world, "wish", "active");
     test_world_close(&world);
 }
 
@@ -753,8 +793,8 @@ TEST(a_damaged_dump_is_refused_and_the_tenant_stays_deleted)
 SUITE(tenant, ONCE(a_new_tenant_is_recorded_served_and_shown), ONCE(a_wrong_field_is_refused_and_nothing_is_written),
       ONCE(colours_are_checked_by_name_and_value), ONCE(a_slug_and_a_host_belong_to_one_tenant),
       ONCE(a_refused_creation_leaves_no_trace), ONCE(a_shop_that_is_being_made_is_there_already),
-      ONCE(of_several_at_once_one_gets_the_slug), ONCE(several_at_once_do_not_pass_a_cells_capacity),
-      ONCE(a_wish_is_granted_or_rejected),
+      ONCE(of_several_at_once_one_gets_the_slug), ONCE(a_creation_waits_for_a_request_of_its_slug_and_leaves_no_trace),
+      ONCE(several_at_once_do_not_pass_a_cells_capacity), ONCE(a_wish_is_granted_or_rejected),
       EACH(a_command_is_done_where_the_life_allows_it_and_else_changes_nothing, LIVES), ONCE(what_is_set_is_served),
       ONCE(how_to_pay_and_ways_of_shipping_reach_the_shop), ONCE(what_would_change_is_said_and_nothing_changes),
       ONCE(a_change_that_is_refused_leaves_all_as_it_was),

@@ -20,6 +20,30 @@ begin
 end
 $$;
 
+-- Says which operation has the slug, to one who wants to change the tenant, or to make a new one.
+create or replace function lease_refuse(p_slug text, p_is_new boolean) returns void
+    language plpgsql set search_path from current as $$
+declare
+    v_other operations;
+begin
+    select o.* into v_other from operations o join leases l on l.operation = o.id where l.slug = p_slug;
+    perform refuse(case when p_is_new then 'exists' else 'busy' end,
+                   case when p_is_new then format('there is a tenant ''%s'' already', p_slug)
+                        else format('the tenant ''%s'' is being changed by operation %s (%s)', p_slug, v_other.id,
+                                    v_other.kind) end,
+                   format('operation %s (%s) is %s since %s', v_other.id, v_other.kind, v_other.state,
+                          to_char(v_other.created_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')),
+                   case when p_is_new then 'choose another slug, or wait for it'
+                        else format('wait for it, or: shopctl operation resume %s', v_other.id) end);
+end
+$$;
+
+-- Until the end of the transaction: of a creation and a request that want the same new slug at once, one sees the other's lease
+-- or record.
+create or replace function slug_lock(p_slug text) returns void language sql as $$
+    select pg_advisory_xact_lock(hashtextextended('slug ' || p_slug, 0))
+$$;
+
 -- A new tenant is refused here, before anything is written that would stay: the lease is the slug's, so that of two that ask for
 -- it at once one finds the other.
 create or replace function operation_begin(p_kind text, p_slug text, p_input jsonb, p_steps text[], p_holder text,
@@ -27,23 +51,17 @@ create or replace function operation_begin(p_kind text, p_slug text, p_input jso
     returns table (id bigint, epoch bigint) language plpgsql set search_path from current as $$
 #variable_conflict use_column
 declare
-    v_other operations;
     v_is_new boolean := p_kind = 'create' and (p_input ->> 'is_new')::boolean;
 begin
+    if v_is_new then
+        perform slug_lock(p_slug);
+    end if;
     insert into operations (kind, slug, input, operator) values (p_kind, p_slug, p_input, p_operator)
     returning operations.id into id;
     epoch := nextval('epochs');
     insert into leases (slug, operation, epoch, holder) values (p_slug, id, epoch, p_holder) on conflict (slug) do nothing;
     if not found then
-        select o.* into v_other from operations o join leases l on l.operation = o.id where l.slug = p_slug;
-        perform refuse(case when v_is_new then 'exists' else 'busy' end,
-                       case when v_is_new then format('there is a tenant ''%s'' already', p_slug)
-                            else format('the tenant ''%s'' is being changed by operation %s (%s)', p_slug, v_other.id,
-                                        v_other.kind) end,
-                       format('operation %s (%s) is %s since %s', v_other.id, v_other.kind, v_other.state,
-                              to_char(v_other.created_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')),
-                       case when v_is_new then 'choose another slug, or wait for it'
-                            else format('wait for it, or: shopctl operation resume %s', v_other.id) end);
+        perform lease_refuse(p_slug, v_is_new);
     elsif v_is_new then
         perform tenant_check_new(p_input);
     end if;

@@ -158,6 +158,19 @@ begin
 end
 $$;
 
+-- The wish for a shop, refused also while an operation makes one of that slug.
+create or replace function tenant_request(p_input jsonb) returns void language plpgsql set search_path from current as $$
+declare
+    v_slug text := p_input ->> 'slug';
+begin
+    perform slug_lock(v_slug);
+    if exists (select from leases where slug = v_slug) then
+        perform lease_refuse(v_slug, true);
+    end if;
+    perform tenant_insert(p_input, 'requested', null);
+end
+$$;
+
 -- ---- steps of a creation and of a restoration
 
 -- Gives the tenant's record a place in a cell. A new tenant's record is made by it (is_new in the input).
