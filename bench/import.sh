@@ -17,7 +17,7 @@ shop() { # shop SLUG: a new one without a limit of products; its schema is $sche
 import() { "$shopctl" product import "$1" "$2" -q >/dev/null; }
 copy_script() { # copy_script SCHEMA from|to
     for table in $tables; do
-        echo "\\copy $1.$table $2 '$work/$table.copy'"
+        printf "\\\\copy %s.%s %s '%s'\n" "$1" "$table" "$2" "$work/$table.copy"
     done
 }
 copy_in() {
@@ -33,6 +33,7 @@ for i in $(seq "$pairs"); do
     $psql "$dsn" -c "delete from $schema.categories"
     timed copy_in "$schema"
     say "CPU seconds with PostgreSQL's: ours $ours_cpu, theirs $burnt"
+    [ "$($psql "$dsn" -c "select count(*) from $schema.products")" = "$products" ] || fail "COPY made other rows"
     pair "$ours" "$took"
 done
 result import s copy

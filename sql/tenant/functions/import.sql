@@ -40,7 +40,8 @@ begin
     create temp table import_faults (line integer not null, column_name text, value text, reason text) on commit drop;
     create temp table import_files (path text primary key, src text, reason text) on commit drop;
     create temp table import_products (
-        handle text primary key, line integer, option_names text[], option_count integer, product_id bigint) on commit drop;
+        handle text primary key, line integer, option_names text[], option_count integer, product_id bigint,
+        is_new boolean not null default false) on commit drop;
     create temp table import_variants (
         line integer primary key, handle text not null, option_values text[] not null, position bigint not null,
         variant_id bigint) on commit drop;
@@ -254,12 +255,22 @@ declare
     v_total bigint;
     v_changed bigint;
 begin
+    -- with its words, as product_words would find them, so that each row is written once
     insert into products (handle, title, description, vendor, product_type, tags, is_published, seo_title, seo_description,
-                          attributes)
+                          attributes, search)
     select l.handle, l.title, coalesce(l.description, ''), coalesce(l.vendor, ''), coalesce(l.product_type, ''),
            coalesce(l.tags, '{}'), coalesce(l.is_published, true), coalesce(l.seo_title, ''), coalesce(l.seo_description, ''),
-           coalesce(l.attributes, '{}')
-    from import_products p join import_lines l on l.line = p.line
+           coalesce(l.attributes, '{}'),
+           product_search(s.language, l.title, coalesce(l.vendor, ''), coalesce(l.product_type, ''), coalesce(l.tags, '{}'),
+                          k.skus, coalesce(l.description, ''))
+    from import_products p
+    join import_lines l on l.line = p.line
+    cross join settings s
+    left join (
+        select v.handle, string_agg(n.sku, ' ' order by v.position) skus
+        from import_variants v join import_lines n using (line)
+        where n.sku <> ''
+        group by v.handle) k on k.handle = p.handle
     where p.product_id is null
     order by l.line;
     get diagnostics v_added = row_count;
@@ -270,7 +281,7 @@ begin
             detail = format('the shop would have %s products, the limit is %s', v_total, v_limit),
             hint = 'choose a larger plan, or import fewer products';
     end if;
-    update import_products i set product_id = p.id from products p where p.handle = i.handle and i.product_id is null;
+    update import_products i set product_id = p.id, is_new = true from products p where p.handle = i.handle and i.product_id is null;
     update products p
     set (title, description, vendor, product_type, tags, is_published, seo_title, seo_description, attributes, updated_at) =
         (n.title, n.description, n.vendor, n.product_type, n.tags, n.is_published, n.seo_title, n.seo_description,
@@ -281,7 +292,8 @@ begin
                coalesce(l.is_published, o.is_published) is_published, coalesce(l.seo_title, o.seo_title) seo_title,
                coalesce(l.seo_description, o.seo_description) seo_description,
                coalesce(l.attributes, o.attributes) attributes
-        from import_products i join import_lines l on l.line = i.line join products o on o.id = i.product_id) n
+        from import_products i join import_lines l on l.line = i.line join products o on o.id = i.product_id
+        where not i.is_new) n
     where p.id = n.product_id and
           (p.title, p.description, p.vendor, p.product_type, p.tags, p.is_published, p.seo_title, p.seo_description,
            p.attributes) is distinct from
@@ -389,7 +401,8 @@ begin
         join variants w on w.product_id = p.product_id and (w.id = v.variant_id or
                                                             (v.variant_id is null and w.option_values = v.option_values))
         join (select handle, count(*) in_file from import_variants group by handle) f on f.handle = v.handle
-        join (select product_id, count(*) in_shop from variants group by product_id) c on c.product_id = p.product_id) n
+        join (select product_id, count(*) in_shop from variants group by product_id) c on c.product_id = p.product_id
+        where not p.is_new) n
     where o.id = n.id and
           (o.position, o.option_values, o.sku, o.barcode, o.price_minor, o.compare_at_price_minor, o.weight_grams,
            o.requires_shipping, o.is_taxable, o.image_src, o.attributes) is distinct from
@@ -477,7 +490,8 @@ create or replace function import_search() returns void language plpgsql as $$
 begin
     update products p
     set search = n.search
-    from (select o.id, product_words(o) search from products o join import_products i on i.product_id = o.id offset 0) n
+    from (select o.id, product_words(o) search from products o join import_products i on i.product_id = o.id
+          where not i.is_new offset 0) n
     where p.id = n.id and p.search <> n.search;    -- offset 0: else it is worked out twice
 end
 $$;
