@@ -16,7 +16,11 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 
 WARNINGS := -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
 	-Wvla -Wpointer-arith -Wwrite-strings -Wundef -Wswitch-enum -Wformat=2 -Wnull-dereference -Wimplicit-fallthrough
-FLAGS_release := -O2 -g -flto=auto -fno-plt -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+MACHINE := $(shell uname -m)
+JUMPS_x86_64 := -fcf-protection=full
+JUMPS_aarch64 := -mbranch-protection=standard
+FLAGS_release := -O2 -g -flto=auto -fno-plt -fstack-protector-strong -fstack-clash-protection $(JUMPS_$(MACHINE)) \
+	-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 FLAGS_debug := -O0 -g3
 FLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DDEF_SANITIZE
 FLAGS_coverage := -O0 -g --coverage
@@ -31,7 +35,7 @@ $(error BUILD=$(BUILD) is unknown: use release, debug, asan, tsan, coverage or f
 endif
 CPPFLAGS := -I. -D_GNU_SOURCE -isystem /usr/include/postgresql -isystem /usr/share/include/llhttp
 CFLAGS := -std=gnu17 -fPIE -pthread $(WARNINGS) $(FLAGS)
-LDFLAGS := -pie -pthread -Wl,--as-needed -Wl,-z,relro,-z,now $(FLAGS)
+LDFLAGS := -pie -pthread -Wl,--as-needed -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code $(FLAGS)
 AR := $(if $(findstring clang,$(CC)),ar,gcc-ar)
 
 LIBS_base := -lpq -ljansson -lyaml -lm
