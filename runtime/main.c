@@ -10,11 +10,41 @@
 
 enum { MAIN_BUDGET = 4 * MIB };
 
-// What the settings are read from again on SIGHUP: set once, before anything runs.
+// What the settings are read from again on SIGHUP: copies, set once, before anything runs.
 static struct {
     int argc;
     char **argv;
 } command_line;
+
+// Everybody may read our command line, and our user our environment: a copy stays with us alone. What is left there
+// is as long and tells nothing.
+static char *hide(Arena *arena, char *text, size_t shown)
+{
+    Str copy = str_copy(arena, str_of(text));
+    if (copy.len > shown)
+        memset(text + shown, '*', copy.len - shown);
+    return (char *)(uintptr_t)copy.data;
+}
+
+static bool has_password(Str text)
+{
+    return str_find(text, S("password")) < text.len || str_find(text, S("://")) < str_find_char(text, '@');
+}
+
+static bool secrets_hide(Arena *arena, int argc, char **argv, Error *err)
+{
+    static const Str SECRET[] = {S("SHOPD_CELL="), S("PGPASSWORD=")};
+    char **copies = arena_array(arena, (size_t)argc + 1, char *);
+    for (int i = 0; copies && i < argc; i++)
+        copies[i] = has_password(str_of(argv[i])) ? hide(arena, argv[i], 0) : argv[i];
+    for (char **entry = environ; *entry; entry++)
+        for (size_t i = 0; i < COUNT(SECRET); i++)
+            if (str_has_prefix(str_of(*entry), SECRET[i]))
+                *entry = hide(arena, *entry, SECRET[i].len);
+    command_line.argc = argc;
+    command_line.argv = copies;
+    return arena_ok(arena, err);
+}
 
 static bool settings_again(Arena *arena, Settings *out, Error *err)
 {
@@ -64,12 +94,11 @@ static int serve(const Settings *settings)
 int main(int argc, char **argv)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(MAIN_BUDGET);
-    command_line.argc = argc;
-    command_line.argv = argv;
     Settings settings;
     SettingsAsk ask;
     Error err = {0};
-    if (!shopd_settings_read(argc, argv, environ, arena, &settings, &ask, &err))
+    if (!secrets_hide(arena, argc, argv, &err) ||
+        !shopd_settings_read(command_line.argc, command_line.argv, environ, arena, &settings, &ask, &err))
         return failed(&err);
     switch (ask) {
     case ASK_HELP: return print(shopd_settings_help(arena));

@@ -1,6 +1,7 @@
 // tests/test_shopd.c: the program shopd: its start, its rights, its signals, its end.
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -12,8 +13,10 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/process.h"
+#include "runtime/core/privileges.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
+#include "tests/support/raw_client.h"
 #include "tests/support/shop_cell.h"
 #include "tests/support/test_platform.h"
 
@@ -209,12 +212,94 @@ TEST(started_by_root_it_becomes_its_user_for_good)
         ck_assert_str(status_line(status, "\nGid:"), gids);
         ck_assert_str(status_line(status, "\nGroups:"), S(""));
         ck_assert_str(status_line(status, "\nNoNewPrivs:"), S("1"));
+        ck_assert_str(status_line(status, "\nSeccomp:"), S("2"));    // it has a filter
         static const char *const SETS[] = {"\nCapInh:", "\nCapPrm:", "\nCapEff:", "\nCapBnd:", "\nCapAmb:"};
         for (size_t i = 0; i < COUNT(SETS); i++)
             ck_assert_str(status_line(status, SETS[i]), S("0000000000000000"));
     }
     ck_assert_uint_ge(count, 3);
     ck_assert_int_eq(asked(&d, "GET", "/products/taza-azul"), 200);
+    daemon_close(&d);
+}
+
+TEST(started_by_root_its_home_is_no_longer_roots)
+{
+    if (geteuid() != 0)
+        return;
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        Error err = {0};
+        struct passwd *user = getpwnam(USER);
+        bool ok = user && setenv("HOME", "/root", 1) == 0 && privileges_drop(str_of(USER), &err);
+        _exit(ok && str_eq(str_of(getenv("HOME")), str_of(user->pw_dir)) ? EXIT_SUCCESS : EXIT_FAILURE);
+    }
+    int status = 0;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, EXIT_SUCCESS);
+}
+
+static void secrets_sought(Daemon *d, const char *file, bool is_there)
+{
+    static const Str SECRETS[] = {S("hunter2"), S("a secret of")};
+    Error err = {0};
+    Str content, path = str_format(d->cell.arena, "/proc/%d/%s", d->pid, file);
+    ck_assert_ok(file_read(path, MIB, d->cell.arena, &content, &err), &err);
+    ck_assert_msg((content.len > 0) == is_there, "%s has %zu bytes", path.data, content.len);
+    for (size_t i = 0; i < COUNT(SECRETS); i++)
+        ck_assert_msg(str_find(content, SECRETS[i]) == content.len, "%s tells '%.*s'", path.data, STR_ARG(SECRETS[i]));
+}
+
+static void secrets_are_kept(Daemon *d)
+{
+    Error err = {0};
+    Str limits;
+    secrets_sought(d, "cmdline", true);
+    secrets_sought(d, "environ", true);
+    ck_assert_ok(
+        file_read(str_format(d->cell.arena, "/proc/%d/limits", d->pid), 64 * KIB, d->cell.arena, &limits, &err), &err);
+    Str core = status_line(limits, "\nMax core file size");
+    ck_assert_msg(str_has_prefix(core, S("0 ")) && raw_count(core, S(" 0 ")) == 1, "core: '%.*s'", STR_ARG(core));
+    ck_assert_int_eq(asked(d, "GET", "/products/taza-azul"), 200);
+    ck_assert_int_eq(kill(d->pid, SIGHUP), 0);    // reads the command line again
+    ck_assert_int_eq(asked(d, "GET", "/none"), 404);
+    test_cell_sql(&d->cell, "select pg_terminate_backend(pid) from pg_stat_activity where application_name <> '' and "
+                            "pid <> pg_backend_pid() and datname = current_database()");
+    int64_t until_ms = clock_ms() + WAIT_MS;    // it comes back with the same password
+    while (asked(d, "GET", "/api/v1/store/products?per_page=1") != 200 && clock_ms() < until_ms)
+        clock_sleep_ms(20);
+    ck_assert_int_eq(asked(d, "GET", "/api/v1/store/products?per_page=2"), 200);
+    Str log = log_read(d);
+    ck_assert_uint_eq(raw_count(log, S("hunter2")), 0);
+    ck_assert_uint_eq(raw_count(log, S("a secret of")), 0);
+    ck_assert_int_eq(daemon_stop(d), EXIT_SUCCESS);
+}
+
+TEST(no_password_and_no_key_is_told_to_others)
+{
+    Daemon d;
+    daemon_open(&d);
+    Str dsn = str_format(d.cell.arena, "%.*s password=hunter2", STR_ARG(d.cell.dsn));
+    (void)START(&d, "--cell", dsn.data, "--role", "postgres", LISTEN(&d), "--log-level", "debug");
+    secrets_are_kept(&d);
+    (void)START(&d, str_format(d.cell.arena, "--cell=%.*s", STR_ARG(dsn)).data, "--role", "postgres", LISTEN(&d));
+    secrets_are_kept(&d);
+    ck_assert_int_eq(setenv("SHOPD_CELL", dsn.data, 1), 0);
+    ck_assert_int_eq(setenv("PGPASSWORD", "hunter2", 1), 0);
+    (void)START(&d, "--role", "postgres", LISTEN(&d));
+    (void)unsetenv("SHOPD_CELL");
+    (void)unsetenv("PGPASSWORD");
+    secrets_are_kept(&d);
+    daemon_close(&d);
+}
+
+TEST(without_its_database_it_says_so_and_ends)
+{
+    Daemon d;
+    daemon_open(&d);
+    daemon_fork(&d, (const char *const[]){"--cell", "host=/nowhere dbname=none", LISTEN(&d), NULL});
+    ck_assert_int_eq(daemon_end(&d), error_exit_code(ERR_UNREACHABLE));
+    ck_assert_contains(log_read(&d), S("the database 'none' on '/nowhere' can't be reached"));
     daemon_close(&d);
 }
 
@@ -429,8 +514,10 @@ TEST(started_by_root_it_takes_a_dsn_of_status)
     daemon_close(&d);
 }
 
-SUITE(shopd, ONCE(started_by_root_it_becomes_its_user_for_good), ONCE(a_user_that_is_not_there_is_refused),
-      ONCE(sockets_that_it_is_given_are_served), ONCE(two_processes_of_a_cell_keep_a_shops_rate_together),
+SUITE(shopd, ONCE(started_by_root_it_becomes_its_user_for_good), ONCE(started_by_root_its_home_is_no_longer_roots),
+      ONCE(no_password_and_no_key_is_told_to_others), ONCE(without_its_database_it_says_so_and_ends),
+      ONCE(a_user_that_is_not_there_is_refused), ONCE(sockets_that_it_is_given_are_served),
+      ONCE(two_processes_of_a_cell_keep_a_shops_rate_together),
       ONCE(zero_threads_are_one_for_each_core_that_it_may_use), ONCE(a_fault_in_the_config_file_is_named_with_its_line),
       ONCE(sighup_changes_what_can_be_changed_and_names_the_rest), ONCE(the_last_of_many_sighups_counts),
       ONCE(sigterm_answers_what_is_under_way_and_closes_what_idles), ONCE(started_by_root_it_takes_a_dsn_of_status))

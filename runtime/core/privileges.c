@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { NAME_MAX_BYTES = 64, RECORD_BYTES = 16 * KIB };
@@ -38,18 +39,20 @@ static bool user_become(Str user, Error *err)
         setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid) != 0 ||
         setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid) != 0)
         return error_from_errno(err, errno, "shopd can't become the user '%.*s'", STR_ARG(user));
+    if (setenv("HOME", entry.pw_dir, 1) != 0)    // libpq seeks certificates there, and fails if it may not look
+        return error_from_errno(err, errno, "shopd can't take the home of the user '%.*s'", STR_ARG(user));
     return true;
 }
 
 bool privileges_drop(Str user, Error *err)
 {
-    if (user.len > 0) {
-        if (!user_become(user, err))
-            return false;
-        capng_clear(CAPNG_SELECT_CAPS);
-        if (geteuid() != 0 && capng_apply(CAPNG_SELECT_CAPS) != 0)
-            return error_set(err, ERR_FORBIDDEN, "the capabilities can't be dropped");
-    }
+    if (user.len > 0 && !user_become(user, err))
+        return false;
+    capng_clear(CAPNG_SELECT_CAPS);
+    if (geteuid() != 0 && capng_apply(CAPNG_SELECT_CAPS) != 0)    // also what systemd gave, to bind a port below 1024
+        return error_set(err, ERR_FORBIDDEN, "the capabilities can't be dropped");
+    if (setrlimit(RLIMIT_CORE, &(struct rlimit){0}) != 0)    // hard, too: a core would hold passwords and keys
+        return error_from_errno(err, errno, "core dumps can't be turned off");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return error_from_errno(err, errno, "the process can't give up getting rights");
 #ifndef DEF_SANITIZE    // the leak sanitizer has to look into the process

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "runtime/core/confine.h"
 #include "runtime/core/connection.h"
 #include "runtime/core/dispatch.h"
 #include "runtime/core/listen.h"
@@ -299,7 +300,8 @@ static bool server_begin(Server *server, Error *err)
         !proxies_read(settings->trusted_proxies, server->arena, &server->proxies[0], err) ||
         !limits_open(&server->limits, err) || !sockets_open(server, err))
         return false;
-    if (!server->options.is_embedded && (!signals_open(server, err) || !privileges_drop(settings->user, err)))
+    if (!server->options.is_embedded &&
+        (!signals_open(server, err) || !privileges_drop(settings->user, err) || !confine(err)))
         return false;
     for (unsigned i = 0; i < server->count; i++)
         if (!runner_open(server, &server->runners[i], i, err))
