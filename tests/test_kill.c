@@ -200,42 +200,47 @@ static void kill_and_revert(TestWorld *world, const Kind *kind, Point point, siz
     check_end(world, kind, slug, is_reverted, moment);
 }
 
-TEST(killed_around_any_step_it_goes_on_or_is_taken_back)
+static void kill_and_repeat(TestWorld *world, const Kind *kind, Point point, size_t count)
 {
-    static const EventPhase PHASES[] = {EVENT_BEFORE, EVENT_AFTER};
-    const Kind *kind = &KINDS[_i];
-    TestWorld world;
-    test_world_open(&world, "kill", true);
-    size_t count = 0;
-    for (size_t step = 0; step < kind->driver->count; step++)
-        for (size_t phase = 0; phase < COUNT(PHASES); phase++) {
-            kill_and_resume(&world, kind, (Point){step, PHASES[phase]}, count++);
-            kill_and_revert(&world, kind, (Point){step, PHASES[phase]}, count++);
-        }
-    test_world_close(&world);
+    Error err = {0};
+    const char *slug = prepare(world, kind, count);
+    const char *moment = moment_text(world, kind->driver, point, "run again");
+    run_killed(world, kind, slug, 0, point);
+    ck_assert_msg(kind->run(world->platform, world, slug, &err), "%s: %s: %s", moment, err.what, err.why);
+    check_end(world, kind, slug, false, moment);
 }
 
-TEST(a_revert_that_is_killed_goes_on_backward)
+static void kill_while_reverting(TestWorld *world, const Kind *kind, size_t last, Point point, size_t count)
 {
-    static const EventPhase PHASES[] = {EVENT_BEFORE, EVENT_REVERTED};
+    const char *slug = prepare(world, kind, count);
+    const char *moment = moment_text(world, kind->driver, point, "resumed backward");
+    run_killed(world, kind, slug, 0, (Point){last, EVENT_AFTER});
+    int64_t id = unfinished(world, slug);
+    run_killed(world, kind, slug, id, point);
+    resume(world, id, moment);
+    check_end(world, kind, slug, true, moment);
+}
+
+// One world for all of a kind's moments: each check compares everything that is in it, so a moment that left something
+// behind is seen by those after it as well.
+TEST(killed_at_any_moment_it_goes_on_or_is_taken_back_or_is_asked_for_again)
+{
+    static const EventPhase FORWARD[] = {EVENT_BEFORE, EVENT_AFTER}, BACK[] = {EVENT_BEFORE, EVENT_REVERTED};
     const Kind *kind = &KINDS[_i];
-    size_t last = kind->driver->count - 1;
-    while (is_past_return(kind->driver, (Point){last, EVENT_AFTER}))
-        last--;
     TestWorld world;
     test_world_open(&world, "kill", true);
-    size_t count = 0;
-    for (size_t step = 0; step <= last; step++)
-        for (size_t phase = 0; phase < COUNT(PHASES); phase++) {
-            Point point = {step, PHASES[phase]};
-            const char *slug = prepare(&world, kind, count++);
-            const char *moment = moment_text(&world, kind->driver, point, "resumed backward");
-            run_killed(&world, kind, slug, 0, (Point){last, EVENT_AFTER});
-            int64_t id = unfinished(&world, slug);
-            run_killed(&world, kind, slug, id, point);
-            resume(&world, id, moment);
-            check_end(&world, kind, slug, true, moment);
+    size_t count = 0, last = kind->driver->count - 1;
+    for (size_t step = 0; step < kind->driver->count; step++)
+        for (size_t phase = 0; phase < COUNT(FORWARD); phase++) {
+            kill_and_resume(&world, kind, (Point){step, FORWARD[phase]}, count++);
+            kill_and_revert(&world, kind, (Point){step, FORWARD[phase]}, count++);
+            kill_and_repeat(&world, kind, (Point){step, FORWARD[phase]}, count++);
         }
+    while (is_past_return(kind->driver, (Point){last, EVENT_AFTER}))
+        last--;
+    for (size_t step = 0; step <= last; step++)
+        for (size_t phase = 0; phase < COUNT(BACK); phase++)
+            kill_while_reverting(&world, kind, last, (Point){step, BACK[phase]}, count++);
     test_world_close(&world);
 }
 
@@ -250,26 +255,6 @@ TEST(every_kind_of_operation_is_killed_here)
             ck_assert_msg(DRIVERS[i]->steps[step].probe && DRIVERS[i]->steps[step].apply,
                           "the step '%s' of '%s' can't be resumed", DRIVERS[i]->steps[step].name, DRIVERS[i]->kind);
     }
-}
-
-TEST(the_same_command_again_goes_on)
-{
-    static const EventPhase PHASES[] = {EVENT_BEFORE, EVENT_AFTER};
-    const Kind *kind = &KINDS[_i];
-    TestWorld world;
-    test_world_open(&world, "kill", true);
-    size_t count = 0;
-    for (size_t step = 0; step < kind->driver->count; step++)
-        for (size_t phase = 0; phase < COUNT(PHASES); phase++) {
-            Error err = {0};
-            Point point = {step, PHASES[phase]};
-            const char *slug = prepare(&world, kind, count++);
-            const char *moment = moment_text(&world, kind->driver, point, "run again");
-            run_killed(&world, kind, slug, 0, point);
-            ck_assert_msg(kind->run(world.platform, &world, slug, &err), "%s: %s: %s", moment, err.what, err.why);
-            check_end(&world, kind, slug, false, moment);
-        }
-    test_world_close(&world);
 }
 
 TEST(the_controller_goes_on_with_what_is_silent_for_long)
@@ -393,8 +378,7 @@ TEST(a_shop_that_does_not_answer_waits_for_whoever_goes_on)
 }
 
 SUITE(kill, ONCE(every_kind_of_operation_is_killed_here),
-      EACH(killed_around_any_step_it_goes_on_or_is_taken_back, KINDS),
-      EACH(a_revert_that_is_killed_goes_on_backward, KINDS), EACH(the_same_command_again_goes_on, KINDS),
+      EACH(killed_at_any_moment_it_goes_on_or_is_taken_back_or_is_asked_for_again, KINDS),
       ONCE(the_controller_goes_on_with_what_is_silent_for_long), ONCE(a_process_that_was_overtaken_writes_nothing_more),
       ONCE(an_operation_goes_on_after_its_connections_were_cut),
       ONCE(a_shop_that_does_not_answer_waits_for_whoever_goes_on))
