@@ -72,6 +72,12 @@ void arena_reset(Arena *arena)
     *arena = (Arena){.newest = first, .budget = arena->budget};
 }
 
+void arena_retry(Arena *arena)
+{
+    if (arena != &SPENT)
+        arena->is_spent = false;
+}
+
 static bool chunk_fits(const Chunk *chunk, size_t size) { return chunk && chunk->size - chunk->used >= size; }
 
 void *arena_bytes(Arena *arena, size_t size_bytes)

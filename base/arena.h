@@ -15,6 +15,9 @@ void arena_close(Arena **arena);
 // other.
 void arena_reset(Arena *arena);
 
+// Lets a spent arena try again: for one that lives long, and whose allocations are each asked for being there.
+void arena_retry(Arena *arena);
+
 void *arena_bytes(Arena *arena, size_t size_bytes);                        // NULL when spent
 void *arena_array_bytes(Arena *arena, size_t count, size_t size_bytes);    // NULL when spent, also on overflow
 size_t arena_used(const Arena *arena);                                     // bytes given since it was opened or reset

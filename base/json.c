@@ -30,6 +30,18 @@ static bool is_deeper_than(Str text, int depth_max, size_t *at)
     return false;
 }
 
+// jansson says of a text that it is broken when it has no memory to read it with.
+static _Thread_local bool has_no_memory;
+
+static void *bytes_for_jansson(size_t size)
+{
+    void *bytes = malloc(size);
+    has_no_memory |= !bytes;
+    return bytes;
+}
+
+__attribute__((constructor)) static void jansson_use_bytes(void) { json_set_alloc_funcs(bytes_for_jansson, free); }
+
 bool json_parse(Str text, Json **out, Error *err)
 {
     size_t deep_at = 0;
@@ -39,13 +51,14 @@ bool json_parse(Str text, Json **out, Error *err)
         return error_why(err, "it is nested deeper than %d levels", JSON_DEPTH_MAX);
     }
     json_error_t fault = {0};
+    has_no_memory = false;
     size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY;
     json_t *json = json_loadb(text.data ? text.data : "", text.len, flags, &fault);
     if (json) {
         *out = json;
         return true;
     }
-    if (json_error_code(&fault) == json_error_out_of_memory)
+    if (has_no_memory || json_error_code(&fault) == json_error_out_of_memory)
         return error_set(err, ERR_NO_MEMORY, "there isn't enough memory for the JSON document");
     error_set(err, ERR_MALFORMED, "the JSON document is refused");
     error_where(err, "%d:%d", fault.line, fault.column);

@@ -617,6 +617,7 @@ struct Pipe {
     PostgresPollingStatusType polling;
     bool is_flushing;    // libpq has bytes that the socket didn't take
     bool is_ended;       // an answer is ready for pipe_answer
+    bool is_lost;        // libpq itself failed on what came, as without memory: it may never see the Sync
     PGresult *result;    // the last good one, or the first bad one
 };
 
@@ -711,8 +712,10 @@ static void pipe_collect(Pipe *pipe)
         if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
             PQclear(result);
             pipe->is_ended = true;
+            pipe->is_lost = false;
             return;
         }
+        pipe->is_lost |= PQresultStatus(result) == PGRES_FATAL_ERROR && !PQresultErrorField(result, PG_DIAG_SQLSTATE);
         pipe_keep(pipe, result);
         if (PQstatus(pipe->conn) == CONNECTION_BAD)
             return;
@@ -728,19 +731,19 @@ bool pipe_go_on(Pipe *pipe, Error *err)
     bool is_read = PQconsumeInput(pipe->conn) == 1;
     if (pipe->state == PIPE_BUSY)
         pipe_collect(pipe);
-    if (!is_read || left < 0 || PQstatus(pipe->conn) == CONNECTION_BAD)
+    if (!is_read || left < 0 || pipe->is_lost || PQstatus(pipe->conn) == CONNECTION_BAD)
         return pipe->is_ended || pipe_break(pipe, err);
     return true;
 }
 
-static bool pipe_send_settings(Pipe *pipe, const PipeCall *call)
+static bool pipe_send_settings(Pipe *pipe, const PipeCall *call, const char *search_path)
 {
     static const char SETTINGS[] = "select set_config('search_path', $1, true), "
                                    "set_config('statement_timeout', $2, true), set_config('lock_timeout', $3, true)";
     char statement_timeout[32], lock_timeout[32];
     (void)snprintf(statement_timeout, sizeof(statement_timeout), "%lld", (long long)call->statement_timeout_ms);
     (void)snprintf(lock_timeout, sizeof(lock_timeout), "%lld", (long long)call->lock_timeout_ms);
-    const char *values[] = {str_copy(pipe->scratch, call->search_path).data, statement_timeout, lock_timeout};
+    const char *values[] = {search_path, statement_timeout, lock_timeout};
     return PQsendQueryParams(pipe->conn, SETTINGS, 3, NULL, values, NULL, NULL, 0) == 1;
 }
 
@@ -751,10 +754,10 @@ bool pipe_send(Pipe *pipe, const PipeCall *call, Error *err)
     const char *values[PARAMS_MAX];
     for (size_t i = 0; i < call->params.count; i++)
         values[i] = call->params.values[i].data ? str_copy(pipe->scratch, call->params.values[i]).data : NULL;
-    Str sql = str_copy(pipe->scratch, call->sql);
+    Str sql = str_copy(pipe->scratch, call->sql), search_path = str_copy(pipe->scratch, call->search_path);
     if (!arena_ok(pipe->scratch, err))
         return false;
-    if ((call->search_path.len > 0 && !pipe_send_settings(pipe, call)) ||
+    if ((call->search_path.len > 0 && !pipe_send_settings(pipe, call, search_path.data)) ||
         PQsendQueryParams(pipe->conn, sql.data, (int)call->params.count, NULL, values, NULL, NULL, 0) != 1 ||
         PQpipelineSync(pipe->conn) != 1)
         return pipe_break(pipe, err);

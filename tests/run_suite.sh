@@ -12,4 +12,5 @@ fi
 code=$?
 echo "$code" >"$out/$noun.exit"
 [ $code = 124 ] && echo "$noun took more than $limit_s s" >>"$out/$noun"
+[ $code = 0 ] || echo "$noun: exit code $code" >>"$out/$noun"
 if [ $code = 0 ] && [ "$kind" = check ]; then tail -n 1 "$out/$noun"; else tail -n 60 "$out/$noun"; fi

@@ -51,5 +51,17 @@ TEST(a_reset_arena_has_its_whole_budget_again)
     }
 }
 
+TEST(a_spent_arena_may_try_again)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(64);
+    Error err = {0};
+    ck_assert_ptr_null(arena_bytes(arena, 65));
+    ck_assert_ptr_null(arena_bytes(arena, 16));
+    arena_retry(arena);
+    ck_assert_ptr_nonnull(arena_bytes(arena, 16));
+    ck_assert_ok(arena_ok(arena, &err), &err);
+}
+
 SUITE(arena, ONCE(what_an_arena_gives_is_zeroed_and_aligned), ONCE(a_spent_arena_gives_nothing_more_and_says_so),
-      ONCE(an_array_whose_size_overflows_spends_the_arena), ONCE(a_reset_arena_has_its_whole_budget_again))
+      ONCE(an_array_whose_size_overflows_spends_the_arena), ONCE(a_reset_arena_has_its_whole_budget_again),
+      ONCE(a_spent_arena_may_try_again))

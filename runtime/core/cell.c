@@ -168,6 +168,7 @@ bool cell_start(Server *server, Error *err)
         server_limits_share(server, token_hash(&cell->key, S("rate limits")));    // the key tells cells apart
         return true;
     }
+    directory_release(&cell->directory);
     theme_close(&cell->theme);
     arena_close(&arena);
     return false;

@@ -23,6 +23,7 @@ static bool gzip(Str text, char *bytes, size_t room, size_t *len)
     return ok;
 }
 
+// Without memory the library ends the process: for what is compressed at the start alone.
 static bool brotli(Str text, char *bytes, size_t room, size_t *len)
 {
     *len = room;

@@ -20,7 +20,6 @@ enum {
     INPUT_LARGE = HEAD_MAX + 4 * KIB,
     SCRATCH = 16 * KIB,           // read at once of a body
     SCRATCH_CHUNKED = 4 * KIB,    // what may be left of it fits into an INPUT_LARGE
-    REQUEST_BUDGET = 8 * MIB,     // of a request's arena
     DISCARDED_MAX = 64 * KIB,     // of a refused request's body, to keep its connection
     CONNECTIONS_AT_ONCE = 64,     // made, and accepted
     SPARE_MAX = 256,              // inputs and requests that are kept for the next one
@@ -158,13 +157,15 @@ static Request *request_take(Clients *clients)
         clients->spare_request_count--;
     } else {
         Arena *home = arena_open(sizeof(Request) + alignof(max_align_t));
+        Arena *arena = arena_open(clients->thread->request_budget);
         r = arena_new(home, Request);
-        if (!r) {
+        if (!r || !arena_bytes(arena, 0)) {    // neither is looked at again
+            arena_close(&arena);
             arena_close(&home);
             return NULL;
         }
         r->home = home;
-        r->arena = arena_open(REQUEST_BUDGET);
+        r->arena = arena;
     }
     r->thread = clients->thread;
     dispatch_begin(r);
@@ -294,8 +295,19 @@ static void linger(Connection *c)
 
 // ---- sending ----
 
-static const char OUT_OF_MEMORY[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\n"
-                                    "Connection: close\r\n\r\n";
+#define NO_MEMORY_HEAD(type, length)                                                                                   \
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: " type "\r\nContent-Length: " length                            \
+    "\r\nRetry-After: 5\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+
+// What is said when there is no memory for an answer: to browsers, and under /api/.
+static const struct {
+    Str head, body;
+} NO_MEMORY[] = {
+    {S(NO_MEMORY_HEAD("text/html; charset=utf-8", "55")),
+     S("<!doctype html>\n<title>503 Service Unavailable</title>\n")},
+    {S(NO_MEMORY_HEAD("application/problem+json", "92")),
+     S("{\"type\":\"about:blank\",\"title\":\"Out of memory\",\"status\":503,\"detail\":\"try again\",\"errors\":[]}")},
+};
 
 typedef enum Sent { SENT_ALL, SENT_PART, SENT_FAILED } Sent;
 
@@ -390,9 +402,9 @@ static bool answer_send(Connection *c)
     stamp_refresh(c->clients);
     c->head = response_head(r, &c->clients->thread->stamp, c->closes);
     if (c->head.len == 0) {    // its arena is spent
-        response_drop(&r->response);
-        r->response.status = 503;
-        c->head = (Str){OUT_OF_MEMORY, sizeof(OUT_OF_MEMORY) - 1};
+        bool is_api = str_has_prefix(r->path, S("/api/"));
+        (void)respond(r, 503, S(""), NO_MEMORY[is_api].body);
+        c->head = NO_MEMORY[is_api].head;
         c->closes = true;
     }
     switch (send_parts(c)) {
@@ -468,7 +480,9 @@ static bool request_begin(Connection *c)
     const Guard *guard = &input->guard;
     Request *r = c->request = request_take(c->clients);
     if (!r) {
-        (void)send(c->watch.fd, OUT_OF_MEMORY, sizeof(OUT_OF_MEMORY) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        const Str *head = &NO_MEMORY[0].head, *body = &NO_MEMORY[0].body;
+        (void)send(c->watch.fd, head->data, head->len, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE);
+        (void)send(c->watch.fd, body->data, body->len, MSG_NOSIGNAL | MSG_DONTWAIT);
         connection_close(c);
         return false;
     }
@@ -780,6 +794,7 @@ void request_resume(Request *r, bool is_ok)
 static Connection *connection_take(Clients *clients)
 {
     if (!clients->spare_connections) {
+        arena_retry(clients->thread->arena);
         Connection *made = arena_array(clients->thread->arena, CONNECTIONS_AT_ONCE, Connection);
         for (size_t i = 0; made && i < CONNECTIONS_AT_ONCE; i++) {
             made[i].after = clients->spare_connections;

@@ -54,6 +54,7 @@ struct Pool {
     TenantQueue *last_turn;
     TenantQueue *buckets[BUCKETS];
     TenantQueue *free_queues;
+    TenantQueue crowd;    // of all tenants for whose queues there was no memory
     PoolCounts counts;
 };
 
@@ -70,12 +71,14 @@ static TenantQueue *queue_find(Pool *pool, int64_t tenant)
         if (queue->tenant == tenant)
             return queue;
     TenantQueue *queue = pool->free_queues;
-    if (queue)
+    if (queue) {
         pool->free_queues = queue->next_bucket;
-    else
+    } else {
+        arena_retry(pool->arena);
         queue = arena_new(pool->arena, TenantQueue);
+    }
     if (!queue)
-        return NULL;
+        return &pool->crowd;
     *queue = (TenantQueue){.tenant = tenant, .next_bucket = *bucket};
     return *bucket = queue;
 }
@@ -83,7 +86,7 @@ static TenantQueue *queue_find(Pool *pool, int64_t tenant)
 // Nobody waits and nothing runs: the place is free for another tenant.
 static void queue_retire(Pool *pool, TenantQueue *queue)
 {
-    if (queue->first || queue->running > 0 || queue->has_turn)
+    if (queue == &pool->crowd || queue->first || queue->running > 0 || queue->has_turn)
         return;
     TenantQueue **link = &pool->buckets[hash_of(queue->tenant) % BUCKETS];
     while (*link != queue)
@@ -506,7 +509,6 @@ void pool_query(Pool *pool, Query *query)
     query->queue = queue_find(pool, query->tenant);
     query->deadline_ms = loop_now_ms(pool->loop) + pool->options.timeout_ms;
     query->timer.due = query_due;
-    assert(query->queue);
     query_append(pool, query);
     timer_start(pool->loop, &query->timer, pool->options.timeout_ms);
     loop_defer(pool->loop, &pool->dispatch);

@@ -24,6 +24,7 @@
 enum {
     SERVER_BUDGET = 64 * MIB,
     THREAD_BUDGET = 512 * MIB,
+    REQUEST_BUDGET = 8 * MIB,
     SETTINGS_BUDGET = 2 * MIB,
     STACK_BYTES = 512 * KIB,
     ROUTE_SETS_MAX = 16,
@@ -186,6 +187,7 @@ static bool runner_open(Server *server, Runner *runner, unsigned number, Error *
         .number = number,
         .count = server->count,
         .arena = arena_open(THREAD_BUDGET),
+        .request_budget = server->options.request_budget ? server->options.request_budget : REQUEST_BUDGET,
     };
     if (getrandom(&thread->id_seed, sizeof(thread->id_seed), 0) != sizeof(thread->id_seed))
         thread->id_seed = (uint64_t)clock_us() * (number + 1);

@@ -25,6 +25,7 @@ struct Thread {
     unsigned count;
     Loop *loop;
     Arena *arena;    // as long as the thread
+    size_t request_budget;
     Metrics *metrics;
     AccessLog *access;
     Clients *clients;
@@ -61,7 +62,8 @@ typedef struct ServerOptions {
     const ServerHooks *hooks;
     const RouteSet *routes;    // beside core's own
     size_t route_set_count;
-    bool is_embedded;    // in a test: no signals, no change of user; ends by server_stop
+    size_t request_budget;    // of a request's arena; 0: 8 MiB
+    bool is_embedded;         // in a test: no signals, no change of user; ends by server_stop
     // SIGHUP: reads the settings again, into `arena`; NULL: they stay. Those of a running server keep their place.
     bool (*reread)(Arena *arena, Settings *out, Error *err);
 } ServerOptions;

@@ -50,20 +50,27 @@ void test_cell_serve(TestCell *cell, unsigned threads, Str dsn)
     settings->threads = threads;
     settings->connections = 4;
     settings->database_timeout_ms = 4000;
-    ServerOptions options = {.settings = settings, .is_embedded = true};
+    if (cell->cache_bytes)
+        settings->cache_bytes = cell->cache_bytes;
+    ServerOptions options = {.settings = settings, .is_embedded = true, .request_budget = cell->request_budget};
     shop_options(&options);
     Error err = {0};
     ck_assert_ok(server_open(&options, &cell->server, &err), &err);
     cell->port = server_port(cell->server);
 }
 
+void test_cell_stop(TestCell *cell)
+{
+    if (!cell->server)
+        return;
+    server_stop(cell->server);
+    ck_assert(server_wait(cell->server));
+    server_close(&cell->server);
+}
+
 void test_cell_close(TestCell *cell)
 {
-    if (cell->server) {
-        server_stop(cell->server);
-        ck_assert(server_wait(cell->server));
-        server_close(&cell->server);
-    }
+    test_cell_stop(cell);
     db_close(&cell->db);
     arena_close(&cell->arena);
 }

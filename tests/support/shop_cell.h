@@ -10,6 +10,8 @@ typedef struct TestCell {
     Db *db;
     Server *server;
     unsigned port;
+    int64_t cache_bytes;      // what the server gets, where it is set before test_cell_serve
+    size_t request_budget;    // ...
 } TestCell;
 
 // Makes a database with a cell's schema and the tenants 1 "acme" (acme.localhost, Spanish, EUR) and 2 "beta"
@@ -17,6 +19,7 @@ typedef struct TestCell {
 void test_cell_open(TestCell *cell, const char *noun);
 // Starts the server with `threads` threads on a free port; `dsn` empty: the cell's own.
 void test_cell_serve(TestCell *cell, unsigned threads, Str dsn);
+void test_cell_stop(TestCell *cell);    // the server alone: it may be served again
 void test_cell_close(TestCell *cell);
 
 // Runs SQL as the database's owner; fails the test on an error.
