@@ -97,18 +97,35 @@ static const GzipPiece *gzip_wanted(const Request *r, CachedPage *page)
                : NULL;
 }
 
+static char *hex_put(char *at, uint64_t value)
+{
+    for (int shift = 60; shift >= 0; shift -= 4)
+        *at++ = "0123456789abcdef"[value >> shift & 15];
+    return at;
+}
+
+static uint64_t shopper_hash(const Request *r, const Session *session)
+{
+    Str token = session_token(session);
+    int64_t seen[] = {session->count, r->tenant.number};
+    char bytes[sizeof(Session) + sizeof(seen)];
+    memcpy(bytes, token.data, token.len);
+    memcpy(bytes + token.len, seen, sizeof(seen));
+    return token_hash(&cell_thread(r)->key, (Str){bytes, token.len + sizeof(seen)});
+}
+
 // The page's bytes and what was filled in decide, so a changed cart is another page, as is a coding of it.
 static Str page_etag(Request *r, const CachedPage *page, const Session *session, bool is_gzip)
 {
-    const char *coding = is_gzip ? "-gzip" : "";
-    if (page->hole_count == 0)
-        return str_format(r->arena, "\"%016llx%s\"", (unsigned long long)page->hash, coding);
-    char text[sizeof(Session)];
-    int length = snprintf(text, sizeof(text), "%lld %lld", (long long)session->count, (long long)r->tenant.number);
-    uint64_t shopper = token_hash(&cell_thread(r)->key, session_token(session)) ^
-                       token_hash(&cell_thread(r)->key, (Str){text, (size_t)length});
-    return str_format(r->arena, "\"%016llx-%016llx%s\"", (unsigned long long)page->hash, (unsigned long long)shopper,
-                      coding);
+    char text[64], *at = text;
+    *at++ = '"';
+    at = hex_put(at, page->hash);
+    if (page->hole_count > 0) {
+        *at++ = '-';
+        at = hex_put(at, shopper_hash(r, session));
+    }
+    at = stpcpy(at, is_gzip ? "-gzip\"" : "\"");
+    return str_copy(r->arena, (Str){text, (size_t)(at - text)});
 }
 
 // RFC 9110, section 13.1.2: a list of entity tags, compared weakly, or a star.
