@@ -1,7 +1,7 @@
 // cli/cell.c: `shopctl cell`: the databases that hold shops.
 #include "provisioner/cell.h"
 
-#include "cli/command.h"
+#include "cli/answer.h"
 #include "provisioner/installation.h"
 
 static const OutputKey KEYS[] = {
@@ -18,6 +18,7 @@ static const OutputKey KEYS[] = {
     {.key = "url", .type = "text", .help = "Where its shopd answers.", .heading = "URL"},
     {.key = "dsn", .type = "text", .help = "Connection string of its database."},
     {.key = "created_at", .type = "time", .help = "When it was opened."},
+    {.key = "changes", .type = "list", .help = "With --dry-run: what would change; a database that is made, too."},
     {0},
 };
 
@@ -45,7 +46,7 @@ static bool add_run(CommandCall *call, Error *err)
     if (!platform_open(call->settings, &platform, err) || !installation_cell_check(&options, spec.name, spec.url, err))
         return false;
     if (call->is_dry_run)
-        return command_print(call, str_format(call->arena, "would open the cell %.*s\n", STR_ARG(spec.name)), err);
+        return cell_preview(platform, &spec, &answer, err) && answer_changes(call, answer, err);
     platform_warned(platform, warned, call);
     if (!cell_add(platform, &spec, err))
         return false;
@@ -75,7 +76,8 @@ const Command CELL_COMMANDS[] = {
      .summary = "opens a cell",
      .description = "Makes the cell's database where it is missing, its roles and tables, and records it. For a cell "
                     "that is open it changes what is given. With a URL of the machine where the platform runs, the "
-                    "platform starts the cell's shopd there; another one must be started by hand.",
+                    "platform starts the cell's shopd there; another one must be started by hand. With --dry-run it "
+                    "makes all its checks and prints what would change, a line each: KEY: OLD -> NEW.",
      .arguments =
          (const Argument[]){{.name = "NAME", .is_required = true, .help = "Its name: a-z, 0-9 and inner hyphens."},
                             {0}},

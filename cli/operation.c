@@ -1,6 +1,7 @@
 // cli/operation.c: `shopctl operation`: changes to the platform, under way and ended.
 #include "provisioner/operation.h"
-#include "cli/command.h"
+#include "base/arena.h"
+#include "cli/answer.h"
 
 static const OutputKey KEYS[] = {
     {.key = "id", .type = "integer", .help = "Its number.", .heading = "ID", .is_right = true, .is_name = true},
@@ -16,6 +17,8 @@ static const OutputKey KEYS[] = {
     {.key = "error", .type = "text", .help = "Why it failed."},
     {.key = "created_at", .type = "time", .help = "When it was asked for.", .heading = "BEGUN"},
     {.key = "ended_at", .type = "time", .help = "When it ended."},
+    {.key = "would_do", .type = "list", .help = "With --dry-run: the steps that aren't done, in order."},
+    {.key = "would_revert", .type = "list", .help = "With --dry-run: the steps that were begun, the last one first."},
     {0},
 };
 
@@ -46,18 +49,36 @@ static bool show_run(CommandCall *call, Error *err)
            platform_open(call->settings, &platform, err) && show(call, platform, id, err);
 }
 
-// Goes on with the operation by `act`, then shows what became of it.
-static bool act_run(CommandCall *call, bool (*act)(Platform *platform, int64_t id, Error *err), Error *err)
+// "would go on with operation 17 (create of acme): register, smoke, activate"
+static bool preview(const CommandCall *call, Platform *platform, int64_t id, bool is_revert, Error *err)
+{
+    CLEANUP(json_close) Json *answer = NULL;
+    if (!operation_preview(platform, id, is_revert, &answer, err))
+        return false;
+    const Json *back = json_get(answer, "would_revert");
+    Str steps = output_value(back ? back : json_get(answer, "would_do"), call->arena);
+    Str text = str_format(call->arena, "would %s operation %lld (%.*s of %.*s): %.*s\n", back ? "revert" : "go on with",
+                          (long long)id, STR_ARG(json_str(json_get(answer, "kind"))),
+                          STR_ARG(json_str(json_get(answer, "tenant"))),
+                          STR_ARG(steps.len ? steps : S("only its record is to be ended")));
+    return arena_ok(call->arena, err) && answer_say(call, answer, text, err);
+}
+
+// Goes on with the operation, then shows what became of it.
+static bool act_run(CommandCall *call, bool is_revert, Error *err)
 {
     int64_t id = 0;
     CLEANUP(platform_close) Platform *platform = NULL;
-    return str_int64(command_argument(call, 0), 1, INT64_MAX, &id, err) &&
-           platform_open(call->settings, &platform, err) && (call->is_dry_run || act(platform, id, err)) &&
+    if (!str_int64(command_argument(call, 0), 1, INT64_MAX, &id, err) || !platform_open(call->settings, &platform, err))
+        return false;
+    if (call->is_dry_run)
+        return preview(call, platform, id, is_revert, err);
+    return (is_revert ? operation_revert(platform, id, err) : operation_resume(platform, id, err)) &&
            show(call, platform, id, err);
 }
 
-static bool resume_run(CommandCall *call, Error *err) { return act_run(call, operation_resume, err); }
-static bool revert_run(CommandCall *call, Error *err) { return act_run(call, operation_revert, err); }
+static bool resume_run(CommandCall *call, Error *err) { return act_run(call, false, err); }
+static bool revert_run(CommandCall *call, Error *err) { return act_run(call, true, err); }
 
 const Command OPERATION_COMMANDS[] = {
     {.verb = "list",
@@ -89,7 +110,7 @@ const Command OPERATION_COMMANDS[] = {
     {.verb = "resume",
      .summary = "goes on with an operation",
      .description = "Goes on from the first step that isn't done. A process that still works on it is refused its next "
-                    "write.",
+                    "write. With --dry-run it asks the world which steps are done, and prints the others.",
      .arguments = ID,
      .examples = (const Example[]){{"shopctl operation resume 17", "Finishes what a crash left."}, {0}},
      .keys = KEYS,
@@ -97,7 +118,8 @@ const Command OPERATION_COMMANDS[] = {
      .run = resume_run},
     {.verb = "revert",
      .summary = "takes an operation back",
-     .description = "Takes back what was done, the last step first. A step that can't be taken back refuses it.",
+     .description = "Takes back what was done, the last step first. A step that can't be taken back refuses it. With "
+                    "--dry-run it says so too, and prints the steps that would be taken back.",
      .arguments = ID,
      .examples = (const Example[]){{"shopctl operation revert 17", "Leaves nothing of it but its record."}, {0}},
      .keys = KEYS,

@@ -1,7 +1,7 @@
 // cli/platform.c: `shopctl up`, `down` and `status`: a platform on this machine.
 #include <unistd.h>
 
-#include "cli/command.h"
+#include "cli/answer.h"
 #include "provisioner/installation.h"
 
 #define STATUS_KEYS                                                                                                    \
@@ -60,12 +60,6 @@ static Str names_text(const Json *names, Arena *arena)
     return strbuf_str(&buf);
 }
 
-// For a person a line or two, for scripts the whole answer.
-static bool answer(const CommandCall *call, const Json *json, Str text, Error *err)
-{
-    return call->format == OUTPUT_TABLE ? command_print(call, text, err) : command_answer(call, json, err);
-}
-
 static bool preview(CommandCall *call, const InstallationOptions *options, bool is_up, Error *err)
 {
     CLEANUP(json_close) Json *json = NULL;
@@ -74,7 +68,7 @@ static bool preview(CommandCall *call, const InstallationOptions *options, bool 
     Str names = names_text(json_get(json, is_up ? "would_start" : "would_stop"), call->arena);
     Str text = names.len ? str_format(call->arena, "would %s %.*s\n", is_up ? "start" : "stop", STR_ARG(names))
                          : str_format(call->arena, "nothing to %s\n", is_up ? "start" : "stop");
-    return answer(call, json, text, err);
+    return answer_say(call, json, text, err);
 }
 
 static bool up_run(CommandCall *call, Error *err)
@@ -95,7 +89,7 @@ static bool up_run(CommandCall *call, Error *err)
     Str text = started.len
                    ? str_format(call->arena, "started %.*s\nthe platform runs: %.*s/\n", STR_ARG(started), STR_ARG(url))
                    : str_format(call->arena, "nothing to start: the platform runs already: %.*s/\n", STR_ARG(url));
-    return answer(call, json, text, err);
+    return answer_say(call, json, text, err);
 }
 
 static bool down_run(CommandCall *call, Error *err)
@@ -109,7 +103,7 @@ static bool down_run(CommandCall *call, Error *err)
     Str stopped = names_text(json_get(json, "stopped"), call->arena);
     Str text = stopped.len ? str_format(call->arena, "stopped %.*s\n", STR_ARG(stopped))
                            : S("nothing to stop: nothing of the platform runs\n");
-    return answer(call, json, text, err);
+    return answer_say(call, json, text, err);
 }
 
 static void processes_text(StrBuf *buf, const Json *json)
@@ -146,7 +140,7 @@ static bool status_run(CommandCall *call, Error *err)
     Str control = json_str(json_get(json_get(json, "control"), "dsn"));
     if (control.len)
         strbuf_format(&buf, "control database\n  %.*s\n", STR_ARG(control));
-    return answer(call, json, strbuf_str(&buf), err);
+    return answer_say(call, json, strbuf_str(&buf), err);
 }
 
 const Command UP_COMMANDS[] = {

@@ -1,6 +1,6 @@
 // cli/tenant.c: `shopctl tenant`: shops, from the wish to the dump.
 #include "base/arena.h"
-#include "cli/command.h"
+#include "cli/answer.h"
 #include "cli/prompt.h"
 #include "cli/tenant_create.h"
 #include "cli/tenant_spec.h"
@@ -73,26 +73,6 @@ static bool show_run(CommandCall *call, Error *err)
     return open_for(call, &platform, &slug, err) && show(call, platform, slug, err);
 }
 
-// ---- what --dry-run says ----
-
-// NAME: OLD -> NEW, a line for each key that would change.
-static bool changes_answer(const CommandCall *call, const Json *answer, Error *err)
-{
-    const Json *changes = json_get(answer, "changes");
-    if (call->format == OUTPUT_JSON || call->format == OUTPUT_YAML)
-        return command_answer(call, answer, err);
-    StrBuf lines = {.arena = call->arena};
-    for (size_t i = 0; i < json_count(changes); i++) {
-        const Json *change = json_element(changes, i);
-        Str from = output_value(json_get(change, "from"), call->arena);
-        Str to = output_value(json_get(change, "to"), call->arena);
-        strbuf_format(&lines, "%.*s: %.*s -> %.*s\n", STR_ARG(json_str(json_get(change, "key"))),
-                      STR_ARG(from.len ? from : S("(none)")), STR_ARG(to.len ? to : S("(none)")));
-    }
-    return arena_ok(call->arena, err) &&
-           command_print(call, lines.len ? strbuf_str(&lines) : S("nothing would change\n"), err);
-}
-
 // ---- moves ----
 
 typedef bool TenantAct(Platform *platform, Slug slug, Error *err);
@@ -117,7 +97,7 @@ static bool act_run(CommandCall *call, const char *kind, TenantStatus to, Tenant
         return tenant_steps(kind, &answer, err) && command_answer(call, answer, err);
     answer = json_build("{s:[{s:s, s:s, s:s}]}", "changes", "key", "status", "from", tenant_status_name(from), "to",
                         tenant_status_name(to));
-    return json_ok(answer, err) && changes_answer(call, answer, err);
+    return json_ok(answer, err) && answer_changes(call, answer, err);
 }
 
 static bool approve_run(CommandCall *call, Error *err)
@@ -202,7 +182,7 @@ static size_t hosts_read(const CommandCall *call, const char *option, Str hosts[
 static bool changes_show(const CommandCall *call, Platform *platform, Slug slug, const TenantChange *change, Error *err)
 {
     CLEANUP(json_close) Json *answer = NULL;
-    return tenant_set_changes(platform, slug, change, &answer, err) && changes_answer(call, answer, err);
+    return tenant_set_changes(platform, slug, change, &answer, err) && answer_changes(call, answer, err);
 }
 
 static bool set_run(CommandCall *call, Error *err)

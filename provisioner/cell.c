@@ -31,27 +31,67 @@ static Str number_text(int64_t number, Arena *arena)
 
 // ---- the database
 
-// Opens the cell's database; makes it first where it is missing, through `server` or the server's own database
-// postgres.
-static bool database_open(Db *server, Str dsn, Arena *arena, Db **out, Error *err)
+typedef struct CellDatabase {
+    Str name;
+    Str dsn;           // with passwords
+    bool is_beside;    // the control database, whose connection makes it where it is missing
+    Db *db;            // NULL: it is missing
+} CellDatabase;
+
+static void database_close(CellDatabase *database) { db_close(&database->db); }
+
+static bool database_open(CellDatabase *database, Arena *arena, Error *err)
 {
-    Str name = dsn_database(dsn, arena);
-    if (name.len == 0) {
+    database->name = dsn_database(database->dsn, arena);
+    if (database->name.len == 0) {
         error_set(err, ERR_INVALID, "the connection string of the cell names no database");
         return error_next(err, "add one, as in 'host=/run/postgresql dbname=cell_eu'");
     }
-    if (server)
-        return server_database_make(server, name, err) && db_open(dsn, &DB_OPTIONS, out, err);
-    if (db_open(dsn, &DB_OPTIONS, out, err))
+    if (db_open(database->dsn, &DB_OPTIONS, &database->db, err))
         return true;
     if (err->code != ERR_NOT_FOUND)
         return false;
     error_clear(err);
-    CLEANUP(db_close) Db *postgres = NULL;
-    Str postgres_dsn;
-    return dsn_with_database(dsn, S("postgres"), arena, &postgres_dsn, err) &&
-           db_open(postgres_dsn, &DB_OPTIONS, &postgres, err) && server_database_make(postgres, name, err) &&
-           db_open(dsn, &DB_OPTIONS, out, err);
+    return true;
+}
+
+// A connection to the server of a database that is missing, where it can be made; *own is NULL or the caller's to
+// close.
+static bool database_server(Platform *platform, const CellDatabase *database, Arena *arena, Db **own, Db **out,
+                            Error *err)
+{
+    ServerFacts facts;
+    Str dsn;
+    if (!database->is_beside &&
+        (!dsn_with_database(database->dsn, S("postgres"), arena, &dsn, err) || !db_open(dsn, &DB_OPTIONS, own, err)))
+        return false;
+    *out = database->is_beside ? platform_control(platform) : *own;
+    if (!server_facts_read(*out, arena, &facts, err))
+        return false;
+    facts.encoding = S("UTF8");    // the new database's own
+    return server_facts_check(&facts, err);
+}
+
+static bool database_make(Platform *platform, CellDatabase *database, Arena *arena, Error *err)
+{
+    CLEANUP(db_close) Db *own = NULL;
+    Db *server = NULL;
+    return database->db || (database_server(platform, database, arena, &own, &server, err) &&
+                            server_database_make(server, database->name, err) &&
+                            db_open(database->dsn, &DB_OPTIONS, &database->db, err));
+}
+
+static bool encoding_check(Db *cell, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    if (!db_query(cell, S("select current_database(), getdatabaseencoding()"), NO_PARAMS, &rows, err))
+        return false;
+    Str encoding = rows_str(rows, 0, 1);
+    if (str_eq(encoding, S("UTF8")))
+        return true;
+    error_set(err, ERR_STATE, "the database '%.*s' can't be a cell", STR_ARG(rows_str(rows, 0, 0)));
+    error_why(err, "its encoding is %.*s, not UTF8", STR_ARG(encoding));
+    return error_next(err, "name another one: one that isn't there is made, in UTF8");
 }
 
 // Roles belong to the whole server, so another cell may make the same one at the same moment. From PostgreSQL 16 on,
@@ -64,12 +104,6 @@ static const char PREPARE[] =
     "    v_shopd name := v_database || '_shopd';\n"
     "    v_function regprocedure;\n"
     "begin\n"
-    "    if getdatabaseencoding() <> 'UTF8' then\n"
-    "        raise exception using errcode = 'SH001', constraint = 'wrong-state',\n"
-    "            message = format('the database ''%s'' can''t be a cell', v_database),\n"
-    "            detail = format('its encoding is %s, not UTF8', getdatabaseencoding()),\n"
-    "            hint = 'name another one: one that isn''t there is made, in UTF8';\n"
-    "    end if;\n"
     "    begin\n"
     "        if not exists (select from pg_roles where rolname = 'cell_owner') then\n"
     "            create role cell_owner nologin;\n"
@@ -175,7 +209,7 @@ static bool cell_prepare(Platform *platform, Db *cell, Str name, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     CLEANUP(rows_close) Rows *rows = NULL;
-    if (!meta_check(platform, cell, err))
+    if (!encoding_check(cell, err) || !meta_check(platform, cell, err))
         return false;
     if (!db_script(cell, str_of(PREPARE), err))
         return prepare_refused(cell, err);
@@ -242,33 +276,86 @@ static bool dsn_check(Str dsn, Arena *arena, Error *err)
     return error_next(err, "put it into ~/.pgpass, or into a file that passfile= in the connection string names");
 }
 
-bool cell_add(Platform *platform, const CellSpec *spec, Error *err)
+// Checks the wish before anything is written; gives the connection string that is kept, or will be.
+static bool spec_check(Platform *platform, const CellSpec *spec, Arena *arena, Str *out_dsn, Error *err)
 {
-    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     CLEANUP(rows_close) Rows *rows = NULL;
-    CLEANUP(db_close) Db *cell = NULL;
-    Str dsn = spec->dsn, whole;
-    if (!name_check(spec->name, err) || (dsn.len && !dsn_check(dsn, arena, err)))
-        return false;
-    Str database = str_format(arena, "cell_%.*s", STR_ARG(spec->name));
-    if (dsn.len == 0 && (!dsn_public(platform_options(platform)->control_dsn, arena, &whole, err) ||
-                         !dsn_with_database(whole, database, arena, &dsn, err)))
-        return false;
-    if (!db_query(platform_control(platform),
-                  S("select dsn from control.cell_add($1, $2, $3, $4::integer, $5::integer)"),
-                  PARAMS(spec->name, dsn, spec->url.len ? spec->url : SQL_NULL, number_text(spec->capacity, arena),
-                         number_text(spec->spares, arena)),
+    Str whole;
+    if (!name_check(spec->name, err) || (spec->dsn.len && !dsn_check(spec->dsn, arena, err)) ||
+        !db_query(platform_control(platform), S("select dsn from control.cells where name = $1"), PARAMS(spec->name),
                   &rows, err))
         return false;
-    Str known = rows_str(rows, 0, 0);
-    if (spec->dsn.len && !str_eq(known, spec->dsn)) {
+    Str known = rows_count(rows) ? str_copy(arena, rows_str(rows, 0, 0)) : S("");
+    if (known.len && spec->dsn.len && !str_eq(known, spec->dsn)) {
         error_set(err, ERR_EXISTS, "there is a cell '%.*s' already", STR_ARG(spec->name));
         return error_why(err, "its database is another one");
     }
-    return (platform_cell_dsn(platform, known, arena, &whole, err) &&
-            database_open(spec->dsn.len ? NULL : platform_control(platform), whole, arena, &cell, err) &&
-            cell_bring_up(platform, cell, spec->name, err)) ||
-           error_wrap(err, "the cell '%.*s' can't be opened", STR_ARG(spec->name));
+    *out_dsn = known.len ? known : spec->dsn;
+    return out_dsn->len ||
+           (dsn_public(platform_options(platform)->control_dsn, arena, &whole, err) &&
+            dsn_with_database(whole, str_format(arena, "cell_%.*s", STR_ARG(spec->name)), arena, out_dsn, err));
+}
+
+static bool known_open(Platform *platform, const CellSpec *spec, Str dsn, Arena *arena, CellDatabase *out, Error *err)
+{
+    out->is_beside = spec->dsn.len == 0;
+    return platform_cell_dsn(platform, dsn, arena, &out->dsn, err) && database_open(out, arena, err);
+}
+
+#define SPEC_PARAMS(spec, dsn, arena)                                                                                  \
+    (spec)->name, dsn, (spec)->url.len ? (spec)->url : SQL_NULL, number_text((spec)->capacity, arena),                 \
+        number_text((spec)->spares, arena)
+
+static bool opening_failed(const CellSpec *spec, Error *err)
+{
+    return error_wrap(err, "the cell '%.*s' can't be opened", STR_ARG(spec->name));
+}
+
+bool cell_add(Platform *platform, const CellSpec *spec, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    CLEANUP(database_close) CellDatabase database = {0};
+    Str dsn;
+    if (!spec_check(platform, spec, arena, &dsn, err) ||
+        !db_run(platform_control(platform), S("select control.cell_add($1, $2, $3, $4::integer, $5::integer)"),
+                PARAMS(SPEC_PARAMS(spec, dsn, arena)), err))
+        return false;
+    return (known_open(platform, spec, dsn, arena, &database, err) && database_make(platform, &database, arena, err) &&
+            cell_bring_up(platform, database.db, spec->name, err)) ||
+           opening_failed(spec, err);
+}
+
+// What stands in the way of opening the database, or making it.
+static bool database_check(Platform *platform, const CellDatabase *database, Arena *arena, Error *err)
+{
+    CLEANUP(db_close) Db *own = NULL;
+    Db *server = NULL;
+    return database->db ? encoding_check(database->db, err) && meta_check(platform, database->db, err)
+                        : database_server(platform, database, arena, &own, &server, err);
+}
+
+bool cell_preview(Platform *platform, const CellSpec *spec, Json **out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    CLEANUP(rows_close) Rows *rows = NULL;
+    CLEANUP(database_close) CellDatabase database = {0};
+    CLEANUP(json_close) Json *changes = NULL;
+    char version[MIGRATION_VERSION];
+    Str dsn;
+    if (!spec_check(platform, spec, arena, &dsn, err) ||
+        !db_query(platform_control(platform),
+                  S("select control.cell_changes($1, $2, $3, $4::integer, $5::integer, $6)"),
+                  PARAMS(SPEC_PARAMS(spec, dsn, arena), migration_version("cell", version)), &rows, err) ||
+        !json_parse(rows_str(rows, 0, 0), &changes, err))
+        return false;
+    if (!known_open(platform, spec, dsn, arena, &database, err) || !database_check(platform, &database, arena, err))
+        return opening_failed(spec, err);
+    Str name = database.name;
+    if (!database.db)
+        (void)json_append(changes,
+                          json_build("{s:s, s:n, s:s%}", "key", "database", "from", "to", name.data, name.len));
+    *out = json_build("{s:s%, s:O}", "name", spec->name.data, spec->name.len, "changes", changes);
+    return json_ok(*out, err);
 }
 
 bool cell_tidy(Platform *platform, Str name, Error *err)

@@ -17,6 +17,9 @@ typedef struct CellSpec {
 // it goes on; for a cell that is open it changes url, capacity and spares where they are given. Fails with ERR_INVALID
 // for a wrong name, or as db_open.
 MUST_CHECK bool cell_add(Platform *platform, const CellSpec *spec, Error *err);
+// What cell_add would change, with its refusals and changing nothing: {"name","changes":[{"key","from","to"},...]}; a
+// database that would be made is the change of "database". The caller closes *out.
+MUST_CHECK bool cell_preview(Platform *platform, const CellSpec *spec, Json **out, Error *err);
 // Brings a cell's own tables and functions to this version, then those of its tenants, spares last.
 MUST_CHECK bool cell_migrate(Platform *platform, Str name, Error *err);
 

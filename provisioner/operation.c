@@ -271,13 +271,28 @@ typedef struct Take {
     Str revert;          // "t", "f", or null: as it was going
 } Take;
 
-// Makes the operation ours; *out_attempts is the how manieth try this is.
-static bool take(Platform *platform, const Take *how, Arena *arena, Operation *op, int64_t *out_attempts, Error *err)
+// What is recorded of the operation, from this column on: kind, slug, is_revert, input, data.
+static bool operation_read(Operation *op, const Rows *rows, size_t column, Error *err)
+{
+    op->driver = driver_find(rows_str(rows, 0, column));
+    op->slug = str_copy(op->arena, rows_str(rows, 0, column + 1));
+    op->is_revert = rows_bool(rows, 0, column + 2);
+    if (!op->driver) {
+        error_set(err, ERR_STATE, "operation %lld is of an unknown kind", (long long)op->id);
+        error_why(err, "its kind is '%.*s'", STR_ARG(rows_str(rows, 0, column)));
+        return error_next(err, "use the newer program");
+    }
+    return json_parse(rows_str(rows, 0, column + 3), &op->input, err) &&
+           json_parse(rows_str(rows, 0, column + 4), &op->data, err) && arena_ok(op->arena, err);
+}
+
+// Makes the operation ours.
+static bool take(Platform *platform, const Take *how, Arena *arena, Operation *op, Error *err)
 {
     CLEANUP(rows_close) Rows *rows = NULL;
     if (!platform_reconnect(platform, err) ||
         !db_query(platform_control(platform),
-                  S("select epoch, kind, slug, is_revert, input, data, attempts "
+                  S("select epoch, kind, slug, is_revert, input, data "
                     "from control.operation_take($1::bigint, $2, $3::bigint, $4::boolean)"),
                   PARAMS(NUMBER(how->id), holder_self(arena), NUMBER(how->quiet_ms), how->revert), &rows, err))
         return false;
@@ -285,19 +300,9 @@ static bool take(Platform *platform, const Take *how, Arena *arena, Operation *o
                       .arena = arena,
                       .id = how->id,
                       .epoch = rows_int64(rows, 0, 0),
-                      .driver = driver_find(rows_str(rows, 0, 1)),
-                      .slug = str_copy(arena, rows_str(rows, 0, 2)),
-                      .is_revert = rows_bool(rows, 0, 3),
                       .is_taken = true,
                       .beat_ms = clock_ms()};
-    *out_attempts = rows_int64(rows, 0, 6);
-    if (!op->driver) {
-        error_set(err, ERR_STATE, "operation %lld is of an unknown kind", (long long)how->id);
-        error_why(err, "its kind is '%.*s'", STR_ARG(rows_str(rows, 0, 1)));
-        return error_next(err, "use the newer program");
-    }
-    return json_parse(rows_str(rows, 0, 4), &op->input, err) && json_parse(rows_str(rows, 0, 5), &op->data, err) &&
-           arena_ok(arena, err);
+    return operation_read(op, rows, 1, err);
 }
 
 static void operation_close(Operation *op)
@@ -310,8 +315,7 @@ static bool take_and_run(Platform *platform, const Take *how, bool *out_reverted
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     CLEANUP(operation_close) Operation op = {0};
-    int64_t attempts = 0;
-    if (!take(platform, how, arena, &op, &attempts, err))
+    if (!take(platform, how, arena, &op, err))
         return false;
     bool ok = run(&op, err);
     *out_reverted = op.is_revert;
@@ -328,6 +332,40 @@ bool operation_revert(Platform *platform, int64_t id, Error *err)
 {
     bool is_reverted = false;
     return take_and_run(platform, &(Take){.id = id, .revert = S("t")}, &is_reverted, err);
+}
+
+// The steps from the first one on that the world says isn't done.
+static bool undone_list(Operation *op, Json *list, Error *err)
+{
+    bool is_done = true;
+    for (size_t i = 0; i < op->driver->count; i++) {
+        const Step *step = &op->driver->steps[i];
+        if (is_done && !step->probe(op, &is_done, err))
+            return false;
+        if (!is_done && !json_append(list, json_from_str(str_of(step->name))))
+            return json_ok(NULL, err);
+    }
+    return true;
+}
+
+bool operation_preview(Platform *platform, int64_t id, bool is_revert, Json **out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    CLEANUP(rows_close) Rows *rows = NULL;
+    CLEANUP(json_close) Json *steps = NULL;
+    CLEANUP(operation_close) Operation op = {.platform = platform, .arena = arena, .id = id};
+    if (!db_query(platform_control(platform),
+                  S("select kind, slug, is_revert, input, data, begun from control.operation_peek($1::bigint)"),
+                  PARAMS(NUMBER(id)), &rows, err) ||
+        !operation_read(&op, rows, 0, err))
+        return false;
+    op.is_revert = op.is_revert || is_revert;
+    if (op.is_revert ? !check_revertible(&op, err) || !json_parse(rows_str(rows, 0, 5), &steps, err)
+                     : !json_ok(steps = json_build("[]"), err) || !undone_list(&op, steps, err))
+        return false;
+    *out = json_build("{s:I, s:s, s:s%, s:O}", "id", (json_int)id, "kind", op.driver->kind, "tenant", op.slug.data,
+                      op.slug.len, op.is_revert ? "would_revert" : "would_do", steps);
+    return json_ok(*out, err);
 }
 
 bool operation_adopt(Platform *platform, int64_t *out_id, Error *err)

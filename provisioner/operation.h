@@ -88,6 +88,11 @@ MUST_CHECK bool operation_resume(Platform *platform, int64_t id, Error *err);
 // Takes back what was done, in reverse order. ERR_STATE also where a step without revert is done.
 MUST_CHECK bool operation_revert(Platform *platform, int64_t id, Error *err);
 
+// What operation_resume would do (or operation_revert, with `is_revert`), with their refusals and changing nothing:
+// {"id","kind","tenant","would_do":[...]} with the steps that aren't done, or {...,"would_revert":[...]} with those that
+// were begun, the last one first. The caller closes *out.
+MUST_CHECK bool operation_preview(Platform *platform, int64_t id, bool is_revert, Json **out, Error *err);
+
 // Takes up one operation that said nothing for the takeover time: forward where that can succeed, else back. *out_id is
 // 0 where there is none.
 MUST_CHECK bool operation_adopt(Platform *platform, int64_t *out_id, Error *err);

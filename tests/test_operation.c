@@ -417,6 +417,73 @@ TEST(what_has_ended_or_is_unknown_is_not_gone_on_with)
     test_world_close(&world);
 }
 
+// ---- --dry-run
+
+// All that the control database and the cell record.
+static Str everything(TestWorld *world)
+{
+    static const char CONTROL[] =
+        "select concat((select string_agg(t::text, ';') from control.tenants t), (select string_agg(o::text, ';') from "
+        "control.operations o), (select string_agg(s::text, ';') from control.operation_steps s), (select "
+        "string_agg(l::text, ';') from control.leases l))";
+    static const char CELL[] = "select concat((select string_agg(t::text, ';') from cell.tenants t), (select "
+                               "string_agg(f::text, ';') from cell.fences f))";
+    return str_format(world->arena, "%.*s;%.*s", STR_ARG(control_text(world, CONTROL)),
+                      STR_ARG(test_value(world->cell, world->arena, CELL)));
+}
+
+static void check_preview(TestWorld *world, int64_t id, bool is_revert, const char *key, const char *wanted)
+{
+    Error err = {0};
+    CLEANUP(json_close) Json *answer = NULL;
+    Str before = everything(world), steps = S("");
+    ck_assert_ok(operation_preview(world->platform, id, is_revert, &answer, &err), &err);
+    ck_assert_ok(json_print(json_get(answer, key), 0, world->arena, &steps, &err), &err);
+    ck_assert_str(steps, str_of(wanted));
+    ck_assert_str(everything(world), before);
+}
+
+static void check_preview_refused(TestWorld *world, int64_t id, bool is_revert, ErrorCode code, const char *says)
+{
+    Error err = {0};
+    Json *answer = NULL;
+    Str before = everything(world);
+    ck_assert(!operation_preview(world->platform, id, is_revert, &answer, &err));
+    ck_assert_says(&err, code, says);
+    ck_assert_ptr_null(answer);
+    ck_assert_str(everything(world), before);
+}
+
+TEST(what_would_be_done_is_what_the_world_says_is_not)
+{
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "operation", false);
+    test_world_bring(&world, "shop", "active");
+    int64_t id = begin_elsewhere(&world, "suspend", "shop", "active", "suspended");
+    check_preview(&world, id, false, "would_do", "[\"cell\",\"record\"]");
+    check_preview(&world, id, true, "would_revert", "[\"cell\"]");
+    ck_assert_ok(operation_revert(world.platform, id, &err), &err);
+    check_preview_refused(&world, id, false, ERR_STATE, "it has ended");
+    check_preview_refused(&world, id, true, ERR_STATE, "it has ended");
+    check_preview_refused(&world, 4711, false, ERR_NOT_FOUND, "there is no operation 4711");
+
+    run_sql(world.cell, "update cell.tenants set state = 'suspended' where slug = 'shop'");
+    id = begin_elsewhere(&world, "suspend", "shop", "active", "suspended");
+    check_preview(&world, id, false, "would_do", "[\"record\"]");
+    ck_assert_ok(operation_resume(world.platform, id, &err), &err);
+    test_world_check(&world, "shop", "suspended as it was said");
+
+    id = begin_elsewhere(&world, "delete", "shop", "suspended", "deleted");
+    run_sql(world.control, "update control.operations set input = '{\"dump\": \"/nowhere\"}' where state = 'running'");
+    check_preview(&world, id, false, "would_do", "[\"dump\",\"unregister\",\"drop\",\"forget\"]");
+    run_sql(world.cell, "delete from cell.domains; update cell.tenants set number = -number where slug = 'shop'");
+    check_preview_refused(&world, id, true, ERR_STATE, "its step 'drop' is done, which only goes forward");
+    run_sql(world.control, "update control.operations set kind = 'teleport' where state = 'running'");
+    check_preview_refused(&world, id, false, ERR_STATE, "'teleport'");
+    test_world_close(&world);
+}
+
 // ---- steps that fail
 
 TEST(a_step_that_fails_is_tried_five_times_and_then_taken_back)
@@ -524,7 +591,7 @@ SUITE(operation, ONCE(the_record_speaks_before_and_after_each_step), ONCE(a_tena
       ONCE(an_older_operation_cannot_write_over_a_newer_one), ONCE(the_fence_waits_for_a_write_that_is_under_way),
       ONCE(the_controller_takes_up_what_was_silent_for_its_time_and_nothing_earlier),
       ONCE(resume_and_revert_come_before_the_holder_and_the_controller),
-      ONCE(what_has_ended_or_is_unknown_is_not_gone_on_with),
+      ONCE(what_has_ended_or_is_unknown_is_not_gone_on_with), ONCE(what_would_be_done_is_what_the_world_says_is_not),
       ONCE(a_step_that_fails_is_tried_five_times_and_then_taken_back),
       ONCE(also_one_that_was_resumed_by_hand_is_given_up_in_the_end),
       ONCE(a_revert_that_fails_keeps_its_tenant_and_goes_on_backward))

@@ -15,6 +15,30 @@ create or replace function cell_opened(p_name text, p_version text) returns void
     select pg_notify('control_cells', p_name);
 $$;
 
+-- What opening a cell, or changing one, would change in its record: [{"key", "from", "to"}]. It is done and taken back, so it is
+-- refused as that is.
+create or replace function cell_changes(p_name text, p_dsn text, p_url text, p_capacity integer, p_spares integer, p_version text)
+    returns json language plpgsql set search_path from current as $$
+declare
+    v_before jsonb;
+    v_after jsonb;
+begin
+    select to_jsonb(c) into v_before from cells c where c.name = p_name;
+    begin
+        perform cell_add(p_name, p_dsn, p_url, p_capacity, p_spares);
+        perform cell_opened(p_name, p_version);
+        select to_jsonb(c) into v_after from cells c where c.name = p_name;
+        raise sqlstate 'SH000';
+    exception when sqlstate 'SH000' then null;
+    end;
+    return (
+        select coalesce(json_agg(json_build_object('key', k.key, 'from', nullif(v_before -> k.key, '""'),
+                                                   'to', nullif(v_after -> k.key, '""')) order by k.position), '[]')
+        from unnest('{state, dsn, url, capacity, spares, version}'::text[]) with ordinality k (key, position)
+        where coalesce(v_before ->> k.key, '') <> coalesce(v_after ->> k.key, ''));
+end
+$$;
+
 create or replace function cell_list(p_name text) returns setof json language sql stable set search_path from current as $$
     select json_build_object('name', c.name, 'dsn', c.dsn, 'url', nullif(c.url, ''), 'state', c.state, 'tenants', c.placed,
                              'capacity', c.capacity, 'spares', c.spares, 'version', c.version,

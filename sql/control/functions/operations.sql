@@ -83,6 +83,32 @@ create or replace function operation_of(p_slug text)
     where l.slug = p_slug
 $$;
 
+-- Refuses one that isn't there or has ended.
+create or replace function operation_unfinished(p_id bigint) returns operations
+    language plpgsql stable set search_path from current as $$
+declare
+    v_operation operations;
+begin
+    select * into v_operation from operations o where o.id = p_id;
+    if not found then
+        perform refuse('not-found', format('there is no operation %s', p_id), '', 'see shopctl operation list');
+    elsif v_operation.state in ('done', 'reverted') then
+        perform refuse('wrong-state', format('operation %s is %s', p_id, v_operation.state), 'it has ended');
+    end if;
+    return v_operation;
+end
+$$;
+
+-- What whoever took it over would get, without taking it, and the steps that were begun, the last one first.
+create or replace function operation_peek(p_id bigint)
+    returns table (kind text, slug text, is_revert boolean, input jsonb, data jsonb, begun jsonb)
+    language sql stable set search_path from current as $$
+    select o.kind, o.slug, o.is_revert, o.input, o.data,
+           (select coalesce(jsonb_agg(s.name order by s.position desc), '[]')
+            from operation_steps s where s.operation = p_id and s.state not in ('pending', 'reverted'))
+    from operation_unfinished(p_id) o
+$$;
+
 -- Takes an unfinished operation over: from now on its epoch is ours. p_quiet_ms: refused unless it said nothing for so long
 -- (0: in any case). p_revert: null keeps the direction.
 create or replace function operation_take(p_id bigint, p_holder text, p_quiet_ms bigint, p_revert boolean)
@@ -90,15 +116,10 @@ create or replace function operation_take(p_id bigint, p_holder text, p_quiet_ms
     language plpgsql set search_path from current as $$
 #variable_conflict use_column
 declare
-    v_operation operations;
     v_lease leases;
 begin
-    select * into v_operation from operations o where o.id = p_id for update;
-    if not found then
-        perform refuse('not-found', format('there is no operation %s', p_id), '', 'see shopctl operation list');
-    elsif v_operation.state in ('done', 'reverted') then
-        perform refuse('wrong-state', format('operation %s is %s', p_id, v_operation.state), 'it has ended');
-    end if;
+    perform from operations o where o.id = p_id for update;
+    perform operation_unfinished(p_id);
     select * into v_lease from leases l where l.operation = p_id for update;
     if v_lease.heard_at > clock_timestamp() - p_quiet_ms * interval '1 millisecond' then
         perform refuse('busy', format('operation %s is under way', p_id), format('it is done by %s', v_lease.holder),

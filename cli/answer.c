@@ -1,0 +1,26 @@
+// cli/answer.c: answers that a person reads as a text of their own.
+#include "cli/answer.h"
+
+#include "base/arena.h"
+
+bool answer_say(const CommandCall *call, const Json *answer, Str text, Error *err)
+{
+    return call->format == OUTPUT_TABLE ? command_print(call, text, err) : command_answer(call, answer, err);
+}
+
+bool answer_changes(const CommandCall *call, const Json *answer, Error *err)
+{
+    const Json *changes = json_get(answer, "changes");
+    if (call->format == OUTPUT_JSON || call->format == OUTPUT_YAML)
+        return command_answer(call, answer, err);
+    StrBuf lines = {.arena = call->arena};
+    for (size_t i = 0; i < json_count(changes); i++) {
+        const Json *change = json_element(changes, i);
+        Str from = output_value(json_get(change, "from"), call->arena);
+        Str to = output_value(json_get(change, "to"), call->arena);
+        strbuf_format(&lines, "%.*s: %.*s -> %.*s\n", STR_ARG(json_str(json_get(change, "key"))),
+                      STR_ARG(from.len ? from : S("(none)")), STR_ARG(to.len ? to : S("(none)")));
+    }
+    return arena_ok(call->arena, err) &&
+           command_print(call, lines.len ? strbuf_str(&lines) : S("nothing would change\n"), err);
+}

@@ -1,0 +1,9 @@
+// cli/answer.h: answers that a person reads as a text of their own.
+#pragma once
+#include "cli/command.h"
+
+// For a person the text, a line or two; for scripts the answer.
+MUST_CHECK bool answer_say(const CommandCall *call, const Json *answer, Str text, Error *err);
+
+// What --dry-run says by {"changes": [{"key", "from", "to"}, ...]}: for a person KEY: OLD -> NEW, a line each.
+MUST_CHECK bool answer_changes(const CommandCall *call, const Json *answer, Error *err);

@@ -1,0 +1,110 @@
+// tests/test_cell.c: a cell is opened or changed as --dry-run has said, and what --dry-run refuses is refused.
+#include "provisioner/cell.h"
+
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "tests/support/more_check.h"
+#include "tests/support/pg_server.h"
+#include "tests/support/test_world.h"
+
+static const char RECORDED[] =
+    "select concat(string_agg(c::text, ';'), (select string_agg(datname, ' ' order by datname) "
+    "from pg_database where datname ~ 'cell'), (select count(*) from pg_roles where rolname "
+    "~ '_shopd$')) from control.cells c";
+
+static Str recorded(TestWorld *world) { return test_value(world->control, world->arena, RECORDED); }
+
+static void check_preview(TestWorld *world, const CellSpec *spec, Str wanted)
+{
+    Error err = {0};
+    CLEANUP(json_close) Json *answer = NULL;
+    Str before = recorded(world), changes = S("");
+    ck_assert_ok(cell_preview(world->platform, spec, &answer, &err), &err);
+    ck_assert_ok(json_print(json_get(answer, "changes"), 0, world->arena, &changes, &err), &err);
+    ck_assert_str(changes, wanted);
+    ck_assert_str(recorded(world), before);
+}
+
+TEST(a_cell_is_opened_and_changed_as_it_was_said)
+{
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "cell", false);
+    CellSpec spec = {.name = str_format(world.arena, "p%d", (int)getpid()), .url = S("http://127.0.0.1:1")};
+    Str name = str_format(world.arena, "cell_%.*s", STR_ARG(spec.name)), changes = S("");
+    CLEANUP(json_close) Json *answer = NULL;
+    ck_assert_ok(cell_preview(world.platform, &spec, &answer, &err), &err);
+    ck_assert_ok(json_print(json_get(answer, "changes"), 0, world.arena, &changes, &err), &err);
+    ck_assert_contains(changes, S("{\"key\":\"state\",\"from\":null,\"to\":\"open\"}"));
+    ck_assert_contains(changes, S("{\"key\":\"url\",\"from\":null,\"to\":\"http://127.0.0.1:1\"}"));
+    ck_assert_contains(changes, S("{\"key\":\"capacity\",\"from\":null,\"to\":1000}"));
+    ck_assert_contains(changes,
+                       str_format(world.arena, "{\"key\":\"database\",\"from\":null,\"to\":\"%.*s\"}", STR_ARG(name)));
+    check_preview(&world, &spec, changes);
+    ck_assert_ok(cell_add(world.platform, &spec, &err), &err);
+    check_preview(&world, &spec, S("[]"));
+    spec = (CellSpec){.name = spec.name, .capacity = 7};
+    check_preview(&world, &spec, S("[{\"key\":\"capacity\",\"from\":1000,\"to\":7}]"));
+    ck_assert_ok(cell_add(world.platform, &spec, &err), &err);
+    check_preview(&world, &spec, S("[]"));
+    test_world_close(&world);
+}
+
+static const struct {
+    const char *name, *dsn;    // "$S": the server; "$O": the database of another platform
+    int64_t capacity;
+    ErrorCode code;
+    const char *says;
+} REFUSED[] = {
+    {"No", "", 0, ERR_INVALID, "the cell's name 'No' is refused"},
+    {"new", "$S dbname=x password=secret", 0, ERR_INVALID, "holds a password"},
+    {"new", "$S dbname=''", 0, ERR_INVALID, "names no database"},
+    {"new", "host=/nowhere dbname=x", 0, ERR_UNREACHABLE, "the cell 'new' can't be opened"},
+    {"main", "$S dbname=another", 0, ERR_EXISTS, "its database is another one"},
+    {"main", "", 1, ERR_INVALID, "cell_capacity"},
+    {"new", "$O", 0, ERR_EXISTS, "the cell is another platform's"},
+    {"new", "$S dbname=cell_ascii", 0, ERR_STATE, "its encoding is SQL_ASCII"},
+    {"new", "$S dbname=x user=cell_poor", 0, ERR_FORBIDDEN, "alter role"},
+};
+
+TEST(what_is_refused_with_dry_run_is_refused_without)
+{
+    TestWorld world, other;
+    Error err = {0}, real = {0};
+    Json *answer = NULL;
+    test_world_open(&world, "cell", false);
+    test_world_open(&other, "cell", false);
+    test_world_bring(&world, "one", "active");
+    test_world_bring(&world, "two", "active");
+    ck_assert_ok(db_script(world.control,
+                           S("create database cell_ascii template template0 encoding 'SQL_ASCII' locale 'C'"), &err) &&
+                     db_script(world.control, S("create role cell_poor login"), &err),
+                 &err);
+    Str host = S(""), server;
+    ck_assert_ok(dsn_value(world.control_dsn, "host", world.arena, &host, &err), &err);
+    server = str_format(world.arena, "user=postgres host=%.*s", STR_ARG(host));
+    for (size_t i = 0; i < COUNT(REFUSED); i++) {
+        Str dsn = str_of(REFUSED[i].dsn);
+        if (str_has_prefix(dsn, S("$S")))
+            dsn = str_format(world.arena, "%.*s%.*s", STR_ARG(server), STR_ARG(str_skip(dsn, 2)));
+        else if (str_eq(dsn, S("$O")))
+            dsn = other.cell_dsn;
+        CellSpec spec = {.name = str_of(REFUSED[i].name), .dsn = dsn, .capacity = REFUSED[i].capacity};
+        Str before = recorded(&world);
+        ck_assert_msg(!cell_preview(world.platform, &spec, &answer, &err), "%s isn't refused", REFUSED[i].says);
+        ck_assert_says(&err, REFUSED[i].code, REFUSED[i].says);
+        ck_assert_str(recorded(&world), before);
+        ck_assert_msg(!cell_add(world.platform, &spec, &real), "%s is done", REFUSED[i].says);
+        ck_assert_int_eq(real.code, err.code);
+        ck_assert_str(str_of(real.what), str_of(err.what));
+        ck_assert_str(str_of(real.why), str_of(err.why));
+        error_clear(&err);
+        error_clear(&real);
+        ck_assert_ok(db_script(world.control, S("delete from control.cells where state = 'opening'"), &err), &err);
+    }
+    test_world_close(&other);
+    test_world_close(&world);
+}
+
+SUITE(cell, ONCE(a_cell_is_opened_and_changed_as_it_was_said), ONCE(what_is_refused_with_dry_run_is_refused_without))
