@@ -22,6 +22,7 @@ struct Db {
     PGconn *conn;
     Arena *scratch;    // parameters of the statement under way
     int64_t statement_timeout_ms;
+    size_t copied_bytes;    // since the last flush of a COPY
 };
 
 struct Rows {
@@ -172,7 +173,7 @@ bool db_open(Str dsn, const DbOptions *options, Db **out, Error *err)
     db->conn = PQconnectStartParams(keys, values, 1);
     (void)PQsetErrorVerbosity(db->conn, PQERRORS_VERBOSE);    // until it is connected
     int64_t connect_ms = options->connect_timeout_ms ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
-    if (db->conn && connect_wait(db->conn, clock_ms() + connect_ms)) {
+    if (db->conn && connect_wait(db->conn, clock_ms() + connect_ms) && PQsetnonblocking(db->conn, 1) == 0) {
         (void)PQsetNoticeReceiver(db->conn, ignore_notice, NULL);
         (void)PQsetErrorVerbosity(db->conn, PQERRORS_DEFAULT);
         *out = db;
@@ -180,7 +181,7 @@ bool db_open(Str dsn, const DbOptions *options, Db **out, Error *err)
     }
     if (!db->conn)
         error_set(err, ERR_NO_MEMORY, "there isn't enough memory for a database connection");
-    else if (error_from_connecting(err, db->conn), err->why[0] == '\0')
+    else if (error_from_connecting(err, db->conn), PQstatus(db->conn) != CONNECTION_BAD)
         error_why(err, "there was no answer within %lld ms", (long long)connect_ms);
     db_close(&db);
     return false;
@@ -203,6 +204,14 @@ bool db_is_broken(const Db *db)
            PQstatus(db->conn) != CONNECTION_OK;
 }
 
+static int64_t deadline_of(const Db *db) { return clock_ms() + db->statement_timeout_ms + GRACE_MS; }
+
+static bool error_no_answer(const Db *db, Error *err)
+{
+    error_set(err, ERR_UNREACHABLE, "the database '%s' doesn't answer", PQdb(db->conn));
+    return error_why(err, "nothing came within %lld ms", (long long)db->statement_timeout_ms + GRACE_MS);
+}
+
 // Flushes what is to be sent and waits for the next result; NULL in *out at the end of the statement.
 static bool result_wait(Db *db, int64_t deadline_ms, PGresult **out, Error *err)
 {
@@ -210,10 +219,8 @@ static bool result_wait(Db *db, int64_t deadline_ms, PGresult **out, Error *err)
         if (!socket_wait(db->conn, POLLIN | POLLOUT, deadline_ms) || !PQconsumeInput(db->conn))
             break;
     while (PQisBusy(db->conn)) {
-        if (!socket_wait(db->conn, POLLIN, deadline_ms)) {
-            error_set(err, ERR_UNREACHABLE, "the database '%s' doesn't answer", PQdb(db->conn));
-            return error_why(err, "nothing came within %lld ms", (long long)db->statement_timeout_ms + GRACE_MS);
-        }
+        if (!socket_wait(db->conn, POLLIN, deadline_ms))
+            return error_no_answer(db, err);
         if (!PQconsumeInput(db->conn))
             return error_from_connection(err, db->conn);
     }
@@ -230,7 +237,7 @@ static bool is_success(ExecStatusType status)
 // Reads results to the end of the statement, or to the start of a COPY. The last one, or the first error, decides.
 static bool results_read(Db *db, PGresult **out, Error *err)
 {
-    int64_t deadline_ms = clock_ms() + db->statement_timeout_ms + GRACE_MS;
+    int64_t deadline_ms = deadline_of(db);
     PGresult *last = NULL;
     for (;;) {
         PGresult *result = NULL;
@@ -327,9 +334,23 @@ bool db_copy_in(Db *db, Str sql, Error *err) { return db_script(db, sql, err); }
 
 bool db_copy_put(Db *db, Str bytes, Error *err)
 {
-    enum { PUT_MAX = 1024 * MIB - 1 };
+    enum { PUT_MAX = 1024 * MIB - 1, UNSENT_MAX = 64 * KIB };
     assert(bytes.len <= PUT_MAX);
-    return PQputCopyData(db->conn, bytes.data, (int)bytes.len) == 1 || error_from_connection(err, db->conn);
+    if (PQputCopyData(db->conn, bytes.data, (int)bytes.len) != 1)
+        return error_from_connection(err, db->conn);
+    db->copied_bytes += bytes.len;
+    if (db->copied_bytes < UNSENT_MAX)
+        return true;
+    db->copied_bytes = 0;
+    int64_t deadline_ms = deadline_of(db);
+    int left = 0;
+    while ((left = PQflush(db->conn)) == 1) {
+        if (!socket_wait(db->conn, POLLIN | POLLOUT, deadline_ms))
+            return error_no_answer(db, err);
+        if (!PQconsumeInput(db->conn))
+            break;
+    }
+    return left == 0 || error_from_connection(err, db->conn);
 }
 
 bool db_copy_in_end(Db *db, int64_t *row_count, Error *err)
@@ -345,18 +366,36 @@ bool db_copy_in_end(Db *db, int64_t *row_count, Error *err)
     return true;
 }
 
+// The next chunk of a COPY; its length is -1 at the end.
+static bool chunk_wait(Db *db, char **out, int *length, Error *err)
+{
+    int64_t deadline_ms = 0;
+    while ((*length = PQgetCopyData(db->conn, out, 1)) == 0) {
+        deadline_ms = deadline_ms ? deadline_ms : deadline_of(db);
+        if (!socket_wait(db->conn, POLLIN, deadline_ms))
+            return error_no_answer(db, err);
+        if (!PQconsumeInput(db->conn))
+            return error_from_connection(err, db->conn);
+    }
+    return *length != -2 || error_from_connection(err, db->conn);
+}
+
 // The rest of a COPY is thrown away with the connection's transaction: the server is told to stop.
 static void copy_out_cancel(Db *db)
 {
     char ignored[256];
+    Error lost = {0};
     PGcancel *cancel = PQgetCancel(db->conn);
     (void)PQcancel(cancel, ignored, sizeof(ignored));
     PQfreeCancel(cancel);
     char *chunk = NULL;
-    while (PQgetCopyData(db->conn, &chunk, 0) > 0)
+    int length = 0;
+    while (chunk_wait(db, &chunk, &length, &lost) && length > 0)
         PQfreemem(chunk);
-    for (PGresult *result = NULL; (result = PQgetResult(db->conn));)
+    PGresult *result = NULL;
+    if (lost.code == ERR_NONE && results_read(db, &result, &lost))
         PQclear(result);
+    error_clear(&lost);
 }
 
 bool db_copy_out(Db *db, Str sql, CopyPut *put, void *context, Error *err)
@@ -365,7 +404,11 @@ bool db_copy_out(Db *db, Str sql, CopyPut *put, void *context, Error *err)
         return false;
     char *chunk = NULL;
     int length = 0;
-    while ((length = PQgetCopyData(db->conn, &chunk, 0)) > 0) {
+    for (;;) {
+        if (!chunk_wait(db, &chunk, &length, err))
+            return false;
+        if (length < 0)
+            break;
         bool ok = put(context, (Str){chunk, (size_t)length}, err);
         PQfreemem(chunk);
         if (!ok) {
@@ -374,8 +417,6 @@ bool db_copy_out(Db *db, Str sql, CopyPut *put, void *context, Error *err)
         }
     }
     PGresult *result = NULL;
-    if (length == -2)
-        return error_from_connection(err, db->conn);
     if (!results_read(db, &result, err))
         return false;
     PQclear(result);

@@ -10,10 +10,18 @@ enum {
     BACKOFF_FIRST_MS = 50,
     BACKOFF_MAX_MS = 250,
     ANSWER_TIMEOUT_MS = 10000,
+    QUIET_MS = 5000,    // then the connection is asked whether it lives, and has as long again to say so
     SCRATCH_BUDGET = 1 * MIB,
 };
 
-typedef enum Step { STEP_LISTEN_TENANTS, STEP_LISTEN_CATALOG, STEP_READ_ALL, STEP_READ_ONE, STEP_HEAR } Step;
+typedef enum Step {
+    STEP_LISTEN_TENANTS,
+    STEP_LISTEN_CATALOG,
+    STEP_READ_ALL,
+    STEP_READ_ONE,
+    STEP_HEAR,
+    STEP_PROBE,
+} Step;
 
 struct News {
     Arena *arena;
@@ -57,6 +65,8 @@ static void news_watch(News *news)
         news_lost(news, &err);
 }
 
+static int64_t answer_timeout_ms(const News *news) { return news->step == STEP_PROBE ? QUIET_MS : ANSWER_TIMEOUT_MS; }
+
 static bool news_ask(News *news, Error *err)
 {
     PipeCall call = {.sql = S("listen cell_tenants")};
@@ -72,7 +82,9 @@ static bool news_ask(News *news, Error *err)
         call.sql = S("select * from cell.directory($1)");
         call.params = (Params){value, 1};
     }
-    timer_start(news->loop, &news->timer, ANSWER_TIMEOUT_MS);
+    if (news->step == STEP_PROBE)
+        call.sql = S("select 1");
+    timer_start(news->loop, &news->timer, answer_timeout_ms(news));
     return pipe_send(news->pipe, &call, err);
 }
 
@@ -130,7 +142,7 @@ static void next_step(News *news)
     }
     Error err = {0};
     if (!is_asking)
-        timer_stop(news->loop, &news->timer);
+        timer_start(news->loop, &news->timer, QUIET_MS);
     else if (!news_ask(news, &err))
         news_lost(news, &err);
 }
@@ -201,8 +213,16 @@ static void news_due(Timer *timer)
         return;
     }
     Error err = {0};
+    if (news->step == STEP_HEAR) {
+        news->step = STEP_PROBE;
+        if (news_ask(news, &err))
+            news_watch(news);
+        else
+            news_lost(news, &err);
+        return;
+    }
     error_set(&err, ERR_UNREACHABLE, "the database doesn't answer");
-    error_why(&err, "nothing came within %d ms", ANSWER_TIMEOUT_MS);
+    error_why(&err, "nothing came within %lld ms", (long long)answer_timeout_ms(news));
     news_lost(news, &err);
 }
 

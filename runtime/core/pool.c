@@ -173,9 +173,19 @@ static void query_end(Pool *pool, Query *query)
     query->ended(query);    // frees its owner, perhaps
 }
 
+// Hosts and names of databases are for the log, as causes, and not for shoppers.
+static void error_unreachable(Error *err)
+{
+    if (err->why[0])
+        error_wrap(err, "%s", err->why);
+    error_wrap(err, "the shop's database can't be reached");
+    error_why(err, "%s", "");
+    error_next(err, "%s", "");
+    err->code = ERR_UNREACHABLE;
+}
+
 static bool error_unknown_outcome(Error *err)
 {
-    error_wrap(err, "the connection to the database was lost");
     error_why(err, "it is unknown whether the change was made");
     return error_next(err, "send the same request again, an order with the same Idempotency-Key");
 }
@@ -193,6 +203,7 @@ static void query_lost(Pool *pool, Query *query, const Error *why)
         return;
     }
     query->err = *why;
+    error_unreachable(&query->err);
     if (query->is_write)
         error_unknown_outcome(&query->err);
     query_end(pool, query);
@@ -244,16 +255,18 @@ static void lane_lost(Lane *lane, const Error *why)
     lane->query = NULL;
     if (was_up)
         lane->backoff_ms = 1;
-    if (was_up && !pool->is_closing)
+    if (was_up && !pool->is_closing) {
+        log_error("database_connection_lost", why);
         timer_start(pool->loop, &lane->timer, lane->backoff_ms);
-    else if (!pool->is_closing)
+    } else if (!pool->is_closing) {
         lane_retry(lane);
+    }
     if (!was_up && !pool_is_up(pool) && !pool->is_closing) {
         if (!pool->is_down)
             log_error("database_unreachable", why);
         pool->is_down = true;
         pool->down = *why;
-        pool->down.code = ERR_UNREACHABLE;
+        error_unreachable(&pool->down);
         loop_defer(pool->loop, &pool->dispatch);
     }
     if (query)
@@ -353,6 +366,7 @@ static void lane_connect(Lane *lane)
         if (!pool_is_up(pool)) {
             pool->is_down = true;
             pool->down = err;
+            error_unreachable(&pool->down);
             loop_defer(pool->loop, &pool->dispatch);
         }
         return;

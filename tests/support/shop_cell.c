@@ -49,7 +49,7 @@ void test_cell_serve(TestCell *cell, unsigned threads, Str dsn)
     settings->listen = S("127.0.0.1:0");
     settings->threads = threads;
     settings->connections = 4;
-    settings->database_timeout_ms = 4000;
+    settings->database_timeout_ms = cell->database_timeout_ms ? cell->database_timeout_ms : 4000;
     if (cell->cache_bytes)
         settings->cache_bytes = cell->cache_bytes;
     ServerOptions options = {.settings = settings, .is_embedded = true, .request_budget = cell->request_budget};

@@ -10,8 +10,9 @@ typedef struct TestCell {
     Db *db;
     Server *server;
     unsigned port;
-    int64_t cache_bytes;      // what the server gets, where it is set before test_cell_serve
-    size_t request_budget;    // ...
+    int64_t cache_bytes;    // what the server gets, where it is set before test_cell_serve
+    int64_t database_timeout_ms;
+    size_t request_budget;
 } TestCell;
 
 // Makes a database with a cell's schema and the tenants 1 "acme" (acme.localhost, Spanish, EUR) and 2 "beta"
