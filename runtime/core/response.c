@@ -107,6 +107,7 @@ static bool is_own_path(Str location)
 bool respond_redirect(Request *r, int status, Str location)
 {
     respond_header(r, S("Location"), is_own_path(location) ? location : S("/"));
+    respond_header(r, S("Cache-Control"), S("no-store"));
     return respond_empty(r, status);
 }
 

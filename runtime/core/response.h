@@ -39,6 +39,7 @@ bool respond(Request *r, int status, Str content_type, Str body);
 bool respond_parts(Request *r, int status, Str content_type, const Str *parts, size_t count, Hold hold);
 bool respond_empty(Request *r, int status);    // 204, 304, or a status without content
 // `location` is a path of ours ("/cart"); anything that a browser would take for another host becomes "/".
+// It depends on whose request it is: no cache may keep it.
 bool respond_redirect(Request *r, int status, Str location);
 bool respond_json(Request *r, int status, Str body);    // application/json
 
