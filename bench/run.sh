@@ -2,7 +2,7 @@
 # Measures what issue "Proven" names, a script per figure; run.sh [NAME]. Lines of figures go to stdout, raw ones to stderr.
 set -eu
 cd "$(dirname "$0")/.."
-figures='warm-page warm-json checkout memory cold-page import hammer neighbours tenant-create scale'
+figures='warm-page warm-json checkout memory cold-page import hammer drip neighbours tenant-create scale'
 only=${1:-}
 if [ -n "$only" ] && ! echo "$figures" | tr ' ' '\n' | grep -qxF -- "$only"; then
     echo "bench: there is no figure '$only': ONLY is one of $figures" >&2

@@ -420,7 +420,47 @@ TEST(a_hostile_name_in_an_order_is_shown_as_text_or_refused)
     stage_close(&stage);
 }
 
+// ---- slow clients ----
+
+// What a connection begins with and doesn't go on with: a head, a body, nothing, an answer that it doesn't read.
+static const Str BEGUN[] = {
+    S("GET /products/taza-azul HTTP/1.1\r\nHost: acme.localhost\r\nX-Slow: "),
+    S("POST /cart/lines HTTP/1.1\r\nHost: acme.localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+      "Content-Length: 60000\r\n\r\n"),
+    S(""),
+    S("GET /products/taza-azul HTTP/1.1\r\nHost: acme.localhost\r\n\r\nGET /products/taza-azul HTTP/1.1\r\n"
+      "Host: acme.localhost\r\n\r\n"),
+};
+
+TEST(a_shopper_is_served_among_connections_that_drip)
+{
+    enum { FEW = 500, TURNS = 3 };
+    const char *wanted = getenv("TEST_DRIPS");
+    size_t count = wanted ? strtoul(wanted, NULL, 10) : FEW, sent = 0;
+    Stage stage;
+    stage_open(&stage, "intruder_drips");
+    int *fds = arena_array(stage.cell.arena, count, int);
+    for (size_t i = 0; i < count; i++) {
+        fds[i] = raw_open(stage.cell.port);
+        ck_assert(raw_send(fds[i], BEGUN[i % COUNT(BEGUN)]));
+    }
+    for (size_t turn = 0; turn < TURNS; turn++) {
+        for (size_t i = 0; i < count; i++)
+            if (i % COUNT(BEGUN) < 2)
+                sent += raw_send(fds[i], S("a"));
+        ck_assert_int_eq(asked(&stage, &(ShopRequest){.method = "GET", .path = "/products/taza-azul"}), 200);
+        ck_assert_int_eq(asked(&stage, &(ShopRequest){.method = "POST", .path = "/api/v1/store/carts", .body = "{}"}),
+                         201);
+    }
+    ck_assert_uint_gt(sent, 0);
+    for (size_t i = 0; i < count; i++)
+        fd_close(&fds[i]);
+    ck_assert_int_eq(asked(&stage, &(ShopRequest){.method = "GET", .path = "/cart"}), 200);
+    stage_close(&stage);
+}
+
 SUITE(intruder, ONCE(a_host_names_one_shop_or_none_and_is_not_told_back),
       ONCE(nothing_that_one_sends_changes_the_page_of_another), ONCE(what_is_one_shoppers_own_is_kept_by_no_cache),
       ONCE(no_form_of_another_site_is_taken_by_any_route), ONCE(no_path_leads_out_of_the_shop),
-      ONCE(a_hostile_name_in_an_order_is_shown_as_text_or_refused))
+      ONCE(a_hostile_name_in_an_order_is_shown_as_text_or_refused),
+      ONCE(a_shopper_is_served_among_connections_that_drip))
