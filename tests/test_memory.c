@@ -92,7 +92,7 @@ static bool disarm(void)
 
 enum {
     WELL_TRIES = 1000,
-    POINTS = 10,    // so many allocations of each request and operation fail, spread over all; TEST_POINTS: as many
+    POINTS = 6,    // so many allocations of each request and operation fail, spread over all; TEST_POINTS: as many
     OTHERS = 16,
 };
 
