@@ -158,6 +158,24 @@ static const struct {
     {"/orders/00000000000000000000000000000000", 404, "404"},
 };
 
+TEST(the_first_answer_of_a_thread_may_be_that_nothing_is_there)
+{
+    static const char *const NOWHERE[] = {"/media/0000000000000000000000000000000000000000000000000000000000000000.svg",
+                                          "/products/none", "/none"};
+    for (size_t i = 0; i < COUNT(NOWHERE); i++) {
+        Stage stage;
+        stage_open(&stage);
+        for (size_t client = 0; client < 8; client++) {    // some on each thread
+            ShopClient *fresh = shop_client_open(stage.cell.port, "acme.localhost");
+            ck_assert_int_eq(got(&stage, fresh, NOWHERE[i]), 404);
+            ck_assert_contains(stage.answer.body, S("<html lang=\"es\">"));
+            shop_client_close(&fresh);
+        }
+        ck_assert_int_eq(got(&stage, stage.acme, "/"), 200);
+        stage_close(&stage);
+    }
+}
+
 TEST(each_page_answers_in_the_shops_language)
 {
     Stage stage;
@@ -669,6 +687,11 @@ TEST(an_unknown_host_is_told_no_name_and_a_suspended_shop_says_so)
     ck_assert(shop_answer_header(&stage.answer, S("Retry-After")).len > 0);
     ck_assert_contains(stage.answer.body, S("<html lang=\"es\">"));
     ck_assert_contains(stage.answer.body, S("Acme"));
+    ck_assert_contains(stage.answer.body, S("href=\"/assets/shop."));
+    Str style = between(stage.answer.body, "href=\"/assets/shop.", '"');
+    ck_assert_int_eq(got(&stage, stage.acme, str_format(stage.cell.arena, "/assets/shop.%.*s", STR_ARG(style)).data),
+                     200);
+    ck_assert_int_eq(got(&stage, stage.acme, "/theme.css"), 200);
     ck_assert_int_eq(got(&stage, stage.acme, API "/products"), 503);
     ck_assert_int_eq(got(&stage, stage.beta, "/"), 200);
     test_cell_sql(&stage.cell, "update cell.tenants set state = 'active' where number = 1");
@@ -770,8 +793,8 @@ TEST(a_request_that_is_under_way_when_the_server_stops_is_answered)
     stage_close(&stage);
 }
 
-SUITE(storefront, ONCE(each_page_answers_in_the_shops_language),
-      ONCE(a_warm_page_needs_no_query_and_answers_304_to_who_has_it),
+SUITE(storefront, ONCE(the_first_answer_of_a_thread_may_be_that_nothing_is_there),
+      ONCE(each_page_answers_in_the_shops_language), ONCE(a_warm_page_needs_no_query_and_answers_304_to_who_has_it),
       ONCE(a_page_is_sent_compressed_to_who_takes_that_and_no_secret_is), ONCE(a_change_of_the_catalogue_is_seen),
       ONCE(a_crowd_at_a_cold_page_shares_its_render), ONCE(reads_of_the_api_answer_or_say_what_is_wrong),
       ONCE(a_cart_is_filled_changed_and_emptied), ONCE(the_same_key_and_body_give_the_one_order),

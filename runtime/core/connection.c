@@ -778,6 +778,8 @@ void request_resume(Request *r, bool is_ok)
     Connection *c = r->connection;
     Clients *clients = r->thread->clients;
     dispatch_answer(r, is_ok);
+    if (r->waits > 0)    // for what an error page shows
+        return;
     if (!c) {
         dispatch_end(r, 0, true);
         request_give(clients, r);

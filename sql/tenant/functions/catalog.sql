@@ -82,8 +82,9 @@ begin
         select json_build_object('items', coalesce(json_agg(json_build_object(
                    'handle', handle, 'title', title, 'url', '/collections/' || handle) order by position, id), '[]'))
         from categories c
-        where exists (select 1 from product_categories pc join products p on p.id = pc.product_id
-                      where pc.category_id = c.id and p.is_published));
+        where (    -- not "exists", which is worked out for all products at once
+            select true from product_categories pc join products p on p.id = pc.product_id
+            where pc.category_id = c.id and p.is_published limit 1));
 end
 $$;
 
@@ -282,13 +283,21 @@ begin
         select json_build_object('items', coalesce(json_agg(summary_json(p, s.currency) order by r.place), '[]'))
         from settings s
         cross join lateral (
-            select o.id, row_number() over (order by abs(o.position - t.position), o.position) place
+            select o.id, row_number() over (order by abs(o.id - t.id), o.id) place
             from products t
-            join product_categories tc on tc.product_id = t.id
-            join product_categories oc on oc.category_id = tc.category_id and oc.product_id <> t.id
-            join products o on o.id = oc.product_id and o.is_published
+            cross join lateral (
+                select n.id from product_categories tc
+                cross join lateral (
+                    (select a.id from product_categories ac join products a on a.id = ac.product_id
+                     where ac.category_id = tc.category_id and ac.product_id > t.id and a.is_published
+                     order by ac.product_id limit 4)
+                    union all
+                    (select b.id from product_categories bc join products b on b.id = bc.product_id
+                     where bc.category_id = tc.category_id and bc.product_id < t.id and b.is_published
+                     order by bc.product_id desc limit 4)) n
+                where tc.product_id = t.id
+                group by n.id) o
             where t.handle = p_handle
-            group by o.id, o.position, t.position
             order by place limit 4) r
         join products p on p.id = r.id);
 end
