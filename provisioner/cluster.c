@@ -205,7 +205,7 @@ static Str settings_text(const Place *place, Arena *arena)
                        "jit = off\n"
                        "wal_level = logical\n"
                        "max_wal_size = 2GB\n"
-                       "checkpoint_timeout = 10min\n"
+                       "checkpoint_timeout = 2min\n"
                        "recovery_init_sync_method = syncfs    # a file at a time takes seconds with many tenants\n"
                        "random_page_cost = 1.1\n"
                        "autovacuum = on\n"
