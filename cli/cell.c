@@ -74,10 +74,11 @@ static bool show_run(CommandCall *call, Error *err)
 const Command CELL_COMMANDS[] = {
     {.verb = "add",
      .summary = "opens a cell",
-     .description = "Makes the cell's database where it is missing, its roles and tables, and records it. For a cell "
-                    "that is open it changes what is given. With a URL of the machine where the platform runs, the "
-                    "platform starts the cell's shopd there; another one must be started by hand. With --dry-run it "
-                    "makes all its checks and prints what would change, a line each: KEY: OLD -> NEW.",
+     .description = "Makes the cell's database where it is missing, its roles and tables, and records it; of one that "
+                    "can't be opened nothing is left. For a cell that is open it changes what is given. With a URL of "
+                    "the machine where the platform runs, the platform starts the cell's shopd there; another one must "
+                    "be started by hand. With --dry-run it makes all its checks and prints what would change, a line "
+                    "each: KEY: OLD -> NEW.",
      .arguments =
          (const Argument[]){{.name = "NAME", .is_required = true, .help = "Its name: a-z, 0-9 and inner hyphens."},
                             {0}},
@@ -88,7 +89,7 @@ const Command CELL_COMMANDS[] = {
                                  {.name = "url",
                                   .type = OPTION_TEXT,
                                   .value = "URL",
-                                  .help = "Where its shopd answers, as http://127.0.0.1:8081."},
+                                  .help = "Where its shopd answers, http(s)://HOST[:PORT], as http://127.0.0.1:8081."},
                                  {.name = "capacity",
                                   .type = OPTION_INT,
                                   .value = "N",

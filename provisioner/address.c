@@ -115,6 +115,47 @@ Str address_of_url(Str url)
     return S("");
 }
 
+static bool is_host_byte(char c, bool is_v6)
+{
+    bool is_hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+    bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return is_hex || (is_v6 ? c == ':' || c == '.' : is_letter || c == '-' || c == '.' || c == '_');
+}
+
+static bool is_host(Str host)
+{
+    bool is_v6 = str_has_prefix(host, S("[")) && str_has_suffix(host, S("]"));
+    Str inner = is_v6 ? str_slice(host, 1, host.len - 1) : host;
+    bool is_right = inner.len > 0 && inner.len < NAME_MAX_BYTES;
+    for (size_t i = 0; i < inner.len; i++)
+        is_right = is_right && is_host_byte(inner.data[i], is_v6);
+    return is_right;
+}
+
+bool address_url_check(Str url, Error *err)
+{
+    static const Str SCHEMES[] = {S("http://"), S("https://")};
+    Error ignored = {0};
+    for (size_t i = 0; i < COUNT(SCHEMES); i++) {
+        if (!str_has_prefix(url, SCHEMES[i]))
+            continue;
+        Str rest = str_skip(url, SCHEMES[i].len);
+        if (str_has_suffix(rest, S("/")))
+            rest = str_slice(rest, 0, rest.len - 1);
+        const char *colon = rest.len ? memrchr(rest.data, ':', rest.len) : NULL;
+        bool has_port = colon && !str_has_suffix(rest, S("]"));
+        size_t length = has_port ? (size_t)(colon - rest.data) : rest.len;
+        int64_t port = 0;
+        if (is_host(str_slice(rest, 0, length)) &&
+            (!has_port || str_int64(str_skip(rest, length + 1), 1, PORT_MAX, &port, &ignored)))
+            return true;
+    }
+    error_set(err, ERR_INVALID, "the URL '%.*s' is refused", STR_ARG(str_slice(url, 0, NAME_MAX_BYTES)));
+    error_where(err, "url");
+    error_why(err, "it isn't http://HOST[:PORT] or https://HOST[:PORT], without a path");
+    return error_next(err, "write it as in http://127.0.0.1:8081");
+}
+
 static bool wait_for(int fd, short events, int64_t deadline_ms)
 {
     struct pollfd one = {.fd = fd, .events = events};

@@ -14,5 +14,9 @@ MUST_CHECK bool address_url(Str listen, Arena *arena, Str *out, Error *err);
 // ADDRESS:PORT of a URL "http://ADDRESS:PORT" whose address is this machine's loopback; empty for any other.
 Str address_of_url(Str url);
 
+// Checks a cell's URL: http(s)://HOST[:PORT], an IPv6 address in brackets, with no path but "/". Fails with
+// ERR_INVALID.
+MUST_CHECK bool address_url_check(Str url, Error *err);
+
 // Something answers GET /readyz with 200 there, within `timeout_ms`.
 bool is_address_ready(Str listen, int64_t timeout_ms);

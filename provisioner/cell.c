@@ -2,6 +2,7 @@
 #include "provisioner/cell.h"
 
 #include "base/arena.h"
+#include "provisioner/address.h"
 #include "provisioner/migration.h"
 #include "provisioner/server.h"
 #include "provisioner/spare.h"
@@ -281,7 +282,8 @@ static bool spec_check(Platform *platform, const CellSpec *spec, Arena *arena, S
 {
     CLEANUP(rows_close) Rows *rows = NULL;
     Str whole;
-    if (!name_check(spec->name, err) || (spec->dsn.len && !dsn_check(spec->dsn, arena, err)) ||
+    if (!name_check(spec->name, err) || (spec->url.len && !address_url_check(spec->url, err)) ||
+        (spec->dsn.len && !dsn_check(spec->dsn, arena, err)) ||
         !db_query(platform_control(platform), S("select dsn from control.cells where name = $1"), PARAMS(spec->name),
                   &rows, err))
         return false;
@@ -311,20 +313,6 @@ static bool opening_failed(const CellSpec *spec, Error *err)
     return error_wrap(err, "the cell '%.*s' can't be opened", STR_ARG(spec->name));
 }
 
-bool cell_add(Platform *platform, const CellSpec *spec, Error *err)
-{
-    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
-    CLEANUP(database_close) CellDatabase database = {0};
-    Str dsn;
-    if (!spec_check(platform, spec, arena, &dsn, err) ||
-        !db_run(platform_control(platform), S("select control.cell_add($1, $2, $3, $4::integer, $5::integer)"),
-                PARAMS(SPEC_PARAMS(spec, dsn, arena)), err))
-        return false;
-    return (known_open(platform, spec, dsn, arena, &database, err) && database_make(platform, &database, arena, err) &&
-            cell_bring_up(platform, database.db, spec->name, err)) ||
-           opening_failed(spec, err);
-}
-
 // What stands in the way of opening the database, or making it.
 static bool database_check(Platform *platform, const CellDatabase *database, Arena *arena, Error *err)
 {
@@ -332,6 +320,43 @@ static bool database_check(Platform *platform, const CellDatabase *database, Are
     Db *server = NULL;
     return database->db ? encoding_check(database->db, err) && meta_check(platform, database->db, err)
                         : database_server(platform, database, arena, &own, &server, err);
+}
+
+static bool database_drop(Platform *platform, CellDatabase *database, Arena *arena, Error *err)
+{
+    CLEANUP(db_close) Db *own = NULL;
+    Db *server = NULL;
+    db_close(&database->db);
+    return database_server(platform, database, arena, &own, &server, err) &&
+           server_database_drop(server, database->name, err);
+}
+
+// Takes back what a failed opening has made. What can't be taken back is warned of; the error that led here stays.
+static void opening_forget(Platform *platform, const CellSpec *spec, CellDatabase *database, bool is_made, Arena *arena)
+{
+    Error err = {0};
+    if (!db_run(platform_control(platform), S("select control.cell_forget($1)"), PARAMS(spec->name), &err) ||
+        (is_made && !database_drop(platform, database, arena, &err)))
+        platform_warn(platform, "something is left of the cell '%.*s': %s", STR_ARG(spec->name), err.what);
+}
+
+bool cell_add(Platform *platform, const CellSpec *spec, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    CLEANUP(database_close) CellDatabase database = {0};
+    Str dsn;
+    if (!spec_check(platform, spec, arena, &dsn, err))
+        return false;
+    if (!known_open(platform, spec, dsn, arena, &database, err) || !database_check(platform, &database, arena, err))
+        return opening_failed(spec, err);
+    bool is_missing = database.db == NULL;
+    if (!db_run(platform_control(platform), S("select control.cell_add($1, $2, $3, $4::integer, $5::integer)"),
+                PARAMS(SPEC_PARAMS(spec, dsn, arena)), err))
+        return false;
+    if (database_make(platform, &database, arena, err) && cell_bring_up(platform, database.db, spec->name, err))
+        return true;
+    opening_forget(platform, spec, &database, is_missing && database.db, arena);
+    return opening_failed(spec, err);
 }
 
 bool cell_preview(Platform *platform, const CellSpec *spec, Json **out, Error *err)

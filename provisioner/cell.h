@@ -15,7 +15,7 @@ typedef struct CellSpec {
 
 // Opens a cell: makes the database where it is missing, its roles and tables, and records it. Run again after a crash
 // it goes on; for a cell that is open it changes url, capacity and spares where they are given. Fails with ERR_INVALID
-// for a wrong name, or as db_open.
+// for a wrong name or url, or as db_open; then nothing is left of a new cell.
 MUST_CHECK bool cell_add(Platform *platform, const CellSpec *spec, Error *err);
 // What cell_add would change, with its refusals and changing nothing: {"name","changes":[{"key","from","to"},...]}; a
 // database that would be made is the change of "database". The caller closes *out.

@@ -92,6 +92,15 @@ bool server_database_make(Db *db, Str name, Error *err)
     return error_wrap(err, "the database '%.*s' can't be made", STR_ARG(name));
 }
 
+bool server_database_drop(Db *db, Str name, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Str login = str_format(arena, "%.*s_shopd", STR_ARG(name));
+    Str database_sql = str_format(arena, "drop database if exists %.*s", STR_ARG(db_name(db, arena, name)));
+    Str login_sql = str_format(arena, "drop role if exists %.*s", STR_ARG(db_name(db, arena, login)));
+    return arena_ok(arena, err) && db_run(db, database_sql, NO_PARAMS, err) && db_run(db, login_sql, NO_PARAMS, err);
+}
+
 static bool server_check(Db *db, Arena *arena, Error *err)
 {
     ServerFacts facts;

@@ -25,6 +25,9 @@ MUST_CHECK bool server_facts_check(const ServerFacts *facts, Error *err);
 // Makes a database in UTF-8 where it is missing; another one who makes it at the same moment is no error.
 MUST_CHECK bool server_database_make(Db *db, Str name, Error *err);
 
+// Drops a cell's database, which nobody may be connected to, and its shopd's role.
+MUST_CHECK bool server_database_drop(Db *db, Str name, Error *err);
+
 // Connects to an existing server by the control database's DSN, checks the facts, and makes the control database where
 // it is missing. Fails as db_open and server_facts_check.
 MUST_CHECK bool server_control_make(Str control_dsn, Error *err);

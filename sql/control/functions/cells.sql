@@ -15,6 +15,11 @@ create or replace function cell_opened(p_name text, p_version text) returns void
     select pg_notify('control_cells', p_name);
 $$;
 
+-- Nothing stays of a cell that couldn't be opened.
+create or replace function cell_forget(p_name text) returns void language sql set search_path from current as $$
+    delete from cells where name = p_name and state = 'opening' and placed = 0
+$$;
+
 -- What opening a cell, or changing one, would change in its record: [{"key", "from", "to"}]. It is done and taken back, so it is
 -- refused as that is.
 create or replace function cell_changes(p_name text, p_dsn text, p_url text, p_capacity integer, p_spares integer, p_version text)
