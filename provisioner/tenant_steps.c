@@ -265,8 +265,11 @@ bool smoke_apply(Operation *op, Error *err)
 {
     if (!tenant_context(op, err))
         return false;
-    if (op->context->cell_url.len == 0)
-        return true;    // nothing serves the cell yet
+    if (op->context->cell_url.len == 0) {    // placed there by an older program
+        error_set(err, ERR_STATE, "nobody can reach the new shop '%.*s'", STR_ARG(op->slug));
+        error_why(err, "its cell '%.*s' has no address", STR_ARG(op->cell));
+        return error_next(err, "shopctl cell add %.*s --url http://HOST:PORT", STR_ARG(op->cell));
+    }
     int64_t deadline_ms = clock_ms() + platform_options(op->platform)->smoke_ms;
     bool has_slash = op->context->cell_url.data[op->context->cell_url.len - 1] == '/';
     Str url = str_format(op->arena, "%.*s%s", STR_ARG(op->context->cell_url), has_slash ? "" : "/");

@@ -349,6 +349,59 @@ TEST(several_at_once_do_not_pass_a_cells_capacity)
     test_world_close(&world);
 }
 
+TEST(a_cell_without_an_address_gets_no_shop)
+{
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "tenant", false);
+    CellSpec other = {.name = S("mute"), .dsn = test_database("tenant")};
+    TenantSpec spec = test_world_spec(&world, "shop"), there = spec;
+    there.cell = S("mute");
+    ck_assert_ok(cell_add(world.platform, &other, &err), &err);
+    test_world_bring(&world, "first", "active");    // so that the other one has more room
+    ck_assert(!tenant_create(world.platform, &there, NULL, &err));
+    ck_assert_says(&err, ERR_STATE, "the cell 'mute' has no address");
+    ck_assert_says(&err, ERR_STATE, "shopctl cell add mute --url");
+    error_clear(&err);
+    ck_assert_ok(tenant_create(world.platform, &spec, NULL, &err), &err);
+    static const char WHERE[] = "select cell from control.tenants where slug = 'shop'";
+    ck_assert_str(test_value(world.control, world.arena, WHERE), S("main"));
+    ck_assert_ok(db_script(world.control, S("update control.cells set capacity = placed where name = 'main'"), &err),
+                 &err);
+    spec.slug = S("late");
+    ck_assert(!tenant_create(world.platform, &spec, NULL, &err));
+    ck_assert_says(&err, ERR_STATE, "room is in cells without an address: mute");
+    test_world_close(&world);
+}
+
+TEST(a_restored_shop_goes_back_to_its_cell_where_that_has_room)
+{
+    static const char WHERE[] = "select (control.tenant_of('shop')).cell";
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "tenant", false);
+    CellSpec other = {.name = S("other"), .dsn = test_database("tenant"), .url = world.url};
+    ck_assert_ok(cell_add(world.platform, &other, &err), &err);
+    TenantSpec spec = test_world_spec(&world, "shop");
+    spec.cell = S("other");
+    ck_assert_ok(tenant_create(world.platform, &spec, NULL, &err), &err);
+    test_world_bring(&world, "shop", "deleted");
+    // Both are empty, and of those the default is 'main'.
+    test_world_bring(&world, "shop", "active");
+    ck_assert_str(test_value(world.control, world.arena, WHERE), S("other"));
+    test_world_bring(&world, "shop", "deleted");
+    spec.slug = S("filler");
+    ck_assert_ok(tenant_create(world.platform, &spec, NULL, &err), &err);
+    ck_assert_ok(db_script(world.control, S("update control.cells set capacity = 1 where name = 'other'"), &err), &err);
+    test_world_bring(&world, "shop", "active");
+    ck_assert_str(test_value(world.control, world.arena, WHERE), S("main"));
+    ck_assert_str(test_value(world.control, world.arena,
+                             "select string_agg(placed::text, ' ' order by name) from "
+                             "control.cells"),
+                  S("1 1"));
+    test_world_close(&world);
+}
+
 // ---- wishes
 
 TEST(a_wish_is_granted_or_rejected)
@@ -459,7 +512,8 @@ static void bring(TestWorld *world, const char *slug, const char *status)
             &err);
         TenantSpec spec = test_world_spec(world, slug);
         ck_assert(!tenant_create(hasty, &spec, NULL, &err));
-        control_script(world, "update control.cells set url = ''; update control.leases set holder = 'elsewhere 1 1'; "
+        ck_assert_ok(db_run(world->control, S("update control.cells set url = $1"), PARAMS(world->url), &err), &err);
+        control_script(world, "update control.leases set holder = 'elsewhere 1 1'; "
                               "update control.operations set state = 'running' where state = 'failed'");
     } else if (!is_wish && *status) {
         test_world_bring(world, slug, status);
@@ -794,7 +848,8 @@ SUITE(tenant, ONCE(a_new_tenant_is_recorded_served_and_shown), ONCE(a_wrong_fiel
       ONCE(colours_are_checked_by_name_and_value), ONCE(a_slug_and_a_host_belong_to_one_tenant),
       ONCE(a_refused_creation_leaves_no_trace), ONCE(a_shop_that_is_being_made_is_there_already),
       ONCE(of_several_at_once_one_gets_the_slug), ONCE(a_creation_waits_for_a_request_of_its_slug_and_leaves_no_trace),
-      ONCE(several_at_once_do_not_pass_a_cells_capacity), ONCE(a_wish_is_granted_or_rejected),
+      ONCE(several_at_once_do_not_pass_a_cells_capacity), ONCE(a_cell_without_an_address_gets_no_shop),
+      ONCE(a_restored_shop_goes_back_to_its_cell_where_that_has_room), ONCE(a_wish_is_granted_or_rejected),
       EACH(a_command_is_done_where_the_life_allows_it_and_else_changes_nothing, LIVES), ONCE(what_is_set_is_served),
       ONCE(how_to_pay_and_ways_of_shipping_reach_the_shop), ONCE(what_would_change_is_said_and_nothing_changes),
       ONCE(a_change_that_is_refused_leaves_all_as_it_was),

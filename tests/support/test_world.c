@@ -1,8 +1,11 @@
 // tests/support/test_world.c: makes a platform for a test, and compares its record with its cell.
 #include "tests/support/test_world.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
+#include <pthread.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -51,6 +54,41 @@ static void shopd_start(TestWorld *world)
     ck_assert_ok(process_start(&(ProcessSpec){.argv = argv, .output = STDERR_FILENO}, &world->shopd, &err), &err);
 }
 
+// Answers all with 200, as long as the process lives: new shops are asked for, and most tests need no shopd.
+static void *answer_all(void *context)
+{
+    static const char ANSWER[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    int listener = (int)(intptr_t)context;
+    for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0; fd_close(&fd)) {
+        char request[KIB * 4];
+        if (recv(fd, request, sizeof(request), 0) > 0)
+            (void)!send(fd, ANSWER, strlen(ANSWER), MSG_NOSIGNAL);
+        (void)shutdown(fd, SHUT_WR);
+        (void)!recv(fd, request, sizeof(request), 0);
+    }
+    return NULL;
+}
+
+static unsigned answerer_port(void)
+{
+    static pid_t owner = 0;    // a fork has no threads of its parent
+    static unsigned port = 0;
+    if (owner == getpid())
+        return port;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof(address);
+    pthread_t thread;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    ck_assert_int_eq(listen(listener, SOMAXCONN), 0);
+    ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, answer_all, (void *)(intptr_t)listener), 0);
+    ck_assert_int_eq(pthread_detach(thread), 0);
+    owner = getpid();
+    port = ntohs(address.sin_port);
+    return port;
+}
+
 Platform *test_world_platform(const TestWorld *world, int64_t takeover_ms)
 {
     Error err = {0};
@@ -81,9 +119,9 @@ void test_world_open(TestWorld *world, const char *noun, bool is_served)
     ck_assert_ok(plans_read(S(""), world->arena, &plans, &err) && plans_get(&plans, S("free"), &world->plan, &err),
                  &err);
     world->port = is_served ? test_free_port() : 0;
-    Str url = is_served ? str_format(world->arena, "http://127.0.0.1:%u", world->port) : S("");
-    ck_assert_ok(cell_add(world->platform, &(CellSpec){.name = S("main"), .dsn = world->cell_dsn, .url = url}, &err),
-                 &err);
+    world->url = str_format(world->arena, "http://127.0.0.1:%u", is_served ? world->port : answerer_port());
+    CellSpec spec = {.name = S("main"), .dsn = world->cell_dsn, .url = world->url};
+    ck_assert_ok(cell_add(world->platform, &spec, &err), &err);
     world->control = test_db_open(world->control_dsn);
     world->cell = test_db_open(world->cell_dsn);
     if (is_served)

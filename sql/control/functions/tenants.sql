@@ -86,7 +86,8 @@ begin
 end
 $$;
 
--- The cell that is asked for, or the one that is least full; refused when it has no room.
+-- The cell that is asked for, or the one that is least full; refused when it has no room, or no address: nobody would reach a
+-- shop there.
 create or replace function cell_choose(p_name text) returns text language plpgsql stable set search_path from current as $$
 declare
     v_cell cells;
@@ -98,17 +99,23 @@ begin
         elsif v_cell.state <> 'open' then
             perform refuse('wrong-state', format('the cell ''%s'' is %s', p_name, v_cell.state), '',
                            format('finish it: shopctl cell add %s', p_name), 'cell');
+        elsif v_cell.url = '' then
+            perform refuse('wrong-state', format('the cell ''%s'' has no address', p_name), 'nobody could reach a shop in it',
+                           format('say where its shopd answers: shopctl cell add %s --url http://HOST:PORT', p_name), 'cell');
         elsif v_cell.placed >= v_cell.capacity then
             perform refuse('wrong-state', format('the cell ''%s'' is full', p_name),
                            format('it holds %s tenants of %s', v_cell.placed, v_cell.capacity),
-                           'open another one: shopctl cell add NAME', 'cell');
+                           'open another one: shopctl cell add NAME --url http://HOST:PORT', 'cell');
         end if;
         return p_name;
     end if;
-    select * into v_cell from cells where state = 'open' and placed < capacity
+    select * into v_cell from cells where state = 'open' and url <> '' and placed < capacity
     order by placed::numeric / capacity, name limit 1;
     if not found then
-        perform refuse('wrong-state', 'no cell has room for another tenant', '', 'open one: shopctl cell add NAME', 'cell');
+        perform refuse('wrong-state', 'no cell has room for another tenant',
+                       coalesce((select 'room is in cells without an address: ' || string_agg(name, ', ' order by name)
+                                 from cells where state = 'open' and url = '' and placed < capacity), ''),
+                       'open one: shopctl cell add NAME --url http://HOST:PORT', 'cell');
     end if;
     return v_cell.name;
 end
@@ -190,7 +197,13 @@ begin
     if (v_operation.input ->> 'is_new')::boolean then
         perform tenant_insert(v_operation.input, 'approved', p_operation);
     end if;
-    v_cell := cell_place(v_operation.input ->> 'cell');
+    -- A restored one goes back to where it was, so that its address stays.
+    if v_operation.input ->> 'from' = 'deleted' then
+        update cells set placed = placed + 1
+        where name = (tenant_of(v_operation.slug)).former_cell and state = 'open' and url <> '' and placed < capacity
+        returning name into v_cell;
+    end if;
+    v_cell := coalesce(v_cell, cell_place(v_operation.input ->> 'cell'));
     update tenants set status = 'provisioning', operation = p_operation, cell = v_cell, number = null, updated_at = now()
     where id = (select (tenant_of(v_operation.slug)).id) and status = coalesce(v_operation.input ->> 'from', 'approved');
     if not found then
@@ -280,7 +293,7 @@ begin
     end if;
     perform cell_unplace(v_tenant.cell);
     delete from domains where tenant_id = v_tenant.id;
-    update tenants set status = 'deleted', number = null, cell = null, operation = p_operation, updated_at = now()
+    update tenants set status = 'deleted', number = null, former_cell = cell, cell = null, operation = p_operation, updated_at = now()
     where id = v_tenant.id;
 end
 $$;
