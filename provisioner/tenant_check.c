@@ -1,6 +1,7 @@
 // provisioner/tenant_check.c: what may stand in a tenant's record.
 #include "provisioner/tenant_check.h"
 
+#include "base/country.h"
 #include "base/currency.h"
 #include "provisioner/lifecycle.h"
 #include "provisioner/shipping.h"
@@ -47,13 +48,10 @@ static bool language_check(Str language, Error *err)
 
 static bool country_check(Str country, Error *err)
 {
-    bool is_code = country.len == 2;
-    for (size_t i = 0; i < country.len; i++)
-        is_code = is_code && country.data[i] >= 'A' && country.data[i] <= 'Z';
-    if (is_code)
+    if (is_country(country))
         return true;
-    refused(err, "country", country, "it isn't two capital letters");
-    return error_next(err, "use an ISO 3166-1 code, as in ES");
+    refused(err, "country", country, "it isn't a country of ISO 3166-1");
+    return error_next(err, "use a code of two capital letters, such as ES");
 }
 
 static bool currency_check(Str currency, Error *err)
@@ -90,9 +88,15 @@ static bool host_check(Str host, Str base, Error *err)
 
 static bool hosts_check(const Str *hosts, size_t count, Str base, Error *err)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (!host_check(hosts[i], base, err))
             return false;
+        for (size_t before = 0; before < i; before++)
+            if (str_eq(hosts[before], hosts[i])) {
+                refused(err, "domains", hosts[i], "it is given twice");
+                return error_next(err, "give it once");
+            }
+    }
     return true;
 }
 

@@ -67,6 +67,7 @@ typedef struct Wrong {
     const char *says;
 } Wrong;
 
+static const Str TWICE[] = {S("z.example"), S("z.example")};
 static const Str WRONG_HOST[] = {S("https://bazar.example")}, OWN_HOST[] = {S("other.localhost")};
 
 static const Wrong WRONG[] = {
@@ -81,6 +82,8 @@ static const Wrong WRONG[] = {
     {{.slug = S("acme"), .email = S("a@b.example"), .logo = S("javascript:alert(1)")}, "https://"},
     {{.slug = S("acme"), .email = S("a@b.example"), .name = S("\xff")}, "UTF-8"},
     {{.slug = S("acme"), .email = S("a@b.example"), .payment_instructions = S("a\x1b[31m")}, "control character"},
+    {{.slug = S("acme"), .email = S("a@b.example"), .country = S("ZZ")}, "a country of ISO 3166-1"},
+    {{.slug = S("acme"), .email = S("a@b.example"), .domains = TWICE, .domain_count = 2}, "it is given twice"},
     {{.slug = S("acme"), .email = S("a@b.example"), .domains = WRONG_HOST, .domain_count = 1}, "host name"},
     {{.slug = S("acme"), .email = S("a@b.example"), .domains = OWN_HOST, .domain_count = 1}, "platform's own domain"},
 };

@@ -80,6 +80,9 @@ static const struct {
      "4:1 shipping: it has a comma; write EUR amounts as in 1234.50\n4:1 domains: it isn't a host name in small "
      "letters; write it as shop.example, without "
      "scheme and port\n"},
+    {"- slug: acme\n  plan: free\n  email: a@b.example\n  domains: [z.example, z.example]\n  country: ZZ\n",
+     "5:3 country: it isn't a country of ISO 3166-1; use a code of two capital letters, such as ES\n"
+     "4:3 domains: it is given twice; give it once\n"},
     {"slug: acme\n", "1:1 : it is a mapping, not a list of shops; write a YAML list with a slug in each item, or a "
                      "JSON object per line\n"},
     {"",
