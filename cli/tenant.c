@@ -130,12 +130,22 @@ static bool restore_run(CommandCall *call, Error *err)
     return act_run(call, "restore", TENANT_PROVISIONING, tenant_restore, err);
 }
 
+// Before a person is asked to type the slug of what can't be deleted.
+static bool delete_check(const CommandCall *call, Error *err)
+{
+    Slug slug = {0};
+    CLEANUP(platform_close) Platform *platform = NULL;
+    return open_for(call, &platform, &slug, err) && tenant_delete_check(platform, slug, err);
+}
+
 static bool delete_run(CommandCall *call, Error *err)
 {
     Str slug = command_argument(call, 0);
     Str question =
         str_format(call->arena, "this deletes the shop '%.*s'; a dump is kept for its plan's retention", STR_ARG(slug));
-    return prompt_word(call, question, slug, err) && act_run(call, "delete", TENANT_DELETED, tenant_delete, err);
+    bool is_asked = !call->is_yes && !call->is_dry_run;
+    return (!is_asked || delete_check(call, err)) && prompt_word(call, question, slug, err) &&
+           act_run(call, "delete", TENANT_DELETED, tenant_delete, err);
 }
 
 // ---- changes ----

@@ -1,6 +1,8 @@
 // provisioner/lifecycle.c: the table of allowed moves.
 #include "provisioner/lifecycle.h"
 
+enum { ADVICE_MAX = 256 };
+
 static const char *const STATUS_NAMES[TENANT_STATUS_COUNT] = {
     [TENANT_REQUESTED] = "requested",       [TENANT_REJECTED] = "rejected",
     [TENANT_APPROVED] = "approved",         [TENANT_ACTIVE] = "active",
@@ -15,7 +17,7 @@ typedef struct Move {
 static const Move MOVES[] = {
     {TENANT_REQUESTED, TENANT_APPROVED, "approve"},
     {TENANT_REQUESTED, TENANT_REJECTED, "reject"},
-    {TENANT_APPROVED, TENANT_PROVISIONING, "create"},
+    {TENANT_APPROVED, TENANT_PROVISIONING, "approve"},
     {TENANT_PROVISIONING, TENANT_ACTIVE, NULL},
     {TENANT_PROVISIONING, TENANT_APPROVED, NULL},    // a creation that was reverted
     {TENANT_ACTIVE, TENANT_SUSPENDED, "suspend"},
@@ -38,12 +40,38 @@ bool tenant_status_parse(Str name, TenantStatus *out, Error *err)
     return error_set(err, ERR_INVALID, "'%.*s' is no status of a tenant", STR_ARG(name));
 }
 
-static const char *verb_from(TenantStatus from)
+enum { FAR = TENANT_STATUS_COUNT };    // farther than any way that visits a status once
+
+// How many moves lead from one to the other, FAR where none do; ways of more than `limit` moves aren't tried.
+static int distance(TenantStatus from, TenantStatus to, int limit)
+{
+    int shortest = from == to ? 0 : FAR;
+    for (size_t i = 0; i < COUNT(MOVES) && limit > 0; i++)
+        if (MOVES[i].from == from)
+            shortest = MIN(shortest, 1 + distance(MOVES[i].to, to, limit - 1));
+    return shortest;
+}
+
+// What can be done with it now, what leads to `to` first: "shopctl tenant archive acme, shopctl tenant resume acme".
+static bool moves_advise(Str slug, TenantStatus from, TenantStatus to, Error *err)
+{
+    char text[ADVICE_MAX] = "";
+    size_t length = 0;
+    for (int far = 0; far <= FAR; far++)
+        for (size_t i = 0; i < COUNT(MOVES); i++)
+            if (MOVES[i].from == from && MOVES[i].verb && distance(MOVES[i].to, to, FAR - 1) == far &&
+                length < sizeof(text))
+                length += (size_t)snprintf(text + length, sizeof(text) - length, "%sshopctl tenant %s %.*s",
+                                           length ? ", " : "", MOVES[i].verb, STR_ARG(slug));
+    return error_next(err, "what can be done now: %s", text);
+}
+
+static bool has_verb(TenantStatus from)
 {
     for (size_t i = 0; i < COUNT(MOVES); i++)
         if (MOVES[i].from == from && MOVES[i].verb)
-            return MOVES[i].verb;
-    return NULL;
+            return true;
+    return false;
 }
 
 bool lifecycle_check(Str slug, TenantStatus from, TenantStatus to, Error *err)
@@ -54,9 +82,8 @@ bool lifecycle_check(Str slug, TenantStatus from, TenantStatus to, Error *err)
     error_set(err, ERR_STATE, "the tenant '%.*s' is %s and can't become %s", STR_ARG(slug), STATUS_NAMES[from],
               STATUS_NAMES[to]);
     error_why(err, "the way is requested, approved, active, suspended, archived, deleted");
-    const char *verb = verb_from(from);
-    if (verb)
-        return error_next(err, "what can be done now: shopctl tenant %s %.*s", verb, STR_ARG(slug));
+    if (has_verb(from))
+        return moves_advise(slug, from, to, err);
     if (from == TENANT_PROVISIONING)
         return error_next(err, "see what it waits for: shopctl operation list");
     return error_next(err, "ask for it again: shopctl tenant request %.*s", STR_ARG(slug));

@@ -417,8 +417,7 @@ static bool begin(Platform *platform, const OperationSpec *spec, Arena *arena, O
     return true;
 }
 
-// The unfinished operation of this kind for this tenant, when whoever had it is gone; else 0.
-static bool orphan_find(Platform *platform, const Driver *driver, Str slug, int64_t *out, Error *err)
+bool operation_left(Platform *platform, const Driver *driver, Str slug, int64_t *out, Error *err)
 {
     CLEANUP(rows_close) Rows *rows = NULL;
     *out = 0;
@@ -439,7 +438,7 @@ bool operation_continue(Platform *platform, const Driver *driver, Str slug, bool
     int64_t orphan = 0;
     bool is_reverted = false;
     *out_done = false;
-    if (!orphan_find(platform, driver, slug, &orphan, err))
+    if (!operation_left(platform, driver, slug, &orphan, err))
         return false;
     if (orphan == 0)
         return true;
@@ -459,7 +458,7 @@ bool operation_run(Platform *platform, const OperationSpec *spec, int64_t *out_i
     if (!has_begun && err->code == ERR_BUSY) {
         int64_t orphan = 0;
         Error trouble = {0};
-        if (!orphan_find(platform, spec->driver, spec->slug, &orphan, &trouble) || orphan == 0)
+        if (!operation_left(platform, spec->driver, spec->slug, &orphan, &trouble) || orphan == 0)
             return false;
         error_clear(err);
         if (out_id)

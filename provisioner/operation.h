@@ -76,6 +76,9 @@ typedef struct OperationSpec {
 // cases the step's error is returned. *out_id may be NULL.
 MUST_CHECK bool operation_run(Platform *platform, const OperationSpec *spec, int64_t *out_id, Error *err);
 
+// The unfinished operation of this kind for this slug whose process is gone; *out is 0 where there is none.
+MUST_CHECK bool operation_left(Platform *platform, const Driver *driver, Str slug, int64_t *out, Error *err);
+
 // Finishes what a crashed command of this kind left for this slug, so that the same command again goes on whatever the
 // tenant's status is by now. *out_done is true when it went forward to its end, false where there was nothing or it was
 // being reverted. One whose process is alive is left alone. *out_id (may be NULL) is set where there was one.

@@ -221,6 +221,15 @@ bool tenant_delete(Platform *platform, Slug slug, Error *err)
            run_with(platform, &SCHEMA_DELETE, slug, json_build("{s:s%}", "dump", path.data, path.len), err);
 }
 
+bool tenant_delete_check(Platform *platform, Slug slug, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
+    TenantRecord tenant;
+    int64_t left = 0;
+    return operation_left(platform, &SCHEMA_DELETE, slug.text, &left, err) &&
+           (left || move_check(platform, slug, TENANT_DELETED, arena, &tenant, err));
+}
+
 bool tenant_restore(Platform *platform, Slug slug, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);

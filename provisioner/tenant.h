@@ -39,6 +39,8 @@ MUST_CHECK bool tenant_resume(Platform *platform, Slug slug, Error *err);
 MUST_CHECK bool tenant_archive(Platform *platform, Slug slug, Error *err);
 // Writes a dump, then removes schema, role and rows.
 MUST_CHECK bool tenant_delete(Platform *platform, Slug slug, Error *err);
+// Whether tenant_delete would begin, or go on; fails as it would.
+MUST_CHECK bool tenant_delete_check(Platform *platform, Slug slug, Error *err);
 // Brings a deleted shop back from its dump: same slug, hosts, data.
 MUST_CHECK bool tenant_restore(Platform *platform, Slug slug, Error *err);
 

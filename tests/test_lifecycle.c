@@ -32,9 +32,11 @@ typedef struct Advice {
 } Advice;
 
 static const Advice ADVICE[] = {
-    {TENANT_REQUESTED, TENANT_ACTIVE, "shopctl tenant approve acme"},
-    {TENANT_ACTIVE, TENANT_DELETED, "shopctl tenant suspend acme"},
-    {TENANT_SUSPENDED, TENANT_DELETED, "shopctl tenant resume acme"},
+    {TENANT_REQUESTED, TENANT_ACTIVE, "now: shopctl tenant approve acme, shopctl tenant reject acme"},
+    {TENANT_APPROVED, TENANT_ACTIVE, "now: shopctl tenant approve acme"},
+    {TENANT_ACTIVE, TENANT_DELETED, "now: shopctl tenant suspend acme"},
+    {TENANT_SUSPENDED, TENANT_DELETED, "now: shopctl tenant archive acme, shopctl tenant resume acme"},
+    {TENANT_SUSPENDED, TENANT_REJECTED, "now: shopctl tenant resume acme, shopctl tenant archive acme"},
     {TENANT_ARCHIVED, TENANT_ACTIVE, "shopctl tenant delete acme"},
     {TENANT_DELETED, TENANT_SUSPENDED, "shopctl tenant restore acme"},
     {TENANT_PROVISIONING, TENANT_SUSPENDED, "shopctl operation list"},

@@ -444,7 +444,7 @@ typedef struct Verb {
     const char *after;    // the tenant's status then; NULL: as before
 } Verb;
 
-enum { VERB_REQUEST, VERB_CREATE };
+enum { VERB_REQUEST, VERB_CREATE, VERB_DELETE = 8 };
 static const Verb VERBS[] = {
     [VERB_REQUEST] = {"request", NULL, "requested"},
     [VERB_CREATE] = {"create", NULL, "active"},
@@ -454,7 +454,7 @@ static const Verb VERBS[] = {
     {"suspend", tenant_suspend, "suspended"},
     {"resume", tenant_resume, "active"},
     {"archive", tenant_archive, "archived"},
-    {"delete", tenant_delete, "deleted"},
+    [VERB_DELETE] = {"delete", tenant_delete, "deleted"},
     {"restore", tenant_restore, "active"},
 };
 
@@ -553,6 +553,10 @@ TEST(a_command_is_done_where_the_life_allows_it_and_else_changes_nothing)
         test_world_close(&world);
         return;
     }
+    Error refusal = {0};    // shopctl asks before it deletes, and would be refused before it asks
+    ck_assert(tenant_delete_check(world.platform, test_slug("shop"), &refusal) == (life->outcomes[VERB_DELETE] == 'x'));
+    ck_assert_int_eq(refusal.code,
+                     life->outcomes[VERB_DELETE] == 'x' ? ERR_NONE : outcome_code(life->outcomes[VERB_DELETE]));
     test_world_check(&world, "shop", life->status);
     for (size_t verb = 0; verb < COUNT(VERBS); verb++) {
         if (life->outcomes[verb] != 'x')
