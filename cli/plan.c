@@ -71,7 +71,7 @@ static const OutputKey VALIDATE_KEYS[] = {
     {.key = "valid", .type = "bool", .help = "Whether all of them are plans."},
     {.key = "errors", .type = "list", .help = "What is wrong, in the order of files and lines."},
     {.key = "errors[].file", .type = "text", .help = "The file."},
-    {.key = "errors[].line", .type = "integer", .help = "The line, from 1."},
+    {.key = "errors[].line", .type = "integer", .help = "The line, from 1; 0 where the file can't be read."},
     {.key = "errors[].column", .type = "integer", .help = "The character in the line, from 1."},
     {.key = "errors[].key", .type = "text", .help = "The plan's key, with its section."},
     {.key = "errors[].value", .type = "text", .help = "What stands there."},
@@ -98,7 +98,10 @@ static bool faults_print(const CommandCall *call, Str file, const Faults *faults
 {
     StrBuf buf = {.arena = call->arena};
     for (const Fault *fault = faults->first; fault; fault = fault->next_fault) {
-        strbuf_format(&buf, "%.*s:%u:%u: ", STR_ARG(file), fault->line, fault->column);
+        strbuf_add(&buf, file);
+        if (fault->line)
+            strbuf_format(&buf, ":%u:%u", fault->line, fault->column);
+        strbuf_add(&buf, S(": "));
         if (fault->where.len)
             strbuf_format(&buf, "%.*s: ", STR_ARG(fault->where));
         if (fault->what.len && !str_eq(fault->what, fault->where))
@@ -113,6 +116,26 @@ static bool faults_print(const CommandCall *call, Str file, const Faults *faults
     return arena_ok(call->arena, err) && command_print(call, strbuf_str(&buf), err);
 }
 
+// Checks one file. *out_refused is what the command fails with on its account, also that it can't be read: that is a
+// fault without a place, and the other files are checked all the same.
+static bool file_check(const CommandCall *call, Str file, Faults *faults, Error *out_refused, Error *err)
+{
+    Plan plan = {0};
+    Str text = S("");
+    if (!file_read(file, PLAN_BYTES_MAX, call->arena, &text, out_refused)) {
+        if (out_refused->code == ERR_NO_MEMORY) {
+            *err = *out_refused;
+            return false;
+        }
+        faults_add(faults, &(Fault){.why = str_of(out_refused->why[0] ? out_refused->why : out_refused->what),
+                                    .next = str_of(out_refused->next)});
+        return true;
+    }
+    // A draft may have any name: that both are the same is a rule of the folder that plans are loaded from.
+    return plan_parse(text, S(""), call->arena, faults, &plan, err) &&
+           (faults_none(faults, file, out_refused) || out_refused->code != ERR_NONE);
+}
+
 static bool validate_run(CommandCall *call, Error *err)
 {
     CLEANUP(json_close) Json *errors = json_build("[]");
@@ -121,14 +144,12 @@ static bool validate_run(CommandCall *call, Error *err)
     for (size_t i = 0; i < file_count; i++) {
         Str file = command_argument(call, i);
         Faults faults = {.arena = call->arena};
-        Plan plan = {0};
-        Str text = S("");
-        // A draft may have any name: that both are the same is a rule of the folder that plans are loaded from.
-        if (!file_read(file, PLAN_BYTES_MAX, call->arena, &text, err) ||
-            !plan_parse(text, S(""), call->arena, &faults, &plan, err))
+        Error refused = {0};
+        if (!file_check(call, file, &faults, &refused, err))
             return false;
-        if (!faults_none(&faults, file, first.code ? &(Error){0} : &first))
-            refused_count++;
+        refused_count += refused.code != ERR_NONE;
+        if (first.code == ERR_NONE)
+            first = refused;
         if (call->format == OUTPUT_TABLE ? !faults_print(call, file, &faults, err)
                                          : !faults_append(errors, file, &faults, err))
             return false;

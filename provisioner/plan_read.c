@@ -10,6 +10,7 @@ typedef struct PlanReader {
     Faults *faults;
     Plan *plan;
     const YamlNode *nodes[PLAN_FIELDS_MAX];    // by field: the node that gives it
+    bool is_refused[PLAN_FIELDS_MAX];          // by field: what it gives is wrong, so nothing follows from it
 } PlanReader;
 
 static void fault_add(PlanReader *reader, const YamlNode *node, const char *key, Str why, Str next)
@@ -150,8 +151,10 @@ static void section_read(PlanReader *reader, Str section, const YamlNode *mappin
         if (!field->key) {
             unknown_key(reader, section, node);
         } else if (str_eq(str_of(field->key), key)) {
+            size_t before = reader->faults->count;
             reader->nodes[field - PLAN_FIELDS] = node;
             field_read(reader, field, node);
+            reader->is_refused[field - PLAN_FIELDS] = reader->faults->count > before;
         } else if (node->kind != YAML_KIND_MAPPING) {
             Str why = str_format(reader->arena, "it is %s, not a mapping", yaml_kind_name(node));
             fault_add(reader, node, key.data, why, S("write its keys below it, indented"));
@@ -174,12 +177,31 @@ static const YamlNode *section_of(const YamlNode *root, Str key)
     return section;
 }
 
+// The node of a value that other fields may be held against; NULL where it is missing or refused.
+static const YamlNode *node_of(const PlanReader *reader, size_t offset)
+{
+    for (size_t i = 0; PLAN_FIELDS[i].key; i++)
+        if (PLAN_FIELDS[i].offset == offset)
+            return reader->is_refused[i] ? NULL : reader->nodes[i];
+    return NULL;
+}
+#define NODE_OF(reader, member) node_of(reader, offsetof(Plan, member))
+
+static bool is_given_wrong(const PlanReader *reader, size_t offset)
+{
+    for (size_t i = 0; PLAN_FIELDS[i].key; i++)
+        if (PLAN_FIELDS[i].offset == offset)
+            return reader->is_refused[i];
+    return false;
+}
+
 static void missing_read(PlanReader *reader, const YamlNode *root)
 {
+    bool has_tier = NODE_OF(reader, tier) != NULL;
     for (const PlanField *field = PLAN_FIELDS; field->key; field++) {
         const YamlNode *node = reader->nodes[field - PLAN_FIELDS];
-        bool is_dedicated = reader->plan->tier != PLAN_TIER_SHARED;
-        if (node && field->need == PLAN_DEDICATED && !is_dedicated)
+        bool is_dedicated = has_tier && reader->plan->tier != PLAN_TIER_SHARED;
+        if (node && field->need == PLAN_DEDICATED && has_tier && !is_dedicated)
             fault_add(reader, node, field->key, S("tier 'shared' has no resources of its own"),
                       S("leave it out, or use tier container or server"));
         if (node)
@@ -201,15 +223,6 @@ static void missing_read(PlanReader *reader, const YamlNode *root)
         }
     }
 }
-
-static const YamlNode *node_of(const PlanReader *reader, size_t offset)
-{
-    for (size_t i = 0; PLAN_FIELDS[i].key; i++)
-        if (PLAN_FIELDS[i].offset == offset)
-            return reader->nodes[i];
-    return NULL;
-}
-#define NODE_OF(reader, member) node_of(reader, offsetof(Plan, member))
 
 static bool is_plan_name(Str name)
 {
@@ -245,7 +258,8 @@ static void plan_check(PlanReader *reader, Str name)
         fault_add(reader, node, "backup.retention", S("it is less than backup.interval: at times there is no backup"),
                   S("keep backups for at least one interval"));
     node = NODE_OF(reader, tier);
-    if (node && plan->tier == PLAN_TIER_SERVER && !plan->is_exclusive)
+    if (node && plan->tier == PLAN_TIER_SERVER && !plan->is_exclusive &&
+        !is_given_wrong(reader, offsetof(Plan, is_exclusive)))
         fault_add(reader, node, "tier", S("tier 'server' is a host of the tenant's own"), S("add 'exclusive: true'"));
 }
 

@@ -135,6 +135,35 @@ TEST(all_faults_of_a_plan_are_told_at_once)
     ck_assert_says(&err, ERR_INVALID, "y.yaml:2:7");
 }
 
+// Each with exactly one fault, though other keys would be wrong if the refused value were the default.
+static const struct {
+    const char *file, *from, *to;
+    const char *key;
+} ALONE[] = {
+    {"plans/premium.yaml", "tier: container", "tier: contaner", "tier"},
+    {"plans/premium.yaml", "tier: container", "tier: [container]", "tier"},
+    {"plans/premium.yaml", "tier: container", "", "tier"},
+    {"plans/enterprise.yaml", "exclusive: true", "exclusive: treu", "exclusive"},
+    {"plans/enterprise.yaml", "retention: 365d", "retention: 365 dayz", "backup.retention"},
+};
+
+TEST(what_depends_on_a_refused_value_is_no_fault)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Error err = {0};
+    Faults faults = {.arena = arena};
+    Plan plan = {0};
+    Str text = S("");
+    ck_assert_ok(file_read(str_of(ALONE[_i].file), PLAN_BYTES_MAX, arena, &text, &err), &err);
+    size_t at = str_find(text, str_of(ALONE[_i].from));
+    ck_assert_uint_lt(at, text.len);
+    text = str_format(arena, "%.*s%s%.*s", (int)at, text.data, ALONE[_i].to,
+                      STR_ARG(str_skip(text, at + strlen(ALONE[_i].from))));
+    ck_assert_ok(plan_parse(text, S(""), arena, &faults, &plan, &err), &err);
+    ck_assert_uint_eq(faults.count, 1);
+    ck_assert_str(faults.first->where, str_of(ALONE[_i].key));
+}
+
 static const struct {
     Str text;
     const char *why;
@@ -358,8 +387,8 @@ TEST(a_plan_is_read_whole_or_memory_ran_out)
 
 SUITE(plan, ONCE(a_plan_is_read_with_its_units_and_defaults),
       EACH(a_fault_is_told_with_line_column_key_and_what_was_expected, FAULTS),
-      ONCE(all_faults_of_a_plan_are_told_at_once), EACH(what_is_no_mapping_is_no_plan, NO_PLANS),
-      ONCE(the_four_plans_that_ship_are_right_and_in_order),
+      ONCE(all_faults_of_a_plan_are_told_at_once), EACH(what_depends_on_a_refused_value_is_no_fault, ALONE),
+      EACH(what_is_no_mapping_is_no_plan, NO_PLANS), ONCE(the_four_plans_that_ship_are_right_and_in_order),
       ONCE(premium_asks_for_at_most_one_cpu_and_two_gib_over_both_containers),
       ONCE(an_unknown_plan_is_answered_with_the_nearest_one),
       ONCE(a_folder_of_plans_takes_the_place_of_those_that_ship), ONCE(a_plan_is_the_same_after_json),
