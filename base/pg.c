@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <libpq-fe.h>
 #include <poll.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -65,12 +67,26 @@ static ErrorCode code_of_state(const char *state)
     return ERR_FAILED;
 }
 
+// The lines of a message of libpq's or the server's in one, as an error has it: "...: No such file; Is the server up?"
+static bool why_of_lines(Error *err, const char *message)
+{
+    char text[ERROR_TEXT + sizeof("; ")];
+    size_t length = 0;
+    Str rest = str_of(message), line = S("");
+    while (str_cut(&rest, '\n', &line) && length < sizeof(text) - 1) {
+        line = str_trim(line);
+        if (line.len)
+            length += (size_t)snprintf(text + length, sizeof(text) - length, "%s%.*s", length ? "; " : "",
+                                       (int)MIN(line.len, (size_t)ERROR_TEXT), line.data);
+    }
+    return error_why(err, "%s", length ? text : "");
+}
+
 static bool error_from_connection(Error *err, const PGconn *conn)
 {
-    const char *message = PQerrorMessage(conn);
     error_set(err, ERR_UNREACHABLE, "the database '%s' on '%s' can't be reached", PQdb(conn) ? PQdb(conn) : "",
               PQhost(conn) ? PQhost(conn) : "");
-    return error_why(err, "%.*s", STR_ARG(str_trim(str_of(message))));
+    return why_of_lines(err, PQerrorMessage(conn));
 }
 
 // The state in an error of the server's as libpq words it when it is to be verbose, "FATAL:  28P01: password ...": of a
@@ -86,6 +102,17 @@ static const char *state_find(const char *message)
     return found;
 }
 
+// Whether the server's socket is there but not for us: its folder or itself belongs to another user.
+static bool is_socket_barred(const PGconn *conn)
+{
+    char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+    const char *host = PQhost(conn), *port = PQport(conn);
+    if (!host || host[0] != '/')
+        return false;
+    int length = snprintf(path, sizeof(path), "%s/.s.PGSQL.%s", host, port && port[0] ? port : "5432");
+    return length > 0 && (size_t)length < sizeof(path) && access(path, W_OK) != 0 && errno == EACCES;
+}
+
 // Why a connection couldn't be made: the server's own word, without the place in its source.
 static bool error_from_connecting(Error *err, const PGconn *conn)
 {
@@ -96,8 +123,13 @@ static bool error_from_connecting(Error *err, const PGconn *conn)
         error_why(err, "the server asks for the password of '%s'", PQuser(conn));
         return error_next(err, "put it into ~/.pgpass, or into a file that passfile= in the connection string names");
     }
-    if (!state)
+    if (!state) {
+        if (is_socket_barred(conn)) {
+            err->code = ERR_FORBIDDEN;
+            error_next(err, "run it as the owner of that socket, or as root");
+        }
         return false;
+    }
     ErrorCode code = code_of_state(state);
     if (code == ERR_FORBIDDEN || code == ERR_NOT_FOUND) {
         error_clear(err);
@@ -120,7 +152,7 @@ static bool error_from_pg(Error *err, const PGconn *conn, const PGresult *result
               field(result, PG_DIAG_MESSAGE_PRIMARY));
     error_where(err, "%s", field(result, is_ours ? PG_DIAG_COLUMN_NAME : PG_DIAG_CONSTRAINT_NAME));
     const char *detail = field(result, PG_DIAG_MESSAGE_DETAIL);
-    error_why(err, "%s", detail[0] || is_ours ? detail : state);
+    why_of_lines(err, detail[0] || is_ours ? detail : state);
     return error_next(err, "%s", field(result, PG_DIAG_MESSAGE_HINT));
 }
 

@@ -1,7 +1,12 @@
 // tests/test_pg.c: PostgreSQL in place: parameters, errors with code and field, COPY, transactions, timeouts.
 #include "base/pg.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
 #include "base/clock.h"
+#include "base/process.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
 
@@ -155,6 +160,42 @@ static const struct {
     {"user", "no_such_user", ERR_FORBIDDEN, "no_such_user"},
 };
 
+TEST(what_is_said_in_lines_is_an_error_in_one)
+{
+    Error err = {0};
+    CLEANUP(db_close) Db *db = NULL;
+    ck_assert(!db_open(S("host=/nonexistent dbname=d"), NULL, &db, &err));
+    ck_assert_says(&err, ERR_UNREACHABLE, "No such file or directory; Is the server running");
+    error_clear(&err);
+    db = test_db_open(test_database("pg"));
+    ck_assert(
+        !db_script(db, S("do $$ begin raise exception using message = 'm', detail = E'one\n\ttwo\n'; end $$"), &err));
+    ck_assert_str(str_of(err.why), S("one; two"));
+}
+
+// As another user, in a child: root may enter every folder.
+static int barred_try(void *folder)
+{
+    Error err = {0};
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    CLEANUP(db_close) Db *db = NULL;
+    Str dsn = str_format(arena, "host=%s dbname=d", (const char *)folder);
+    return db_open(dsn, NULL, &db, &err) ? 0 : (int)err.code;
+}
+
+TEST(a_socket_of_another_users_is_forbidden)
+{
+    Error err = {0};
+    int code = 0;
+    char folder[] = "/tmp/shop-barred.XXXXXX";
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    ck_assert_int_eq(chmod(folder, 0), 0);
+    bool is_called = process_call_as(geteuid() == 0 ? "nobody" : NULL, barred_try, folder, &code, &err);
+    ck_assert_int_eq(rmdir(folder), 0);
+    ck_assert_ok(is_called, &err);
+    ck_assert_int_eq(code, ERR_FORBIDDEN);
+}
+
 TEST(a_refused_login_says_by_its_code_what_is_wrong)
 {
     Error err = {0};
@@ -229,6 +270,7 @@ SUITE(pg, ONCE(parameters_go_and_rows_come_back), EACH(a_failing_statement_says_
       ONCE(rows_are_copied_in_and_out), ONCE(a_broken_copy_fails_and_copies_nothing),
       ONCE(a_slow_statement_ends_in_busy),
       EACH(a_server_that_is_not_there_is_unreachable_and_no_password_is_told, UNREACHABLE),
+      ONCE(what_is_said_in_lines_is_an_error_in_one), ONCE(a_socket_of_another_users_is_forbidden),
       EACH(a_refused_login_says_by_its_code_what_is_wrong, REFUSED),
       EACH(a_connection_string_is_kept_without_its_password_and_gets_it_back, STRINGS),
       ONCE(a_connection_string_that_is_refused_does_not_tell_its_password),
