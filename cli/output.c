@@ -2,14 +2,16 @@
 #include "cli/output.h"
 
 #include <errno.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include "base/arena.h"
 #include "base/currency.h"
 #include "base/yaml.h"
 #include "cli/table.h"
 
-enum { JSON_INDENT = 2, COLUMNS_MAX = 32, CUT_FROM = 24 };    // shorter cells are never cut
+enum { JSON_INDENT = 2, COLUMNS_MAX = 32, CUT_TO = 24 };    // so much of a cell that is cut is left at least
 
 bool output_is_coloured(FILE *file)
 {
@@ -87,37 +89,115 @@ static Str cell_text(const Json *value, const OutputKey *key, Arena *arena)
     return strbuf_str(&buf);
 }
 
-Str output_value(const Json *value, Arena *arena) { return str_visible(arena, cell_text(value, NULL, arena)); }
+static Str line_text(const Json *value, const OutputKey *key, Arena *arena)
+{
+    return str_replace(arena, cell_text(value, key, arena), '\n', ' ');
+}
+
+Str output_value(const Json *value, Arena *arena) { return str_visible(arena, line_text(value, NULL, arena)); }
 
 static TableLook look_of(FILE *file, bool has_headings)
 {
-    return (TableLook){.has_headings = has_headings,
-                       .is_coloured = output_is_coloured(file),
-                       .is_terminal = file == stdout && isatty(STDOUT_FILENO)};
+    return (TableLook){.has_headings = has_headings, .is_coloured = output_is_coloured(file)};
 }
+
+// ---- the width of a terminal ----
+
+// 0: it is no terminal, or doesn't say.
+static size_t terminal_width(FILE *file)
+{
+    struct winsize size = {0};
+    return isatty(fileno(file)) && ioctl(fileno(file), TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+// The columns that the text takes; *out_cut (may be NULL) is how many bytes of it fit into `most` columns.
+static size_t text_width(Str text, size_t most, size_t *out_cut)
+{
+    size_t width = 0;
+    mbstate_t state = {0};
+    for (size_t at = 0; at < text.len;) {
+        wchar_t letter = 0;
+        size_t length = mbrtowc(&letter, text.data + at, text.len - at, &state);
+        if (length == 0 || length > text.len - at)    // no letter in this locale: libsmartcols prints it as \xNN
+            length = 1, letter = 0, state = (mbstate_t){0};
+        int columns = letter ? wcwidth(letter) : -1;
+        width += columns < 0 ? strlen("\\x00") * length : (size_t)columns;
+        at += length;
+        if (out_cut && width <= most)
+            *out_cut = at;
+    }
+    return width;
+}
+
+typedef struct Cells {
+    const OutputKey *shown[COLUMNS_MAX];
+    size_t column_count;
+    Str *texts;
+    size_t row_count;
+    Arena *arena;
+} Cells;
+
+static size_t column_width(const Cells *cells, size_t column)
+{
+    size_t width = text_width(str_of(cells->shown[column]->heading), 0, NULL);
+    for (size_t row = 0; row < cells->row_count; row++)
+        width = MAX(width, text_width(cells->texts[row * cells->column_count + column], 0, NULL));
+    return width;
+}
+
+static void column_cut(Cells *cells, size_t column, size_t most)
+{
+    for (size_t row = 0; row < cells->row_count; row++) {
+        Str *text = &cells->texts[row * cells->column_count + column];
+        size_t end = 0;
+        if (text_width(*text, most - 1, &end) > most)
+            *text = str_format(cells->arena, "%.*s…", STR_ARG(str_trim(str_slice(*text, 0, end))));
+    }
+}
+
+// Cuts prose as far as the rows are too long; what isn't prose is never cut.
+static void cells_fit(Cells *cells, size_t terminal)
+{
+    size_t total = cells->column_count ? cells->column_count - 1 : 0;
+    for (size_t i = 0; i < cells->column_count; i++)
+        total += column_width(cells, i);
+    for (size_t i = 0; i < cells->column_count && total > terminal; i++) {
+        if (!cells->shown[i]->is_cut)
+            continue;
+        size_t width = column_width(cells, i);
+        size_t cut = MAX(width - MIN(total - terminal, width), (size_t)CUT_TO);
+        if (cut < width) {
+            column_cut(cells, i, cut);
+            total -= width - cut;
+        }
+    }
+}
+
+// ---- tables ----
 
 static bool list_print(const Json *items, const OutputKey *keys, FILE *file, Arena *arena, Error *err)
 {
     TableColumn columns[COLUMNS_MAX];
-    const OutputKey *shown[COLUMNS_MAX];
-    size_t column_count = 0, row_count = json_count(items);
+    Cells cells = {.row_count = json_count(items), .arena = arena};
     for (const OutputKey *key = keys; key && key->key; key++) {
         if (!key->heading)
             continue;
-        assert(column_count < COLUMNS_MAX);
-        columns[column_count] = (TableColumn){.heading = key->heading, .is_right = key->is_right};
-        shown[column_count++] = key;
+        assert(cells.column_count < COLUMNS_MAX);
+        columns[cells.column_count] = (TableColumn){.heading = key->heading, .is_right = key->is_right};
+        cells.shown[cells.column_count++] = key;
     }
-    Str *cells = arena_array(arena, row_count * column_count, Str);
+    cells.texts = arena_array(arena, cells.row_count * cells.column_count, Str);
     if (!arena_ok(arena, err))
         return false;
-    for (size_t row = 0; row < row_count; row++)
-        for (size_t i = 0; i < column_count; i++) {
-            Str cell = cell_text(value_at(json_element(items, row), str_of(shown[i]->key)), shown[i], arena);
-            columns[i].is_cut |= cell.len > CUT_FROM && !shown[i]->is_name;
-            cells[row * column_count + i] = cell;
-        }
-    return arena_ok(arena, err) && table_print(columns, column_count, cells, row_count, look_of(file, true), file, err);
+    for (size_t row = 0; row < cells.row_count; row++)
+        for (size_t i = 0; i < cells.column_count; i++)
+            cells.texts[row * cells.column_count + i] =
+                line_text(value_at(json_element(items, row), str_of(cells.shown[i]->key)), cells.shown[i], arena);
+    size_t terminal = terminal_width(file);
+    if (terminal)
+        cells_fit(&cells, terminal);
+    return arena_ok(arena, err) &&
+           table_print(columns, cells.column_count, cells.texts, cells.row_count, look_of(file, true), file, err);
 }
 
 // The lines of an object: a key and a value each, in `cells`.
@@ -146,6 +226,20 @@ static void line_add(Lines *lines, Str key, Str value)
     lines->count++;
 }
 
+// A text of several lines has a row for each; the line's end behind the last one makes none.
+static void text_add(Lines *lines, Str key, Str text)
+{
+    Str line = S(""), rest = str_trim(text).len ? text : S("");
+    while (rest.len && rest.data[rest.len - 1] == '\n')
+        rest.len--;
+    if (!str_has_char(rest, '\n')) {
+        line_add(lines, key, str_copy(lines->arena, rest));
+        return;
+    }
+    for (bool is_first = true; str_cut(&rest, '\n', &line); is_first = false)
+        line_add(lines, is_first ? key : S(""), str_copy(lines->arena, line));
+}
+
 static void object_lines(Lines *lines, Str prefix, const Json *object)
 {
     for (JsonIter it = json_iter(object); json_next(&it);) {
@@ -158,9 +252,9 @@ static void object_lines(Lines *lines, Str prefix, const Json *object)
             object_lines(lines, name, it.value);
         } else if (has_objects) {
             for (size_t i = 0; i < json_count(it.value); i++)
-                line_add(lines, i == 0 ? name : S(""), cell_text(json_element(it.value, i), NULL, lines->arena));
+                line_add(lines, i == 0 ? name : S(""), line_text(json_element(it.value, i), NULL, lines->arena));
         } else {
-            line_add(lines, name, cell_text(it.value, key, lines->arena));
+            text_add(lines, name, cell_text(it.value, key, lines->arena));
         }
     }
 }

@@ -16,16 +16,18 @@ typedef struct OutputKey {
     const char *heading;    // of its column; NULL: not in the table of a list (a single object shows every key)
     bool is_right;          // numbers
     bool is_name;           // what -o name prints; none: the first row's
+    bool is_cut;            // prose: may end in an ellipsis where the terminal is too narrow for the row
 } OutputKey;
 
 // Prints an answer to `file`: one object, or {"items": [...], "total": N}. A list is a table with the columns that have
-// a heading; one object is a line per key. Control characters are made visible. Fails with ERR_FAILED where the file
+// a heading; one object is a line per key, and one more for each further line of a text. Control characters are made
+// visible, the end of a line in a list's cell is a blank. Fails with ERR_FAILED where the file
 // can't be written.
 MUST_CHECK bool output_print(const Json *answer, const OutputKey *keys, OutputFormat format, FILE *file, Arena *arena,
                              Error *err);
 
-// One value as a table's cell has it, control characters made visible: "4.90 EUR", "yes", the members of a list with
-// commas between them. Empty for null.
+// One value as a list's cell has it, in one line, control characters made visible: "4.90 EUR", "yes", the members of a
+// list with commas between them. Empty for null.
 Str output_value(const Json *value, Arena *arena);
 
 // Prints a text as it is.

@@ -12,8 +12,8 @@ static void table_close(struct libscols_table **table)
 static bool columns_add(struct libscols_table *table, const TableColumn *columns, size_t count, TableLook look)
 {
     for (size_t i = 0; i < count; i++) {
-        int flags = (columns[i].is_right ? SCOLS_FL_RIGHT : 0) | (columns[i].is_cut ? SCOLS_FL_TRUNC : 0);
-        struct libscols_column *column = scols_table_new_column(table, columns[i].heading, 0, flags);
+        struct libscols_column *column =
+            scols_table_new_column(table, columns[i].heading, 0, columns[i].is_right ? SCOLS_FL_RIGHT : 0);
         if (!column)
             return false;
         if (look.is_coloured && scols_cell_set_color(scols_column_get_header(column), "bold") != 0)
@@ -37,11 +37,10 @@ bool table_print(const TableColumn *columns, size_t column_count, const Str *cel
                  FILE *file, Error *err)
 {
     CLEANUP(table_close) struct libscols_table *table = scols_new_table();
-    bool is_printed =
-        table && scols_table_enable_colors(table, look.is_coloured) == 0 &&
-        scols_table_enable_noheadings(table, !look.has_headings) == 0 &&
-        scols_table_set_termforce(table, look.is_terminal ? SCOLS_TERMFORCE_AUTO : SCOLS_TERMFORCE_NEVER) == 0 &&
-        scols_table_set_stream(table, file) == 0 && columns_add(table, columns, column_count, look) &&
-        rows_add(table, column_count, cells, row_count) && scols_print_table(table) == 0;
+    bool is_printed = table && scols_table_enable_colors(table, look.is_coloured) == 0 &&
+                      scols_table_enable_noheadings(table, !look.has_headings) == 0 &&
+                      scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER) == 0 &&
+                      scols_table_set_stream(table, file) == 0 && columns_add(table, columns, column_count, look) &&
+                      rows_add(table, column_count, cells, row_count) && scols_print_table(table) == 0;
     return is_printed || error_set(err, ERR_NO_MEMORY, "there isn't enough memory for a table");
 }

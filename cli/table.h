@@ -6,16 +6,15 @@
 typedef struct TableColumn {
     const char *heading;
     bool is_right;
-    bool is_cut;    // may be cut where the terminal is too narrow
 } TableColumn;
 
 typedef struct TableLook {
     bool has_headings;
     bool is_coloured;
-    bool is_terminal;    // cut to its width
 } TableLook;
 
 // Prints `row_count` rows of `column_count` cells each, row by row in `cells`; every cell's text ends in NUL. Control
-// characters come out as \xNN. Fails with ERR_NO_MEMORY.
+// characters come out as \xNN. No cell is cut: a row that is too long for the terminal goes on in its next line. Fails
+// with ERR_NO_MEMORY.
 MUST_CHECK bool table_print(const TableColumn *columns, size_t column_count, const Str *cells, size_t row_count,
                             TableLook look, FILE *file, Error *err);

@@ -9,7 +9,7 @@ enum { LISTS_MAX = 32 };
 
 static const OutputKey KEYS[] = {
     {.key = "slug", .type = "text", .help = "Its short name.", .heading = "SLUG", .is_name = true},
-    {.key = "name", .type = "text", .help = "What shoppers read.", .heading = "NAME"},
+    {.key = "name", .type = "text", .help = "What shoppers read.", .heading = "NAME", .is_cut = true},
     {.key = "status",
      .type = "text",
      .help = "requested, rejected, approved, provisioning, active, suspended, archived or deleted.",

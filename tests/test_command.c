@@ -2,6 +2,8 @@
 #include "cli/command.h"
 
 #include <locale.h>
+#include <pty.h>
+#include <unistd.h>
 
 #include "cli/command_table.h"
 #include "provisioner/setting.h"
@@ -234,6 +236,13 @@ static Str printed(Arena *arena, const char *json_text, OutputFormat format)
     return text;
 }
 
+static const OutputKey TERMINAL_KEYS[] = {
+    {.key = "slug", .type = "text", .help = "The slug.", .heading = "SLUG", .is_name = true},
+    {.key = "name", .type = "text", .help = "The name.", .heading = "NAME", .is_cut = true},
+    {.key = "url", .type = "text", .help = "The address.", .heading = "URL"},
+    {0},
+};
+
 static const char LIST[] =
     "{\"items\":[{\"name\":\"a\",\"size\":1048576,\"price\":{\"amount\":1990,\"currency\":\"EUR\"}},"
     "{\"name\":\"caña\",\"size\":5,\"inner\":{\"note\":\"x\"}}],\"total\":2}";
@@ -277,11 +286,58 @@ TEST(json_and_yaml_are_one_document_and_names_are_lines)
     ck_assert_str(printed(arena, "{\"name\":\"b\"}", OUTPUT_NAME), S("b\n"));
 }
 
+TEST(a_text_of_several_lines_is_shown_in_lines)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    ck_assert_str(printed(arena, "{\"name\":\"Bank\\n\\nIBAN\\n\",\"size\":1024}", OUTPUT_TABLE), S("name Bank\n"
+                                                                                                    "     \n"
+                                                                                                    "     IBAN\n"
+                                                                                                    "size 1KiB\n"));
+}
+
+// What `list` prints on a terminal of so many columns.
+static Str shown_on(Arena *arena, unsigned short columns, const char *list)
+{
+    Error err = {0};
+    CLEANUP(json_close) Json *json = NULL;
+    int master = -1, slave = -1;
+    char text[4 * KIB];
+    ck_assert_ptr_nonnull(setlocale(LC_CTYPE, "C.UTF-8"));
+    ck_assert_int_eq(openpty(&master, &slave, NULL, NULL, &(struct winsize){.ws_row = 24, .ws_col = columns}), 0);
+    FILE *terminal = fdopen(slave, "w");
+    ck_assert_ok(json_parse(str_of(list), &json, &err), &err);
+    ck_assert_ok(output_print(json, TERMINAL_KEYS, OUTPUT_TABLE, terminal, arena, &err), &err);
+    ssize_t length = read(master, text, sizeof(text));
+    ck_assert_int_gt(length, 0);
+    (void)fclose(terminal);
+    (void)close(master);
+    Str shown = str_format(arena, "%.*s", (int)length, text);
+    return str_replace(arena, shown, '\r', ' ');
+}
+
+static const char LONG_LIST[] =
+    "{\"items\":[{\"slug\":\"a-very-long-slug-of-forty-characters-123\",\"name\":\"Ñandú y compañía del sur "
+    "y del norte\",\"url\":\"http://a-very-long-slug-of-forty-characters-123.localhost\"}],\"total\":1}";
+
+TEST(a_narrow_terminal_cuts_prose_alone_and_says_so)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    static const unsigned short WIDTHS[] = {1, 40, 80, 130};
+    (void)unsetenv("TERM");
+    for (size_t i = 0; i < COUNT(WIDTHS); i++) {
+        Str shown = shown_on(arena, WIDTHS[i], LONG_LIST);
+        ck_assert_contains(shown, S("a-very-long-slug-of-forty-characters-123 "));
+        ck_assert_contains(shown, S(" http://a-very-long-slug-of-forty-characters-123.localhost"));
+        ck_assert_contains(shown, i == 3 ? S("Ñandú y compañía del sur y del… ") : S("Ñandú y compañía del su… "));
+    }
+    ck_assert_contains(shown_on(arena, 200, LONG_LIST), S("Ñandú y compañía del sur y del norte "));
+}
+
 TEST(a_text_can_do_nothing_to_a_terminal)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     const char *json = "{\"items\":[{\"name\":\"a\\u001b[31m\\u0007\\nb\"}]}";
-    ck_assert_contains(printed(arena, json, OUTPUT_TABLE), S("a\\x1b[31m\\x07\\x0ab"));
+    ck_assert_contains(printed(arena, json, OUTPUT_TABLE), S("a\\x1b[31m\\x07 b"));
     ck_assert_str(printed(arena, json, OUTPUT_NAME), S("a\\x1b[31m\\x07\\x0ab\n"));
 }
 
@@ -425,7 +481,8 @@ SUITE(command, EACH(options_may_stand_anywhere_in_every_form, SAME), ONCE(what_i
       ONCE(a_standalone_command_reads_no_settings_and_may_use_their_names),
       EACH(a_wrong_command_line_is_a_usage_error_with_advice, WRONG), EACH(help_is_given_at_every_level, HELPS),
       ONCE(a_list_is_a_table_of_the_columns_with_headings), ONCE(one_object_is_a_line_per_key),
-      ONCE(json_and_yaml_are_one_document_and_names_are_lines), ONCE(a_text_can_do_nothing_to_a_terminal),
+      ONCE(json_and_yaml_are_one_document_and_names_are_lines), ONCE(a_text_of_several_lines_is_shown_in_lines),
+      ONCE(a_narrow_terminal_cuts_prose_alone_and_says_so), ONCE(a_text_can_do_nothing_to_a_terminal),
       ONCE(an_answer_that_cannot_be_written_is_an_error), ONCE(an_error_is_printed_as_lines_or_as_one_line_of_json),
       ONCE(every_command_is_explained_in_full), ONCE(every_setting_that_an_option_sets_is_in_the_table),
       ONCE(every_exit_code_of_an_error_is_in_the_table), ONCE(a_command_line_is_read_whole_or_memory_ran_out))
