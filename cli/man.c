@@ -94,7 +94,7 @@ static void keys_add(StrBuf *buf, const Command *command)
         return;
     strbuf_add(buf, S(".PP\n"));
     line_add(buf, command->is_list ? "With `-o json`, one object: `items`, a list of objects with these keys, and "
-                                     "`total`, their number:"
+                                     "`total`, how many there are in all:"
                                    : "With `-o json`, one object with these keys:");
     for (const OutputKey *key = command->keys; key->key; key++) {
         tag_add(buf, str_of(key->key));

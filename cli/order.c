@@ -2,7 +2,7 @@
 #include "provisioner/order.h"
 #include "cli/command.h"
 
-static const OutputKey LIST_KEYS[] = {
+static const OutputKey KEYS[] = {
     {.key = "number",
      .type = "integer",
      .help = "Its number in the shop.",
@@ -12,31 +12,26 @@ static const OutputKey LIST_KEYS[] = {
     {.key = "placed_at", .type = "time", .help = "When it was placed.", .heading = "PLACED"},
     {.key = "status", .type = "text", .help = "pending, paid, shipped, completed or cancelled.", .heading = "STATUS"},
     {.key = "email", .type = "text", .help = "The buyer's address.", .heading = "EMAIL"},
-    {.key = "total", .type = "money", .help = "What it costs, in minor units.", .heading = "TOTAL", .is_right = true},
-    {.key = "payment_method", .type = "text", .help = "bank_transfer or cash_on_delivery.", .heading = "PAYMENT"},
-    {.key = "token", .type = "text", .help = "Its part of the link to its page, /orders/TOKEN."},
-    {0},
-};
-
-static const OutputKey SHOW_KEYS[] = {
-    {.key = "number", .type = "integer", .help = "Its number in the shop.", .is_name = true},
-    {.key = "placed_at", .type = "time", .help = "When it was placed."},
-    {.key = "status", .type = "text", .help = "pending, paid, shipped, completed or cancelled."},
-    {.key = "email", .type = "text", .help = "The buyer's address."},
+    {.key = "currency", .type = "text", .help = "ISO 4217, of all its amounts."},
     {.key = "lines", .type = "list", .help = "What was bought, with names and prices as they were then."},
+    {.key = "lines[].id", .type = "text", .help = "The line's number."},
+    {.key = "lines[].variant_id", .type = "text", .help = "The variant's number, or null where it is gone."},
     {.key = "lines[].title", .type = "text", .help = "The product."},
     {.key = "lines[].variant_title", .type = "text", .help = "The variant, or null."},
     {.key = "lines[].sku", .type = "text", .help = "Its SKU, or null."},
+    {.key = "lines[].handle", .type = "text", .help = "The product's part of its page's address."},
+    {.key = "lines[].image", .type = "text", .help = "Its picture's address, or null."},
     {.key = "lines[].quantity", .type = "integer", .help = "How many."},
     {.key = "lines[].price", .type = "money", .help = "Of one."},
     {.key = "lines[].total", .type = "money", .help = "Of the line."},
     {.key = "subtotal", .type = "money", .help = "Of the lines."},
     {.key = "shipping", .type = "money", .help = "What sending it costs."},
     {.key = "tax", .type = "money", .help = "The tax, contained in the total where prices include it."},
-    {.key = "total", .type = "money", .help = "What the buyer pays."},
+    {.key = "total", .type = "money", .help = "What the buyer pays.", .heading = "TOTAL", .is_right = true},
     {.key = "shipping_address", .type = "object", .help = "Where it goes."},
     {.key = "shipping_method", .type = "text", .help = "How it goes there."},
-    {.key = "payment_method", .type = "text", .help = "bank_transfer or cash_on_delivery."},
+    {.key = "payment_method", .type = "text", .help = "bank_transfer or cash_on_delivery.", .heading = "PAYMENT"},
+    {.key = "payment_instructions", .type = "text", .help = "What the buyer is told about where to pay, or null."},
     {.key = "token", .type = "text", .help = "Its part of the link to its page, /orders/TOKEN."},
     {0},
 };
@@ -76,7 +71,7 @@ const Command ORDER_COMMANDS[] = {
                                   .help = "At most so many; 0: all."},
                                  {0}},
      .examples = (const Example[]){{"shopctl order list acme --limit 20", "Shows the last twenty orders."}, {0}},
-     .keys = LIST_KEYS,
+     .keys = KEYS,
      .is_list = true,
      .run = list_run},
     {.verb = "show",
@@ -87,7 +82,7 @@ const Command ORDER_COMMANDS[] = {
                             {0}},
      .examples =
          (const Example[]){{"shopctl order show acme 1001 -o json", "Prints an order with all of its lines."}, {0}},
-     .keys = SHOW_KEYS,
+     .keys = KEYS,
      .run = show_run},
     {0},
 };

@@ -523,7 +523,8 @@ bool operation_list(Platform *platform, Str tenant, Str state, int64_t limit, Js
     CLEANUP(rows_close) Rows *rows = NULL;
     if (!db_query(
             platform_control(platform),
-            S("select json_build_object('items', coalesce(json_agg(o), '[]'), 'total', count(*)) "
+            S("select json_build_object('items', coalesce(json_agg(o), '[]'), 'total', control.operation_count($1, "
+              "$2)) "
               "from control.operation_list($1, $2, $3::bigint) o"),
             PARAMS(tenant.len ? tenant : SQL_NULL, state.len ? state : SQL_NULL, limit ? NUMBER(limit) : SQL_NULL),
             &rows, err))

@@ -108,5 +108,5 @@ MUST_CHECK bool operation_cell(Operation *operation, Db **out, Error *err);
 
 // For scripts: {"id","kind","tenant","state","steps":[{"name","state"}],...}. The caller closes *out.
 MUST_CHECK bool operation_show(Platform *platform, int64_t id, Json **out, Error *err);
-// {"items":[...],"total":N}, the newest first; `limit` 0: all; an empty tenant or state: any.
+// {"items":[...],"total":N}, the newest first; `limit` 0: all, N counts those beyond it too; an empty tenant or state: any.
 MUST_CHECK bool operation_list(Platform *platform, Str tenant, Str state, int64_t limit, Json **out, Error *err);

@@ -413,15 +413,18 @@ bool tenant_show(Platform *platform, Slug slug, Json **out, Error *err)
 bool tenant_list(Platform *platform, Str status, Str cell, int64_t limit, Json **out, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
+    CLEANUP(rows_close) Rows *counted = NULL;
     CLEANUP(rows_close) Rows *rows = NULL;
     Str at_most = limit > 0 ? str_format(arena, "%lld", (long long)limit) : SQL_NULL;
-    if (!db_query(platform_control(platform), S("select * from control.tenant_list($1, $2, $3::bigint, $4)"),
-                  PARAMS(status.len ? status : SQL_NULL, cell.len ? cell : SQL_NULL, at_most,
-                         platform_options(platform)->base_domain),
-                  &rows, err))
+    Str of_status = status.len ? status : SQL_NULL, of_cell = cell.len ? cell : SQL_NULL;
+    if (!db_query(platform_control(platform), S("select control.tenant_count($1, $2)"), PARAMS(of_status, of_cell),
+                  &counted, err) ||
+        !db_query(platform_control(platform), S("select * from control.tenant_list($1, $2, $3::bigint, $4)"),
+                  PARAMS(of_status, of_cell, at_most, platform_options(platform)->base_domain), &rows, err))
         return false;
+    int64_t total = MAX(rows_int64(counted, 0, 0), (int64_t)rows_count(rows));    // one may have come between the two
     Json *items = json_build("[]");
-    CLEANUP(json_close) Json *list = json_build("{s:o, s:I}", "items", items, "total", (json_int)rows_count(rows));
+    CLEANUP(json_close) Json *list = json_build("{s:o, s:I}", "items", items, "total", (json_int)total);
     for (size_t i = 0; list && i < rows_count(rows); i++) {
         Json *item = NULL;
         if (!json_parse(rows_str(rows, i, 0), &item, err))

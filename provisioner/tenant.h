@@ -64,7 +64,7 @@ MUST_CHECK bool tenant_set_changes(Platform *platform, Slug slug, const TenantCh
 
 // For scripts: {"slug","name","status","plan","tier","cell","schema","url","created_at",...}; the caller closes *out.
 MUST_CHECK bool tenant_show(Platform *platform, Slug slug, Json **out, Error *err);
-// {"items":[...],"total":N}, by slug; empty texts: any. Deleted and rejected ones only where `status` names them.
+// {"items":[...],"total":N}, by slug; `limit` 0: all, N counts those beyond it too; empty texts: any. Deleted and rejected ones only where `status` names them.
 MUST_CHECK bool tenant_list(Platform *platform, Str status, Str cell, int64_t limit, Json **out, Error *err);
 
 // The names of the steps that an operation of this kind has, for --dry-run: {"steps":["reserve",...]}.

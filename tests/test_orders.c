@@ -61,6 +61,29 @@ TEST(an_order_holds_what_was_bought_at_the_price_of_then)
     ck_assert_str(one(db, arena, "select email from customers"), S("ana@buyer.example"));
 }
 
+TEST(a_list_has_of_each_order_what_it_is_alone)
+{
+    CLEANUP(db_close) Db *db = test_db_open(test_shop("orders"));
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Error err = {0};
+    Str answer = S("");
+    ck_assert_str(one(db, arena, "select order_list(0) #>> '{}'"), S("{\"items\" : [], \"total\" : 0}"));
+    for (unsigned i = 1; i <= 3; i++) {
+        run(db, str_format(arena, "insert into carts (token) values ('cart-of-order-number-%u')", i).data);
+        Str cart = str_format(arena, "cart-of-order-number-%u", i);
+        ck_assert_ok(line_add(db, cart, "1", "1", &err), &err);
+        if (i > 1)
+            ck_assert_ok(line_add(db, cart, "3", "2", &err), &err);
+        ck_assert_ok(place(db, cart, cart, S("h"), arena, &answer, &err), &err);
+    }
+    ck_assert_str(one(db, arena,
+                      "select string_agg(concat_ws(' ', i ->> 'number', json_array_length(i -> 'lines'), "
+                      "i::jsonb = order_find((i ->> 'number')::bigint)::jsonb), ', ') "
+                      "from json_array_elements(order_list(2) -> 'items') i"),
+                  S("1003 2 t, 1002 2 t"));
+    ck_assert_str(one(db, arena, "select order_list(2) ->> 'total'"), S("3"));
+}
+
 TEST(the_same_key_gives_the_same_answer_and_another_body_is_refused)
 {
     CLEANUP(db_close) Db *db = test_db_open(test_shop("orders"));
@@ -293,6 +316,7 @@ TEST(carts_with_the_same_things_in_another_order_do_not_block_each_other)
 }
 
 SUITE(orders, ONCE(an_order_holds_what_was_bought_at_the_price_of_then),
+      ONCE(a_list_has_of_each_order_what_it_is_alone),
       ONCE(the_same_key_gives_the_same_answer_and_another_body_is_refused),
       ONCE(a_key_that_expires_while_it_is_claimed_counts_all_the_same),
       EACH(a_refused_order_leaves_nothing_behind, REFUSED_ORDERS), ONCE(a_sold_out_line_is_named),

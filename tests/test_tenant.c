@@ -407,6 +407,33 @@ TEST(a_restored_shop_goes_back_to_its_cell_where_that_has_room)
 
 // ---- wishes
 
+TEST(a_list_counts_what_its_limit_leaves_out_too)
+{
+    TestWorld world;
+    test_world_open(&world, "tenant", false);
+    Error err = {0};
+    static const char *const SLUGS[] = {"acme", "beta", "gone"};
+    for (size_t i = 0; i < COUNT(SLUGS); i++) {
+        TenantSpec spec = test_world_spec(&world, SLUGS[i]);
+        ck_assert_ok(tenant_request(world.platform, &spec, &err), &err);
+    }
+    ck_assert_ok(tenant_reject(world.platform, test_slug("gone"), &err), &err);
+    ck_assert_ok(tenant_approve(world.platform, test_slug("acme"), &err), &err);
+    ck_assert_ok(tenant_suspend(world.platform, test_slug("acme"), &err), &err);
+    CLEANUP(json_close) Json *all = NULL;
+    CLEANUP(json_close) Json *active = NULL;
+    CLEANUP(json_close) Json *operations = NULL;
+    ck_assert_ok(tenant_list(world.platform, S(""), S(""), 1, &all, &err), &err);
+    ck_assert_uint_eq(json_count(json_get(all, "items")), 1);
+    ck_assert_int_eq(json_int64(json_get(all, "total")), 2);
+    ck_assert_ok(tenant_list(world.platform, S("requested"), S(""), 1, &active, &err), &err);
+    ck_assert_int_eq(json_int64(json_get(active, "total")), 1);
+    ck_assert_ok(operation_list(world.platform, S("acme"), S("done"), 1, &operations, &err), &err);
+    ck_assert_uint_eq(json_count(json_get(operations, "items")), 1);
+    ck_assert_int_eq(json_int64(json_get(operations, "total")), 2);
+    test_world_close(&world);
+}
+
 TEST(a_wish_is_granted_or_rejected)
 {
     TestWorld world;
@@ -856,7 +883,8 @@ SUITE(tenant, ONCE(a_new_tenant_is_recorded_served_and_shown), ONCE(a_wrong_fiel
       ONCE(a_refused_creation_leaves_no_trace), ONCE(a_shop_that_is_being_made_is_there_already),
       ONCE(of_several_at_once_one_gets_the_slug), ONCE(a_creation_waits_for_a_request_of_its_slug_and_leaves_no_trace),
       ONCE(several_at_once_do_not_pass_a_cells_capacity), ONCE(a_cell_without_an_address_gets_no_shop),
-      ONCE(a_restored_shop_goes_back_to_its_cell_where_that_has_room), ONCE(a_wish_is_granted_or_rejected),
+      ONCE(a_restored_shop_goes_back_to_its_cell_where_that_has_room), ONCE(a_list_counts_what_its_limit_leaves_out_too),
+      ONCE(a_wish_is_granted_or_rejected),
       EACH(a_command_is_done_where_the_life_allows_it_and_else_changes_nothing, LIVES), ONCE(what_is_set_is_served),
       ONCE(how_to_pay_and_ways_of_shipping_reach_the_shop), ONCE(what_would_change_is_said_and_nothing_changes),
       ONCE(a_change_that_is_refused_leaves_all_as_it_was),

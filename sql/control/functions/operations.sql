@@ -230,6 +230,12 @@ create or replace function operation_list(p_slug text, p_state text, p_limit big
     limit p_limit
 $$;
 
+-- As many as operation_list has without a limit.
+create or replace function operation_count(p_slug text, p_state text) returns bigint
+    language sql stable set search_path from current as $$
+    select count(*) from operations o where (p_slug is null or o.slug = p_slug) and (p_state is null or o.state = p_state)
+$$;
+
 create or replace function operation_show(p_id bigint) returns setof json
     language sql stable set search_path from current as $$
     select operation_document(o) from operations o where o.id = p_id

@@ -462,6 +462,15 @@ create or replace function tenant_list(p_status text, p_cell text, p_limit bigin
     limit p_limit
 $$;
 
+-- As many as tenant_list has without a limit.
+create or replace function tenant_count(p_status text, p_cell text) returns bigint
+    language sql stable set search_path from current as $$
+    select count(*)
+    from tenants t
+    where case when p_status is null then t.status not in ('deleted', 'rejected') else t.status = p_status end
+      and (p_cell is null or t.cell = p_cell)
+$$;
+
 -- The slugs that are nearest to a mistyped one are looked for among those that begin alike.
 create or replace function tenant_slugs_like(p_slug text) returns setof text language sql stable set search_path from current as $$
     select slug from tenants where status not in ('deleted', 'rejected') and left(slug, 1) = left(p_slug, 1) order by slug limit 500
