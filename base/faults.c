@@ -54,6 +54,6 @@ bool faults_none(const Faults *faults, Str document, Error *err)
         error_where(err, "%.*s", STR_ARG(first->where));
     bool names_field = first->line && first->where.len;
     error_why(err, "%.*s%s%.*s", STR_ARG(names_field ? first->where : S("")), names_field ? ": " : "",
-              STR_ARG(first->why));
+              STR_ARG(first->why.len ? first->why : first->what));
     return error_next(err, "%.*s", STR_ARG(first->next));
 }

@@ -92,10 +92,10 @@ static void error_line(StrBuf *buf, Str place, Str key, const Error *err)
     strbuf_add_char(buf, '\n');
 }
 
-static Error error_of_fault(const Fault *fault)
+static Error error_of_fault(const Fault *fault, ErrorCode code)
 {
     Error err = {0};
-    error_set(&err, ERR_INVALID, "%.*s", STR_ARG(fault->what.len ? fault->what : S("it is refused")));
+    error_set(&err, code, "%.*s", STR_ARG(fault->what.len ? fault->what : S("it is refused")));
     error_why(&err, "%.*s", STR_ARG(fault->why));
     error_next(&err, "%.*s", STR_ARG(fault->next));
     return err;
@@ -109,25 +109,27 @@ static Str slug_at(const TenantFile *file, unsigned line)
     return slug;
 }
 
-// All faults: for people a line each on stderr, for programs an answer without shops. True when there are none.
-static bool file_is_right(const CommandCall *call, const TenantFile *file, const Faults *faults, Error *err)
+// All faults: for people a line each on stderr, for programs an answer without shops.
+static bool faults_say(const CommandCall *call, const TenantFile *file, const Faults *faults, ErrorCode code,
+                       Error *err)
 {
     Json *errors = json_build("[]");
     CLEANUP(json_close) Json *answer = json_build("{s:[], s:i, s:o}", "items", "total", 0, "errors", errors);
     StrBuf lines = {.arena = call->arena};
     for (const Fault *fault = faults->first; fault; fault = fault->next_fault) {
-        Error said = error_of_fault(fault);
+        Error said = error_of_fault(fault, code);
         Str place = str_format(call->arena, "%.*s:%u:%u", STR_ARG(file->path), fault->line, fault->column);
         error_where(&said, "%.*s", STR_ARG(place));
         error_line(&lines, place, fault->where, &said);
         (void)json_append(errors, error_json(slug_at(file, fault->line), fault->line, fault->where, &said));
     }
-    if (faults->count == 0)
-        return true;
-    if (!json_ok(answer, err) || !arena_ok(call->arena, err) ||
-        !(is_for_people(call) ? output_text(strbuf_str(&lines), stderr, err) : command_answer(call, answer, err)))
-        return false;
-    return faults_none(faults, file->path, err);
+    return json_ok(answer, err) && arena_ok(call->arena, err) &&
+           (is_for_people(call) ? output_text(strbuf_str(&lines), stderr, err) : command_answer(call, answer, err));
+}
+
+static bool first_is_why(Error *err, size_t failures, size_t count, Str slug)
+{
+    return error_wrap(err, "%zu of %zu shops can't be made, the first is '%.*s'", failures, count, STR_ARG(slug));
 }
 
 // {"items": [those that were made], "total": N, "errors": [...]}; the first failure is the command's.
@@ -159,8 +161,7 @@ static bool batch_answer(const CommandCall *call, const TenantFile *file, Batch 
     if (!first)
         return true;
     *err = first->err;
-    return error_wrap(err, "%zu of %zu shops can't be made, the first is '%.*s'", failures, batch->count,
-                      STR_ARG(first->entry->spec.slug));
+    return first_is_why(err, failures, batch->count, first->entry->spec.slug);
 }
 
 // ---- the commands ----
@@ -171,27 +172,53 @@ static bool steps_answer(const CommandCall *call, const char *kind, Error *err)
     return tenant_steps(kind, &steps, err) && command_answer(call, steps, err);
 }
 
-// What only the platform knows to be wrong: a cell that isn't there, a host of another shop. That a shop is there
-// already is no fault of the file: it may have been made by this very command, before it was stopped; --dry-run says
-// it.
-static bool platform_check(const CommandCall *call, Platform *platform, const TenantFile *file, Faults *faults,
-                           Error *err)
+// Why shops of a right file can't be made: they are there already, or there is no room.
+typedef struct Hindered {
+    Faults faults;
+    Error first;
+    Str first_slug;
+} Hindered;
+
+// What only the platform knows. A cell that isn't there and a host of another shop are faults of the file. That a shop
+// is there already isn't: it may have been made by this very command, before it was stopped.
+static bool platform_check(Platform *platform, const TenantFile *file, Faults *faults, Hindered *hindered, Error *err)
 {
     for (size_t i = 0; i < file->count; i++) {
-        CLEANUP(json_close) Json *input = NULL;
-        Error said = {0};
-        if (tenant_check(platform, &file->entries[i].spec, &input, &said))
+        const TenantEntry *entry = &file->entries[i];
+        Error said = {0}, ignored = {0};
+        if (!slug_parse(entry->spec.slug, &(Slug){0}, &ignored) || tenant_place_check(platform, &entry->spec, &said))
             continue;
-        bool is_place = str_eq(str_of(said.where), S("cell")) || str_eq(str_of(said.where), S("domain"));
-        if (said.code == ERR_NOT_FOUND || said.code == ERR_EXISTS || said.code == ERR_STATE) {
-            if (call->is_dry_run || (is_place && said.code != ERR_STATE))
-                tenant_entry_fault(&file->entries[i], &said, faults);
-            continue;
+        if (said.code != ERR_NOT_FOUND && said.code != ERR_EXISTS && said.code != ERR_STATE) {
+            *err = said;
+            return false;
         }
-        *err = said;
-        return false;
+        bool is_place = str_eq(str_of(said.where), S("cell")) || str_eq(str_of(said.where), S("domain"));
+        bool is_fault = is_place && said.code != ERR_STATE;
+        tenant_entry_fault(entry, &said, is_fault ? faults : &hindered->faults);
+        if (!is_fault && hindered->first.code == ERR_NONE) {
+            hindered->first = said;
+            hindered->first_slug = entry->spec.slug;
+        }
     }
     return true;
+}
+
+// Where anything is wrong, everything is named, also what hinders right shops. Without faults a dry run fails as the
+// run would.
+static bool file_is_right(const CommandCall *call, const TenantFile *file, Faults *faults, const Hindered *hindered,
+                          Error *err)
+{
+    bool is_wrong = faults->count > 0, is_hindered = call->is_dry_run && hindered->faults.count > 0;
+    if (!is_wrong && !is_hindered)
+        return true;
+    for (const Fault *fault = hindered->faults.first; is_wrong && fault; fault = fault->next_fault)
+        faults_add(faults, fault);
+    if (is_wrong)
+        return faults_say(call, file, faults, ERR_INVALID, err) && faults_none(faults, file->path, err);
+    if (!faults_say(call, file, &hindered->faults, hindered->first.code, err))
+        return false;
+    *err = hindered->first;
+    return first_is_why(err, hindered->faults.count, file->count, hindered->first_slug);
 }
 
 static bool batch_make(const CommandCall *call, const TenantFile *file, Platform *platform, Batch *out, Error *err)
@@ -208,14 +235,22 @@ static bool batch_make(const CommandCall *call, const TenantFile *file, Platform
 static bool create_many(CommandCall *call, const Plans *plans, Error *err)
 {
     Faults faults = {.arena = call->arena};
+    Hindered hindered = {.faults.arena = call->arena};
     CLEANUP(tenant_file_close) TenantFile file = {0};
     CLEANUP(platform_close) Platform *platform = NULL;
     Batch batch = {0};
+    Error closed = {0};
     if (!tenant_file_read(command_text(call, "file"), plans, setting_text(call->settings, "base_domain"), call->arena,
-                          &faults, &file, err) ||
-        !file_is_right(call, &file, &faults, err) || !platform_open(call->settings, &platform, err) ||
-        !platform_check(call, platform, &file, &faults, err) || !file_is_right(call, &file, &faults, err))
+                          &faults, &file, err))
         return false;
+    if (platform_open(call->settings, &platform, &closed) && !platform_check(platform, &file, &faults, &hindered, err))
+        return false;
+    if (!file_is_right(call, &file, &faults, &hindered, err))
+        return false;
+    if (!platform) {    // the file is right, so that is what is wrong
+        *err = closed;
+        return false;
+    }
     if (call->is_dry_run)
         return steps_answer(call, "create", err);
     if (!batch_make(call, &file, platform, &batch, err))

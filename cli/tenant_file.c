@@ -32,10 +32,19 @@ static const YamlNode *member_of(const TenantEntry *entry, Str key)
     return NULL;
 }
 
+static void fault_place(const TenantEntry *entry, Fault *fault)
+{
+    const YamlNode *member = member_of(entry, fault->where);
+    fault->line = member && !entry->is_line ? member->key_line : entry->line;
+    fault->column = !member ? entry->column : entry->is_line ? entry->column - 1 + member->column : member->key_column;
+}
+
 void tenant_entry_fault(const TenantEntry *entry, const Error *err, Faults *faults)
 {
-    const YamlNode *member = member_of(entry, str_of(err->where));
-    faults_add_error(faults, err, member ? member->key_line : entry->line, member ? member->key_column : entry->column);
+    Fault fault = {
+        .where = str_of(err->where), .what = str_of(err->what), .why = str_of(err->why), .next = str_of(err->next)};
+    fault_place(entry, &fault);
+    faults_add(faults, &fault);
 }
 
 static bool has_fault(const Fault *from, Str where)
@@ -53,12 +62,10 @@ static void values_check(const Reading *reading, const TenantEntry *entry, const
     tenant_spec_faults(&entry->spec, reading->base_domain, &found);
     const Fault *own = before ? before->next_fault : reading->faults->first;
     for (const Fault *fault = found.first; fault; fault = fault->next_fault) {
-        const YamlNode *member = member_of(entry, fault->where);
         if (has_fault(own, fault->where))
             continue;
         Fault placed = *fault;
-        placed.line = member ? member->key_line : entry->line;
-        placed.column = member ? member->key_column : entry->column;
+        fault_place(entry, &placed);
         faults_add(reading->faults, &placed);
     }
 }
@@ -129,30 +136,69 @@ static size_t lines_count(Str text)
     return count;
 }
 
+// A line that isn't JSON, at the character that libjansson stopped at.
+static void line_fault(const Reading *reading, const TenantEntry *entry, const Error *wrong)
+{
+    Error ignored = {0};
+    int64_t column = 1;
+    Str where = str_of(wrong->where);
+    if (!str_int64(str_skip(where, str_find_char(where, ':') + 1), 1, FILE_MAX, &column, &ignored))
+        column = 1;
+    faults_add(reading->faults, &(Fault){.line = entry->line,
+                                         .column = entry->column - 1 + (unsigned)column,
+                                         .what = str_of(wrong->what),
+                                         .why = str_of(wrong->why),
+                                         .next = S("write an object in one line")});
+}
+
+// Reads the line as YAML too, which JSON is: that knows the places of its keys, and goes on after a key that stands
+// twice. *out is NULL where it can't be read.
+static bool line_parse(const Reading *reading, Str line, TenantEntry *entry, Json **out, Error *err)
+{
+    Error wrong = {0};
+    Faults twice = {.arena = reading->arena};
+    bool is_json = json_parse(line, out, &wrong);
+    if (wrong.code == ERR_NO_MEMORY) {
+        *err = wrong;
+        return false;
+    }
+    if (!yaml_parse(line, reading->arena, &twice, &entry->mapping, err))
+        return false;
+    if (entry->mapping && entry->mapping->kind != YAML_KIND_MAPPING)
+        entry->mapping = NULL;
+    if (is_json)
+        return true;
+    if (!entry->mapping || twice.count == 0) {
+        line_fault(reading, entry, &wrong);
+        return true;
+    }
+    for (const Fault *fault = twice.first; fault; fault = fault->next_fault) {
+        Fault placed = *fault;
+        placed.line = entry->line;
+        placed.column = entry->column - 1 + fault->column;
+        placed.why = S("the key stands twice");
+        faults_add(reading->faults, &placed);
+    }
+    return yaml_to_json(entry->mapping, out, err);
+}
+
 static bool lines_read(Reading *reading, Str text, TenantFile *file, Error *err)
 {
-    Str line = S("");
+    Str whole = S("");
     file->list = json_build("[]");
     if (!json_ok(file->list, err) || !entries_make(reading, lines_count(text), file, err))
         return false;
-    for (unsigned number = 1; str_cut(&text, '\n', &line); number++) {
+    for (unsigned number = 1; str_cut(&text, '\n', &whole); number++) {
         Json *json = NULL;
-        Error wrong = {0};
-        line = str_trim(line);
+        Str line = str_trim(whole);
         if (str_is_empty(line))
             continue;
         TenantEntry *entry = &file->entries[file->count++];
-        *entry = (TenantEntry){.line = number, .column = 1};
-        if (!json_parse(line, &json, &wrong)) {
-            if (wrong.code == ERR_NO_MEMORY) {
-                *err = wrong;
-                return false;
-            }
-            error_where(&wrong, "%s", "");    // its own line is always 1
-            error_next(&wrong, "write an object in one line");
-            tenant_entry_fault(entry, &wrong, reading->faults);
+        *entry = (TenantEntry){.line = number, .column = (unsigned)(line.data - whole.data) + 1, .is_line = true};
+        if (!line_parse(reading, line, entry, &json, err))
+            return false;
+        if (!json)
             continue;
-        }
         if (!json_append(file->list, json))
             return json_ok(NULL, err);
         entry_read(reading, json, entry);
@@ -165,7 +211,7 @@ static bool lines_read(Reading *reading, Str text, TenantFile *file, Error *err)
 static bool yaml_read(Reading *reading, Str text, TenantFile *file, Error *err)
 {
     const YamlNode *node = NULL;
-    if (!yaml_parse(text, reading->arena, reading->faults, &node, err) || reading->faults->count > 0)
+    if (!yaml_parse(text, reading->arena, reading->faults, &node, err) || (!node && reading->faults->count > 0))
         return err->code == ERR_NONE;
     if (!node || node->kind != YAML_KIND_SEQUENCE) {
         Str why = str_format(reading->arena, "it is %s, not a list of shops", node ? yaml_kind_name(node) : "empty");

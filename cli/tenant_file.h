@@ -7,7 +7,8 @@
 typedef struct TenantEntry {
     TenantSpec spec;
     unsigned line, column;      // where it begins
-    const YamlNode *mapping;    // of YAML: the places of its keys
+    const YamlNode *mapping;    // the places of its keys; NULL where it is none
+    bool is_line;               // of JSON: the places in `mapping` are in its own line, from its own begin
 } TenantEntry;
 
 typedef struct TenantFile {
@@ -24,5 +25,5 @@ MUST_CHECK bool tenant_file_read(Str path, const Plans *plans, Str base_domain, 
                                  TenantFile *out, Error *err);
 void tenant_file_close(TenantFile *file);    // also for CLEANUP; leaves the arena's part
 
-// Adds what an error says of an entry, at the line of the key that the error names.
+// Adds what an error says of an entry, at the key that the error names, in a line of JSON at its value.
 void tenant_entry_fault(const TenantEntry *entry, const Error *err, Faults *faults);

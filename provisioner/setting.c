@@ -302,6 +302,19 @@ static void member_read(Settings *settings, const YamlNode *node, Str path, Aren
     faults_add(faults, &fault);
 }
 
+// There is only an error to name them in: "1:1: there is no setting 'lisen'; 2:9: ...".
+static bool config_is_right(const Faults *faults, Str path, Arena *arena, Error *err)
+{
+    if (faults_none(faults, path, err))
+        return true;
+    if (faults->count == 1)
+        return false;
+    StrBuf why = {.arena = arena};
+    for (const Fault *fault = faults->first; fault; fault = fault->next_fault)
+        strbuf_format(&why, "%s%u:%u: %.*s", why.len ? "; " : "", fault->line, fault->column, STR_ARG(fault->why));
+    return error_why(err, "%.*s", STR_ARG(strbuf_str(&why)));
+}
+
 static bool config_read(Settings *settings, Str path, Arena *arena, Error *err)
 {
     Str text = S("");
@@ -317,7 +330,7 @@ static bool config_read(Settings *settings, Str path, Arena *arena, Error *err)
     for (const YamlNode *node = root && root->kind == YAML_KIND_MAPPING ? root->first : NULL; node; node = node->next)
         member_read(settings, node, path, arena, &faults);
     settings->config = str_copy(arena, path);
-    return faults_none(&faults, path, err);
+    return config_is_right(&faults, path, arena, err);
 }
 
 bool settings_gather(const SettingSources *sources, Arena *arena, const Settings **out, Error *err)

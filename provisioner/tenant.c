@@ -99,6 +99,17 @@ bool tenant_check(Platform *platform, const TenantSpec *spec, Json **out, Error 
     return true;
 }
 
+bool tenant_place_check(Platform *platform, const TenantSpec *spec, Error *err)
+{
+    CLEANUP(json_close)
+    Json *input = json_build("{s:o, s:o}", "slug", text_json(spec->slug), "domains",
+                             texts_json(spec->domains, spec->domain_count));
+    if (input && spec->cell.len && !json_put(input, "cell", text_json(spec->cell)))
+        json_close(&input);
+    return json_ok(input, err) &&
+           control_document(platform, S("select control.tenant_check_new($1::jsonb)"), input, err);
+}
+
 // ---- making ----
 
 bool tenant_create(Platform *platform, const TenantSpec *spec, int64_t *out_id, Error *err)

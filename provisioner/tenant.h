@@ -25,6 +25,9 @@ typedef struct TenantSpec {
 // Checks all that can be checked without writing, and gives the operation's input: what --dry-run does. The caller
 // closes *out. Fails with ERR_INVALID (where = the field), ERR_EXISTS, or ERR_STATE.
 MUST_CHECK bool tenant_check(Platform *platform, const TenantSpec *spec, Json **out, Error *err);
+// Of that, only what the platform knows: that the slug, or a host, is another tenant's, and that there is room in the
+// cell. Needs the spec's slug; the other values may be missing or wrong.
+MUST_CHECK bool tenant_place_check(Platform *platform, const TenantSpec *spec, Error *err);
 
 // Makes a shop by its tier's driver: returns when it answers. Run again after a crash it goes on. *out_id (may be NULL)
 // is the operation's.
@@ -64,7 +67,8 @@ MUST_CHECK bool tenant_set_changes(Platform *platform, Slug slug, const TenantCh
 
 // For scripts: {"slug","name","status","plan","tier","cell","schema","url","created_at",...}; the caller closes *out.
 MUST_CHECK bool tenant_show(Platform *platform, Slug slug, Json **out, Error *err);
-// {"items":[...],"total":N}, by slug; `limit` 0: all, N counts those beyond it too; empty texts: any. Deleted and rejected ones only where `status` names them.
+// {"items":[...],"total":N}, by slug; `limit` 0: all, N counts those beyond it too; empty texts: any. Deleted and
+// rejected ones only where `status` names them.
 MUST_CHECK bool tenant_list(Platform *platform, Str status, Str cell, int64_t limit, Json **out, Error *err);
 
 // The names of the steps that an operation of this kind has, for --dry-run: {"steps":["reserve",...]}.

@@ -72,6 +72,12 @@ TEST(faults_are_kept_in_order_and_counted_beyond_what_is_kept)
     ck_assert(!faults_none(&faults, S("plan.yaml"), &err));
     ck_assert_says(&err, ERR_INVALID, "3 faults");
     ck_assert_str_eq(err.where, "plan.yaml:1:4");
+    ck_assert_str_eq(err.why, "price: it is no number");
+    error_clear(&err);
+    Faults bare = {.arena = arena};
+    faults_add(&bare, &(Fault){.line = 1, .column = 1, .where = S("plan"), .what = S("there is no plan 'x'")});
+    ck_assert(!faults_none(&bare, S("shops.yaml"), &err));
+    ck_assert_str_eq(err.why, "plan: there is no plan 'x'");
 }
 
 SUITE(error, ONCE(an_error_keeps_what_each_layer_said), ONCE(a_long_text_is_cut_at_a_character),

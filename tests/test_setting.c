@@ -123,6 +123,19 @@ TEST(a_wrong_file_is_refused_with_line_and_column)
     config_remove(path);
 }
 
+TEST(all_faults_of_a_file_are_named)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Error err = {0};
+    const Settings *settings = NULL;
+    Str path = config_file(arena, "lisen: x\nspares: few\ncell_capacity: 0\n");
+    ck_assert(!settings_gather(&(SettingSources){.config = path}, arena, &settings, &err));
+    ck_assert_says(&err, ERR_INVALID, "3 faults");
+    ck_assert_says(&err, ERR_INVALID, "1:1: there is no setting 'lisen'; 2:9: the value of 'spares': it doesn't begin");
+    ck_assert_says(&err, ERR_INVALID, "; 3:16: the value of 'cell_capacity': it isn't from 1 to 100000");
+    config_remove(path);
+}
+
 static const struct {
     const char *entry;
     ErrorCode code;
@@ -208,7 +221,7 @@ TEST(settings_are_read_whole_or_memory_ran_out)
 SUITE(setting, ONCE(every_setting_has_a_default_that_it_takes),
       ONCE(the_command_line_wins_over_the_environment_the_file_and_the_default),
       ONCE(a_variable_names_the_file_where_no_option_does), ONCE(a_named_file_that_is_missing_is_an_error),
-      EACH(a_wrong_file_is_refused_with_line_and_column, WRONG_FILES),
+      EACH(a_wrong_file_is_refused_with_line_and_column, WRONG_FILES), ONCE(all_faults_of_a_file_are_named),
       EACH(a_wrong_variable_is_refused_by_its_name, VARIABLES), ONCE(variables_of_others_are_passed_over),
       ONCE(an_unknown_name_on_the_command_line_is_a_usage_error),
       EACH(a_plain_number_is_in_the_unit_that_the_name_ends_in, AMOUNTS),

@@ -75,14 +75,20 @@ static const struct {
     {"{\"slug\": \"acme\", \"plan\": \"free\", \"email\": \"a@b.example\", \"currency\": \"EURO\"}\n\n{\"slug\": \"b\n"
      "{\"slug\": \"beta\", \"plan\": \"free\", \"email\": \"a@b.example\", \"shipping\": {\"x\": \"1,5\"}, "
      "\"domains\": [\"a_b.example\"]}",
-     "1:1 currency: it isn't a currency of ISO 4217; use a code such as EUR\n"
-     "3:1 : premature end of input near '\"b'; write an object in one line\n"
-     "4:1 shipping: it has a comma; write EUR amounts as in 1234.50\n4:1 domains: it isn't a host name in small "
+     "1:70 currency: it isn't a currency of ISO 4217; use a code such as EUR\n"
+     "3:11 : premature end of input near '\"b'; write an object in one line\n"
+     "4:70 shipping: it has a comma; write EUR amounts as in 1234.50\n4:95 domains: it isn't a host name in small "
      "letters; write it as shop.example, without "
      "scheme and port\n"},
     {"- slug: acme\n  plan: free\n  email: a@b.example\n  domains: [z.example, z.example]\n  country: ZZ\n",
      "5:3 country: it isn't a country of ISO 3166-1; use a code of two capital letters, such as ES\n"
      "4:3 domains: it is given twice; give it once\n"},
+    {"- slug: acme\n  plan: free\n  plan: standard\n  email: nobody\n",
+     "3:3 plan: the key 'plan' stands in line 2 already; keep one of the two\n"
+     "4:3 email: it isn't an address; write it as owner@shop.example\n"},
+    {"  {\"slug\": \"acme\", \"plan\": \"free\", \"slug\": \"b\", \"email\": \"nobody\"}\n",
+     "1:36 slug: the key stands twice; keep one of the two\n"
+     "1:58 email: it isn't an address; write it as owner@shop.example\n"},
     {"slug: acme\n", "1:1 : it is a mapping, not a list of shops; write a YAML list with a slug in each item, or a "
                      "JSON object per line\n"},
     {"",
