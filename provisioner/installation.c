@@ -186,6 +186,8 @@ bool installation_preview(const InstallationOptions *options, bool is_up, Json *
     CLEANUP(running_close) Running running = {0};
     CLEANUP(json_close) Json *names = json_build("[]");
     Launch launch;
+    if (is_up && !installation_up_check(options, err))
+        return false;
     if (is_up ? !launch_make(options->settings, arena, &launch, err)
               : !launch_place(options->settings, arena, &launch.place, err))
         return false;

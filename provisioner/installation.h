@@ -22,6 +22,9 @@ typedef struct InstallationUp {
 // that the settings contradict, ERR_EXISTS when the address is taken. What a failing call began it ends again.
 MUST_CHECK bool installation_up(const InstallationOptions *options, InstallationUp *out, Error *err);
 
+// Fails where installation_up would before it starts anything, and makes nothing.
+MUST_CHECK bool installation_up_check(const InstallationOptions *options, Error *err);
+
 // Stops everything, whatever crashed before: {"changed","stopped":["postgres",...]}. Nothing running is success.
 MUST_CHECK bool installation_down(const InstallationOptions *options, Json **out, Error *err);
 

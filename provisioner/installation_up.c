@@ -497,6 +497,15 @@ static bool server_choose(Installation *in, const Json *record, Error *err)
                                             (!in->must_prepare || server_control_make(in->control_dsn, err)));
 }
 
+static bool foreground_check(const Installation *in, const Running *before, Error *err)
+{
+    if (!before->supervisor.pid || !in->options->is_foreground)
+        return true;
+    error_set(err, ERR_STATE, "the platform runs already in the background");
+    error_why(err, "process %d supervises it", before->supervisor.pid);
+    return error_next(err, "run shopctl down first");
+}
+
 static bool up_locked(Installation *in, int *lock, InstallationUp *out, Error *err)
 {
     const Place *place = &in->launch.place;
@@ -509,11 +518,8 @@ static bool up_locked(Installation *in, int *lock, InstallationUp *out, Error *e
     bool is_supervisor = false;
     if (!server_choose(in, record, err))
         return false;
-    if (before.supervisor.pid && in->options->is_foreground) {
-        error_set(err, ERR_STATE, "the platform runs already in the background");
-        error_why(err, "process %d supervises it", before.supervisor.pid);
-        return error_next(err, "run shopctl down first");
-    }
+    if (!foreground_check(in, &before, err))
+        return false;
     if (!before.supervisor.pid) {
         if (place->is_embedded && !cluster_ready_to_run(in, record, err))
             return false;
@@ -539,6 +545,32 @@ bool installation_up(const InstallationOptions *options, InstallationUp *out, Er
     (void)umask(022);    // the database's user must be able to read what we write for it
     return launch_make(options->settings, arena, &in.launch, err) && place_make(&in.launch.place, err) &&
            place_lock(&in.launch.place, "up.lock", LOCK_TIMEOUT_MS, &lock, err) && up_locked(&in, &lock, out, err);
+}
+
+// That an existing server can be reached. A control database that isn't there would be made.
+static bool server_check(Str control_dsn, Error *err)
+{
+    CLEANUP(db_close) Db *db = NULL;
+    Error refused = {0};
+    if (db_open(control_dsn, NULL, &db, &refused) || refused.code == ERR_NOT_FOUND)
+        return true;
+    *err = refused;
+    return false;
+}
+
+bool installation_up_check(const InstallationOptions *options, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    CLEANUP(json_close) Json *record = NULL;
+    CLEANUP(running_close) Running before = {0};
+    Installation in = {.options = options, .arena = arena};
+    const Place *place = &in.launch.place;
+    return launch_make(options->settings, arena, &in.launch, err) && place_check(place, err) &&
+           place_record_read(place, &record, err) && running_open(place, record, arena, &before, err) &&
+           listen_choose(&in, record, &before, err) && kind_check(&in, record, err) &&
+           (place->is_embedded || server_check(setting_text(options->settings, "control_dsn"), err)) &&
+           foreground_check(&in, &before, err) &&
+           (!place->is_embedded || !is_cluster_made(place) || cluster_owner_check(place, err));
 }
 
 // ---- cells of a running platform ----

@@ -203,20 +203,27 @@ static bool is_directory_empty(const char *path)
     return directory != NULL;
 }
 
+// That it is a directory, no link, and ours or `owner`'s.
+static bool own_directory_check(const char *path, const User *owner, struct stat *out, Error *err)
+{
+    if (lstat(path, out) != 0)
+        return error_from_errno(err, errno, "the directory '%s' can't be used", path);
+    bool is_ours = out->st_uid == geteuid() || out->st_uid == owner->uid;
+    if (S_ISDIR(out->st_mode) && is_ours)
+        return true;
+    error_set(err, ERR_FORBIDDEN, "the directory '%s' can't be used", path);
+    error_why(err, S_ISDIR(out->st_mode) ? "user %u owns it" : "it isn't a directory", (unsigned)out->st_uid);
+    return error_next(err, "remove it, or choose another --data");
+}
+
 // A directory of ours with exactly this mode and owner. One that a link stands for, or another user made, is refused.
 static bool own_directory(const char *path, unsigned mode, const User *owner, Error *err)
 {
     struct stat about;
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         return error_from_errno(err, errno, "the directory '%s' can't be made", path);
-    if (lstat(path, &about) != 0)
-        return error_from_errno(err, errno, "the directory '%s' can't be used", path);
-    bool is_ours = about.st_uid == geteuid() || about.st_uid == owner->uid;
-    if (!S_ISDIR(about.st_mode) || !is_ours) {
-        error_set(err, ERR_FORBIDDEN, "the directory '%s' can't be used", path);
-        error_why(err, S_ISDIR(about.st_mode) ? "user %u owns it" : "it isn't a directory", (unsigned)about.st_uid);
-        return error_next(err, "remove it, or choose another --data");
-    }
+    if (!own_directory_check(path, owner, &about, err))
+        return false;
     if ((about.st_uid != owner->uid || about.st_gid != owner->gid) && lchown(path, owner->uid, owner->gid) != 0)
         return error_from_errno(err, errno, "the directory '%s' can't be given to its user", path);
     if ((about.st_mode & 07777) != mode && chmod(path, mode) != 0)
@@ -224,13 +231,20 @@ static bool own_directory(const char *path, unsigned mode, const User *owner, Er
     return true;
 }
 
+static bool data_check(const Place *place, bool *out_is_there, Error *err)
+{
+    struct stat about;
+    *out_is_there = stat(place->data.data, &about) == 0;
+    return !*out_is_there || S_ISDIR(about.st_mode) ||
+           error_set(err, ERR_INVALID, "the data directory '%.*s' isn't a directory", STR_ARG(place->data));
+}
+
 // The directory itself: one that was made by hand and is empty becomes ours, one in use keeps its mode.
 static bool data_make(const Place *place, Error *err)
 {
-    struct stat about;
-    bool is_there = stat(place->data.data, &about) == 0;
-    if (is_there && !S_ISDIR(about.st_mode))
-        return error_set(err, ERR_INVALID, "the data directory '%.*s' isn't a directory", STR_ARG(place->data));
+    bool is_there = false;
+    if (!data_check(place, &is_there, err))
+        return false;
     if (!directory_make(place->data, 0755, err))
         return false;
     if ((!is_there || is_directory_empty(place->data.data)) && chmod(place->data.data, 0711) != 0)
@@ -238,14 +252,28 @@ static bool data_make(const Place *place, Error *err)
     return true;
 }
 
-// Twice: before anything is made, and with the directory's own mode.
-static bool place_make_reached(const Place *place, const char *user, const char *what, Error *err)
+// Before anything is made: an empty directory will get the mode that it needs.
+static bool place_reach_check(const Place *place, const char *user, const char *what, Error *err)
 {
     bool is_there = file_exists(place->data) && !is_directory_empty(place->data.data);
     const char *slash = memrchr(place->data.data, '/', place->data.len);
     Str above = str_slice(place->data, 0, MAX((size_t)(slash - place->data.data), (size_t)1));
-    return reach_check(user, what, is_there ? place->data : above, err) && data_make(place, err) &&
+    return reach_check(user, what, is_there ? place->data : above, err);
+}
+
+// Twice: before anything is made, and with the directory's own mode.
+static bool place_make_reached(const Place *place, const char *user, const char *what, Error *err)
+{
+    return place_reach_check(place, user, what, err) && data_make(place, err) &&
            reach_check(user, what, place->data, err);
+}
+
+static bool database_user_check(const Place *place, const User *database, Error *err)
+{
+    if (database->uid != 0)
+        return true;
+    error_set(err, ERR_INVALID, "PostgreSQL can't run as '%s'", place->database_user);
+    return error_next(err, "set database_user to a user without root's rights");
 }
 
 static User own_user(void) { return (User){.uid = geteuid(), .gid = getegid()}; }
@@ -258,14 +286,9 @@ bool place_make(const Place *place, Error *err)
         return false;
     if (place->shopd_user && !user_make(place->shopd_user, err))
         return false;
-    if (is_other) {
-        if (database.uid == 0) {
-            error_set(err, ERR_INVALID, "PostgreSQL can't run as '%s'", place->database_user);
-            return error_next(err, "set database_user to a user without root's rights");
-        }
-        if (!place_make_reached(place, place->database_user, "PostgreSQL", err))
-            return false;
-    }
+    if (is_other && (!database_user_check(place, &database, err) ||
+                     !place_make_reached(place, place->database_user, "PostgreSQL", err)))
+        return false;
     // There shopd reads its password, in an embedded platform nothing.
     if (!place->is_embedded && place->shopd_user && !place_make_reached(place, place->shopd_user, "shopd", err))
         return false;
@@ -275,6 +298,44 @@ bool place_make(const Place *place, Error *err)
         return false;
     return own_directory(place->run.data, 0755, &self, err) && own_directory(place->log.data, 0750, &self, err) &&
            own_directory(dumps.data, 0700, &self, err);
+}
+
+// A user that is missing would be made, and nobody can tell yet what it reaches.
+static bool user_reach_check(const Place *place, const char *name, const char *what, Error *err)
+{
+    User user;
+    Error missing = {0};
+    if (user_find(name, &user, &missing))
+        return (name != place->database_user || database_user_check(place, &user, err)) &&
+               place_reach_check(place, name, what, err);
+    if (missing.code == ERR_NOT_FOUND)
+        return true;
+    *err = missing;
+    return false;
+}
+
+// Whether the directory, or the first one above it that is there, can be written by us.
+static bool writable_check(const Place *place, Error *err)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof(path), "%.*s", STR_ARG(place->data));
+    for (char *slash = path; access(path, F_OK) != 0 && errno == ENOENT && (slash = strrchr(path, '/')) != NULL;)
+        slash[slash == path] = '\0';
+    return access(path, W_OK | X_OK) == 0 || error_from_errno(err, errno, "the directory '%s' can't be written", path);
+}
+
+bool place_check(const Place *place, Error *err)
+{
+    bool is_there = false;
+    User self = own_user();
+    struct stat about;
+    const char *database_user = place->is_embedded ? place->database_user : NULL;
+    const char *shopd_user = place->is_embedded ? NULL : place->shopd_user;
+    return (!database_user || user_reach_check(place, database_user, "PostgreSQL", err)) &&
+           (!shopd_user || user_reach_check(place, shopd_user, "shopd", err)) && data_check(place, &is_there, err) &&
+           writable_check(place, err) &&
+           (!file_exists(place->run) || own_directory_check(place->run.data, &self, &about, err)) &&
+           (!file_exists(place->log) || own_directory_check(place->log.data, &self, &about, err));
 }
 
 bool place_make_sockets(const Place *place, Error *err)

@@ -32,6 +32,8 @@ MUST_CHECK bool place_resolve(const PlaceOptions *options, Arena *arena, Place *
 // Makes the users that are missing, then the directories. Before it makes any it checks that the database's user will
 // reach them: ERR_FORBIDDEN names the directory that bars it, and another place that would do.
 MUST_CHECK bool place_make(const Place *place, Error *err);
+// Fails where place_make would, as far as that can be told without making anything.
+MUST_CHECK bool place_check(const Place *place, Error *err);
 // The directories of the sockets, which a restart of the machine takes away.
 MUST_CHECK bool place_make_sockets(const Place *place, Error *err);
 // Removes the directories of the sockets, pid files and what else only makes sense while the platform runs.

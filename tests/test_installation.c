@@ -363,6 +363,50 @@ TEST(what_cannot_start_says_why_and_leaves_nothing)
     test_platform_down(platform);
 }
 
+static const char THERE[] = "find $D -path $D/pg -prune -o -print | sort; $S tenant list -o name --data $D 2>&1 || :";
+
+// With --dry-run and without: the exit code is the same, and nothing is made.
+static void fails_alike(const TestPlatform *platform, Arena *arena, const char *command, const char *code)
+{
+    Str before = script(platform, arena, THERE);
+    const char *dry = str_format(arena, "%s --dry-run", command).data;
+    ck_assert_contains(script_fails(platform, arena, dry), str_format(arena, "exit %s", code));
+    ck_assert_str(script(platform, arena, THERE), before);
+    ck_assert_contains(script_fails(platform, arena, command), str_format(arena, "exit %s", code));
+}
+
+TEST(a_dry_run_fails_as_the_run_would)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    TestPlatform one, *platform = &one;
+    test_platform_prepare(platform);
+    if (geteuid() == 0) {
+        (void)script(platform, arena, "mkdir -p $D/a/b; chmod 700 $D/a");
+        fails_alike(platform, arena, "$S up --data $D/a/b/c --listen $L", "77");
+        (void)script(platform, arena, "rm -r $D/a");
+    }
+    (void)script(platform, arena, "touch $D/file");
+    fails_alike(platform, arena, "$S up --data $D/file --listen $L", geteuid() == 0 ? "77" : "65");
+    fails_alike(platform, arena, "$S up --data $D/d --listen 192.0.2.1:80", "1");
+    fails_alike(platform, arena, "$S up --data $D/d --listen nowhere", "65");
+    fails_alike(platform, arena, "$S up --data $D/d --listen $L --setting control_dsn='host=/nowhere dbname=d'", "69");
+    (void)script(platform, arena, "rm -rf $D/file $D/d; $S up --data $D --listen $L");
+    fails_alike(platform, arena, "$S up --data $D/../other --listen $L", "73");
+    fails_alike(platform, arena, "$S up --data $D --listen 127.0.0.1:1", "1");
+    fails_alike(platform, arena, "$S up --data $D --foreground", "1");
+    (void)script(platform, arena,
+                 "$S tenant create acme --plan free --email a@b.example --data $D; cd $D; printf '%s\\n' "
+                 "'{\"slug\":\"acme\",\"plan\":\"free\",\"email\":\"a@b.example\"}' >there.json; "
+                 "printf '%s\\n' '{\"slug\":\"beta\",\"plan\":\"free\",\"email\":\"nobody\"}' | cat there.json - "
+                 ">wrong.json");
+    fails_alike(platform, arena, "$S tenant create -f $D/there.json --data $D", "73");
+    fails_alike(platform, arena, "$S tenant create -f $D/wrong.json --data $D", "65");
+    Str said = script_fails(platform, arena, "$S tenant create -f $D/wrong.json --data $D");
+    ck_assert_contains(said, S("wrong.json:2:38: email"));
+    ck_assert_contains(said, S("wrong.json:1:9: slug: there is a tenant 'acme' already"));
+    test_platform_down(platform);
+}
+
 TEST(in_the_foreground_it_stays_until_a_signal_and_stops_all)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
@@ -408,6 +452,6 @@ SUITE(installation, ONCE(what_runs_is_private_and_holds_nothing_of_its_caller),
       ONCE(a_killed_supervisors_children_are_adopted), ONCE(two_ups_at_once_start_one_platform),
       ONCE(an_up_that_is_killed_halfway_is_gone_on_with_by_the_next), ONCE(a_cell_is_served_as_soon_as_it_is_added),
       ONCE(a_directory_that_bars_the_way_is_named), ONCE(what_cannot_start_says_why_and_leaves_nothing),
-      ONCE(in_the_foreground_it_stays_until_a_signal_and_stops_all),
+      ONCE(a_dry_run_fails_as_the_run_would), ONCE(in_the_foreground_it_stays_until_a_signal_and_stops_all),
       ONCE(another_user_than_root_runs_all_of_it_under_his_own_name), ONCE(what_is_killed_runs_again_within_the_second),
       EACH(whatever_is_killed_up_mends_it_and_down_ends_it, KILLS))
