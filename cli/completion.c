@@ -115,19 +115,24 @@ static void bash_place_add(StrBuf *buf, Place place)
     }
 }
 
-static void bash_values(StrBuf *buf, const Noun *noun, const Command *command)
+// `at` is a pattern of what stands before the option.
+static void bash_values_at(StrBuf *buf, Str at, const Command *command)
 {
     for (OptionIter it = option_iter(command); option_next(&it);) {
         Place place = it.option->type == OPTION_FLAG ? (Place){0} : option_place(it.option, buf->arena);
         if (place.kind == PLACE_ANY)
             continue;
-        Str words = words_of(noun, command, buf->arena);
-        strbuf_format(buf, "        '%.*s --%s'", STR_ARG(words), it.option->name);
+        strbuf_format(buf, "        %.*s' --%s'", STR_ARG(at), it.option->name);
         if (it.option->letter)
-            strbuf_format(buf, " | '%.*s -%c'", STR_ARG(words), it.option->letter);
+            strbuf_format(buf, " | %.*s' -%c'", STR_ARG(at), it.option->letter);
         strbuf_add(buf, S(") "));
         bash_place_add(buf, place);
     }
+}
+
+static void bash_values(StrBuf *buf, const Noun *noun, const Command *command)
+{
+    bash_values_at(buf, str_format(buf->arena, "'%.*s'", STR_ARG(words_of(noun, command, buf->arena))), command);
 }
 
 static void bash_options(StrBuf *buf, const Noun *noun, const Command *command)
@@ -204,6 +209,7 @@ static void bash_script(StrBuf *buf, const Noun *nouns)
                       "    if [[ $value ]]; then\n"
                       "        case \"$at $prev\" in\n"));
     commands_each(buf, nouns, bash_values);
+    bash_values_at(buf, S("*"), NULL);    // before the command is known
     strbuf_add(buf, S("        esac\n"
                       "    elif [[ $cur == -* ]]; then\n"
                       "        case $at in\n"));

@@ -279,8 +279,10 @@ static bool names_print(const Json *answer, const Json *items, const OutputKey *
     StrBuf buf = {.arena = arena};
     for (size_t i = 0; i < (items ? json_count(items) : 1); i++) {
         const Json *item = items ? json_element(items, i) : answer;
-        Str text = cell_text(value_at(item, str_of(name->key)), NULL, arena);
-        strbuf_add(&buf, str_visible(arena, text));
+        const Json *value = value_at(item, str_of(name->key));
+        if (!value)    // as in the answer of a dry run, which is about no thing that has a name
+            continue;
+        strbuf_add(&buf, str_visible(arena, cell_text(value, NULL, arena)));
         strbuf_add_char(&buf, '\n');
     }
     return arena_ok(arena, err) && output_text(strbuf_str(&buf), file, err);

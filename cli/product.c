@@ -51,6 +51,12 @@ static bool tenant_open(const CommandCall *call, int64_t *out_number, Db **out_d
     return true;
 }
 
+// "1 product, "
+static void count_add(StrBuf *buf, int64_t count, const char *noun, const char *end)
+{
+    strbuf_format(buf, "%lld %s%s%s", (long long)count, noun, count == 1 ? "" : "s", end);
+}
+
 static bool report_print(const CommandCall *call, const ImportReport *report, Error *err)
 {
     if (call->format != OUTPUT_TABLE) {
@@ -62,9 +68,11 @@ static bool report_print(const CommandCall *call, const ImportReport *report, Er
         strbuf_format(&buf, "line %u, %.*s '%.*s': %.*s\n", fault->line,
                       STR_ARG(str_visible(call->arena, fault->where)), STR_ARG(str_visible(call->arena, fault->what)),
                       STR_ARG(str_visible(call->arena, fault->why)));
-    strbuf_format(&buf, "%lld products, %lld variants, %lld images, %lld lines skipped: %s\n",
-                  (long long)report->products, (long long)report->variants, (long long)report->images,
-                  (long long)report->skipped,
+    count_add(&buf, report->products, "product", ", ");
+    count_add(&buf, report->variants, "variant", ", ");
+    count_add(&buf, report->images, "image", ", ");
+    count_add(&buf, report->skipped, "line", " skipped: ");
+    strbuf_format(&buf, "%s\n",
                   report->is_refused    ? "nothing is imported"
                   : !report->is_changed ? "nothing had to change"
                   : call->is_dry_run    ? "they would be imported"
@@ -143,7 +151,7 @@ static bool export_run(CommandCall *call, Error *err)
 {
     CLEANUP(db_close) Db *db = NULL;
     int64_t number = 0;
-    if (command_argument_count(call) > 1)
+    if (command_argument_count(call) > 1 && !str_eq(command_argument(call, 1), S("-")))
         return export_to_file(call, command_argument(call, 1), err);
     if (command_has(call, "output")) {
         error_set(err, ERR_USAGE, "without a FILE the answer is the catalogue itself");
@@ -186,7 +194,7 @@ const Command PRODUCT_COMMANDS[] = {
          "take for a formula gets a leading ', which the import takes off.",
      .arguments =
          (const Argument[]){{.name = "TENANT", .is_required = true, .names = "tenant list", .help = "The shop's slug."},
-                            {.name = "FILE", .is_file = true, .help = "Where to; else the standard output."},
+                            {.name = "FILE", .is_file = true, .help = "Where to; - or none is the standard output."},
                             {0}},
      .examples = (const Example[]){{"shopctl product export acme > acme.csv", "Keeps a copy of the catalogue."},
                                    {"shopctl product export acme acme.csv -o json",

@@ -45,8 +45,23 @@ static bool pairs_put(const CommandCall *call, const char *name, Json *object, E
     return tenant_spec_pairs(call, name, &pairs, err) && (json_put(object, name, pairs) || json_ok(NULL, err));
 }
 
+// A file has them in each of its shops, so the table of options can't require them.
+static bool required_check(const CommandCall *call, Error *err)
+{
+    static const char *const REQUIRED[][2] = {{"plan", "PLAN"}, {"email", "ADDRESS"}};
+    for (size_t i = 0; i < COUNT(REQUIRED); i++) {
+        if (command_has(call, REQUIRED[i][0]))
+            continue;
+        error_set(err, ERR_USAGE, "'shopctl tenant %s' needs --%s", call->command->verb, REQUIRED[i][0]);
+        return error_next(err, "add --%s %s", REQUIRED[i][0], REQUIRED[i][1]);
+    }
+    return true;
+}
+
 bool tenant_spec_given(const CommandCall *call, Json **out, Error *err)
 {
+    if (!required_check(call, err))
+        return false;
     CLEANUP(json_close) Json *object = json_build("{}");
     if (!json_put(object, "slug", json_from_str(command_argument(call, 0))))
         return json_ok(NULL, err);
@@ -160,7 +175,9 @@ bool tenant_spec_complete(const TenantSpec *spec, Error *err)
 {
     if (spec->plan)
         return true;
-    return refused(S("plan"), "it is missing", "add one of `shopctl plan list`", err);
+    error_set(err, ERR_INVALID, "the plan is missing");
+    error_where(err, "plan");
+    return error_next(err, "add one of `shopctl plan list`");
 }
 
 bool tenant_spec_read(const Json *json, const Plans *plans, Arena *arena, TenantSpec *out, Error *err)

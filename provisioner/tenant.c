@@ -356,8 +356,26 @@ static bool set_fill(const TenantChange *change, const Json *document, Json *set
     return ok || json_ok(NULL, err);
 }
 
-// {"set": {...}, "before": {...}}: the input of the operation.
-static bool set_input(Platform *platform, Slug slug, const TenantChange *change, Json **out, Error *err)
+// That the hosts that are to go are there.
+static bool removed_check(Slug slug, const TenantChange *change, const Json *domains, Error *err)
+{
+    for (size_t i = 0; i < change->domains_removed_count; i++) {
+        bool is_there = false;
+        for (size_t at = 0; at < json_count(domains); at++)
+            is_there = is_there || str_eq(json_str(json_element(domains, at)), change->domains_removed[i]);
+        if (is_there)
+            continue;
+        error_set(err, ERR_NOT_FOUND, "the tenant '%.*s' has no host '%.*s' of its own", STR_ARG(slug.text),
+                  STR_ARG(change->domains_removed[i]));
+        error_where(err, "remove-domain");
+        return error_next(err, "see domains in shopctl tenant show %.*s", STR_ARG(slug.text));
+    }
+    return true;
+}
+
+// {"set": {...}, "before": {...}}: the input of the operation. With `is_again` it may have been done already, by a
+// command that crashed.
+static bool set_input(Platform *platform, Slug slug, const TenantChange *change, bool is_again, Json **out, Error *err)
 {
     CLEANUP(json_close) Json *document = NULL;
     if (!tenant_show(platform, slug, &document, err))
@@ -368,6 +386,8 @@ static bool set_input(Platform *platform, Slug slug, const TenantChange *change,
         error_why(err, "it is %.*s", STR_ARG(status));
         return error_next(err, "see shopctl tenant show %.*s", STR_ARG(slug.text));
     }
+    if (!is_again && !removed_check(slug, change, json_get(document, "domains"), err))
+        return false;
     Json *set = json_build("{}"), *before = json_build("{}");
     CLEANUP(json_close) Json *input = json_build("{s:o, s:o}", "set", set, "before", before);
     if (!json_ok(input, err) || !set_fill(change, document, set, before, err))
@@ -382,7 +402,7 @@ bool tenant_set(Platform *platform, Slug slug, const TenantChange *change, Error
     bool is_done = false;    // an earlier change, perhaps another one: this one follows it
     return tenant_change_check(change, platform_options(platform)->base_domain, err) &&
            operation_continue(platform, &TENANT_SET, slug.text, &is_done, NULL, err) &&
-           set_input(platform, slug, change, &input, err) &&
+           set_input(platform, slug, change, is_done, &input, err) &&
            operation_run(platform, &(OperationSpec){.driver = &TENANT_SET, .slug = slug.text, .input = input}, NULL,
                          err);
 }
@@ -395,7 +415,8 @@ bool tenant_set_changes(Platform *platform, Slug slug, const TenantChange *chang
     Json *changes = NULL;
     Str set = S("");
     if (!tenant_change_check(change, platform_options(platform)->base_domain, err) ||
-        !set_input(platform, slug, change, &input, err) || !json_print(json_get(input, "set"), 0, arena, &set, err) ||
+        !set_input(platform, slug, change, false, &input, err) ||
+        !json_print(json_get(input, "set"), 0, arena, &set, err) ||
         !db_query(platform_control(platform), S("select control.tenant_changes($1, $2::jsonb)"), PARAMS(slug.text, set),
                   &rows, err) ||
         !json_parse(rows_str(rows, 0, 0), &changes, err))

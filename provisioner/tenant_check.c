@@ -8,9 +8,15 @@
 
 enum { EMAIL_MAX = 254, NAME_MAX_BYTES = 200, HOST_MAX = 253, LABEL_MAX = 63 };
 
+// One of the field's values, in the singular.
+static const char *value_name(const char *field)
+{
+    return strcmp(field, "colors") == 0 ? "colour" : strcmp(field, "domains") == 0 ? "host" : field;
+}
+
 static bool refused(Error *err, const char *field, Str value, const char *why)
 {
-    error_set(err, ERR_INVALID, "the %s '%.*s' is refused", field, STR_ARG(value));
+    error_set(err, ERR_INVALID, "the %s '%.*s' is refused", value_name(field), STR_ARG(value));
     error_where(err, "%s", field);
     return error_why(err, "%s", why);
 }
@@ -22,7 +28,24 @@ static bool name_check(Str name, Error *err)
 {
     if (name.len > NAME_MAX_BYTES)
         return refused(err, "name", str_slice(name, 0, 40), "it has more than 200 bytes");
-    return str_is_utf8(name) || refused(err, "name", S(""), "it isn't UTF-8");
+    if (!str_is_utf8(name))
+        return refused(err, "name", S(""), "it isn't UTF-8");
+    for (size_t i = 0; i < name.len; i++)
+        if ((unsigned char)name.data[i] < ' ' || name.data[i] == 0x7F) {
+            refused(err, "name", name, "it has a control character, such as the end of a line");
+            return error_next(err, "write it in one line");
+        }
+    return true;
+}
+
+// An empty name is nothing in a new shop, which is called by its slug then; an old one needs one.
+static bool name_change_check(Str name, Error *err)
+{
+    if (!str_is_empty(str_trim(name)))
+        return name_check(name, err);
+    error_set(err, ERR_INVALID, "a shop's name can't be empty");
+    error_where(err, "name");
+    return error_next(err, "write what shoppers read");
 }
 
 static bool email_check(Str email, Error *err)
@@ -34,7 +57,12 @@ static bool email_check(Str email, Error *err)
         is_plain = is_plain && (unsigned char)email.data[i] > ' ' && email.data[i] != 0x7F;
     if (is_plain && at > 0 && domain.len > 0 && !str_has_char(domain, '@') && email.len <= EMAIL_MAX)
         return true;
-    refused(err, "email", email, email.len ? "it isn't an address" : "it is missing");
+    if (email.len == 0) {
+        error_set(err, ERR_INVALID, "the email is missing");
+        error_where(err, "email");
+    } else {
+        refused(err, "email", email, "it isn't an address");
+    }
     return error_next(err, "write it as owner@shop.example");
 }
 
@@ -228,7 +256,7 @@ void tenant_spec_faults(const TenantSpec *spec, Str base_domain, Faults *faults)
 
 bool tenant_change_check(const TenantChange *change, Str base_domain, Error *err)
 {
-    return (!change->name.data || name_check(change->name, err)) &&
+    return (!change->name.data || name_change_check(change->name, err)) &&
            (!change->email.data || email_check(change->email, err)) &&
            (!change->language.data || language_check(change->language, err)) &&
            (!change->country.data || country_check(change->country, err)) &&

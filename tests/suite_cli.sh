@@ -32,6 +32,14 @@ answers_json() { run "$@" && cp "$work/out" "$work/json" && [ ! -s "$work/err" ]
 fails_json() { exits "$@" -o json && [ ! -s "$work/out" ] && cp "$work/err" "$work/json" && is_json "$work/json"; }
 helps() { exits 0 "$@" --help && grep -q '^Examples:' "$work/out" && cp "$work/out" "$work/help" && run help "$@" && cmp -s "$work/out" "$work/help"; }
 completes() { run completion "$1" && { ! command -v "$1" >/dev/null || "$1" -n "$work/out"; }; }
+bash_offers() { # bash_offers CHOICES WORD...
+    offered=$1
+    shift
+    # shellcheck disable=SC2016
+    script='. /dev/stdin; COMP_WORDS=(shopctl "$@") COMP_CWORD=$#; _shopctl; echo "${COMPREPLY[*]}"'
+    run completion bash
+    PATH=$bin:$PATH bash -c "$script" - "$@" <"$work/out" >"$work/offered" && [ "$(cat "$work/offered")" = "$offered" ]
+}
 man_is_new() { sh docs/generate.sh "$bin" "$work" && diff -r man "$work/man" >"$work/out"; }
 man_is_clean() { LC_ALL=C.UTF-8 man --warnings -l "$1" 2>"$work/err" >/dev/null && [ ! -s "$work/err" ]; }
 
@@ -55,6 +63,8 @@ ok "a mistyped noun is answered" suggests 'shopctl plan' plna list
 ok "a mistyped verb is answered" suggests 'shopctl plan list' plan lits
 ok "an abbreviated option is refused" refused plan list --out json
 ok "a missing argument is refused" refused plan show
+ok "a new shop's plan is required" refused tenant create acme --email a@b.example
+ok "... and its address" refused tenant request acme --plan free
 ok "an unknown plan is not found" exits 66 plan show nothing
 ok "a missing settings file is not found" exits 66 plan list --config /nowhere
 ok "plan list answers one JSON document" answers_json plan list -o json
@@ -82,6 +92,11 @@ mkdir "$work/plans" && sed 's/title: .*/title: Estándar/' plans/standard.yaml >
 ok "a folder of plans is listed" exits 0 plan list --setting plans="$work/plans"
 ok "... with its letters, whatever the locale" grep -q 'Estándar' "$work/out"
 for shell in bash zsh fish; do ok "$shell takes its completion" completes $shell; done
+mkdir -p "$work/dirs/one"
+ok "bash offers what an option takes" bash_offers 'table json yaml name' tenant list -o ''
+ok "... before the command, too" bash_offers 'table json yaml name' -o ''
+ok "... between its words" bash_offers json tenant --output j
+ok "... and folders" bash_offers "$work/dirs/one" --data "$work/dirs/"
 ok "the man pages are what make docs prints" man_is_new
 for page in man/*; do ok "$page is well-formed" man_is_clean "$page"; done
 echo "cli: $passed passed, $failed failed"

@@ -284,6 +284,7 @@ TEST(json_and_yaml_are_one_document_and_names_are_lines)
     ck_assert_contains(printed(arena, LIST, OUTPUT_YAML), S("- name: a\n  size: 1048576\n"));
     ck_assert_str(printed(arena, LIST, OUTPUT_NAME), S("a\ncaña\n"));
     ck_assert_str(printed(arena, "{\"name\":\"b\"}", OUTPUT_NAME), S("b\n"));
+    ck_assert_str(printed(arena, "{\"steps\":[]}", OUTPUT_NAME), S(""));
 }
 
 TEST(a_text_of_several_lines_is_shown_in_lines)

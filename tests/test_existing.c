@@ -163,7 +163,7 @@ static void shop_make(const Stage *stage)
                  &err);
     SAYS(stage, "$S tenant create acme --plan standard --name Acme --email owner@acme.example -o json",
          "\"status\": \"active\"");
-    SAYS(stage, "$S product import acme $(dirname $SHOPCTL_CONFIG)/in.csv", "1 products, 1 variants");
+    SAYS(stage, "$S product import acme $(dirname $SHOPCTL_CONFIG)/in.csv", "1 product, 1 variant");
 }
 
 // ---- tests ----

@@ -29,4 +29,18 @@ TEST(each_schema_that_a_route_names_is_there)
     }
 }
 
-SUITE(openapi, ONCE(the_document_in_docs_is_what_the_table_prints), ONCE(each_schema_that_a_route_names_is_there))
+TEST(adding_a_line_answers_200_where_the_variant_is_in_the_cart)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(8 * MIB);
+    CLEANUP(json_close) Json *document = NULL;
+    Error err = {0};
+    Str printed;
+    ck_assert_ok(openapi_print(&ROUTES_STOREFRONT, arena, &printed, &err), &err);
+    ck_assert_ok(json_parse(printed, &document, &err), &err);
+    const Json *post = json_get(json_get(json_get(document, "paths"), "/api/v1/store/carts/{id}/lines"), "post");
+    ck_assert_ptr_nonnull(json_get(json_get(post, "responses"), "200"));
+    ck_assert_ptr_nonnull(json_get(json_get(post, "responses"), "201"));
+}
+
+SUITE(openapi, ONCE(adding_a_line_answers_200_where_the_variant_is_in_the_cart),
+      ONCE(the_document_in_docs_is_what_the_table_prints), ONCE(each_schema_that_a_route_names_is_there))

@@ -73,7 +73,7 @@ static const Str WRONG_HOST[] = {S("https://bazar.example")}, OWN_HOST[] = {S("o
 static const Wrong WRONG[] = {
     {{.slug = S("ab"), .email = S("a@b.example")}, "2 characters"},
     {{.slug = S("Acme"), .email = S("a@b.example")}, "character 1 is 'A'"},
-    {{.slug = S("acme")}, "email"},
+    {{.slug = S("acme")}, "the email is missing"},
     {{.slug = S("acme"), .email = S("nobody")}, "isn't an address"},
     {{.slug = S("acme"), .email = S("a b@c.example")}, "isn't an address"},
     {{.slug = S("acme"), .email = S("a@b.example"), .currency = S("EURO")}, "ISO 4217"},
@@ -81,6 +81,7 @@ static const Wrong WRONG[] = {
     {{.slug = S("acme"), .email = S("a@b.example"), .country = S("Spain")}, "two capital letters"},
     {{.slug = S("acme"), .email = S("a@b.example"), .logo = S("javascript:alert(1)")}, "https://"},
     {{.slug = S("acme"), .email = S("a@b.example"), .name = S("\xff")}, "UTF-8"},
+    {{.slug = S("acme"), .email = S("a@b.example"), .name = S("a\nb")}, "control character"},
     {{.slug = S("acme"), .email = S("a@b.example"), .payment_instructions = S("a\x1b[31m")}, "control character"},
     {{.slug = S("acme"), .email = S("a@b.example"), .country = S("ZZ")}, "a country of ISO 3166-1"},
     {{.slug = S("acme"), .email = S("a@b.example"), .domains = TWICE, .domain_count = 2}, "it is given twice"},
@@ -116,7 +117,7 @@ TEST(a_wrong_field_is_refused_and_nothing_is_written)
 
 TEST(colours_are_checked_by_name_and_value)
 {
-    static const char *const COLORS[][2] = {{"{\"primary\": \"red\"}", "isn't a colour"},
+    static const char *const COLORS[][2] = {{"{\"primary\": \"red\"}", "the colour 'red' is refused"},
                                             {"{\"primary\": \"#12345\"}", "isn't a colour"},
                                             {"{\"border\": \"#123456\"}", "no such colour"}};
     TestWorld world;
@@ -738,6 +739,22 @@ TEST(a_change_that_is_refused_leaves_all_as_it_was)
     error_clear(&err);
     ck_assert(!tenant_set(world.platform, test_slug("second"), &unfit, &err));
     ck_assert_says(&err, ERR_INVALID, "isn't a host name");
+    error_clear(&err);
+    static const struct {
+        Str name;
+        const char *says;
+    } NAMES[] = {{S(""), "can't be empty"}, {S(" "), "can't be empty"}, {S("a\nb"), "control character"}};
+    for (size_t i = 0; i < COUNT(NAMES); i++, error_clear(&err)) {
+        ck_assert(!tenant_set(world.platform, test_slug("second"), &(TenantChange){.name = NAMES[i].name}, &err));
+        ck_assert_says(&err, ERR_INVALID, NAMES[i].says);
+    }
+    const TenantChange absent = {.domains_removed = &host, .domains_removed_count = 1};
+    CLEANUP(json_close) Json *changes = NULL;
+    ck_assert(!tenant_set(world.platform, test_slug("second"), &absent, &err));
+    ck_assert_says(&err, ERR_NOT_FOUND, "has no host 'bazar.example'");
+    error_clear(&err);
+    ck_assert(!tenant_set_changes(world.platform, test_slug("second"), &absent, &changes, &err));
+    ck_assert_says(&err, ERR_NOT_FOUND, "has no host 'bazar.example'");
     error_clear(&err);
     ck_assert_str(show(&world, "second", "name"), S("Bazar Sur"));
     check_status(&world, "second", "active");

@@ -67,7 +67,7 @@ static const struct {
      "7:3 email: it isn't an address; write it as owner@shop.example\n"},
     {"- slug: acme\n  email: [a]\n  name: 7\n",
      "2:3 email: it isn't a text; write it as a text\n3:3 name: it isn't a text; write it as a text\n"
-     "1:3 plan: it is missing; add one of `shopctl plan list`\n"},
+     "1:3 plan: the plan is missing; add one of `shopctl plan list`\n"},
     {"- slug: acme\n  plan: free\n  email: a@b.example\n- just text\n- slug: acme\n  plan: free\n  email: "
      "a@b.example\n",
      "4:3 : it isn't a mapping with a slug; write slug, plan, email and other keys of `shopctl tenant create`\n"

@@ -48,6 +48,7 @@ typedef struct Route {
     const char *summary;           // for the docs: a short sentence
     const char *request_schema;    // names in the OpenAPI document; NULL: none
     const char *response_schema;
+    const char *found;    // of a POST that answers 200, not 201, where what it makes is there: what that means
     RouteBody body;
     size_t body_max_bytes;    // 0: ROUTE_BODY_MAX_DEFAULT
     RouteClass class_;

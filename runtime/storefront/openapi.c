@@ -12,14 +12,20 @@ static Json *content_of(const char *type, const char *schema)
     return json_build("{s:{s:{s:s%}}}", type, "schema", "$ref", ref.data, ref.len);
 }
 
+static Json *response_of(const Route *route, const char *description)
+{
+    return json_build("{s:s, s:o}", "description", description, "content",
+                      content_of("application/json", route->response_schema));
+}
+
 static Json *responses_of(const Route *route)
 {
     const char *status = route->method == METHOD_POST ? "201" : "200";
     Json *responses = json_build("{}");
+    if (route->found)
+        (void)json_put(responses, "200", response_of(route, route->found));
     if (route->response_schema)
-        (void)json_put(responses, status,
-                       json_build("{s:s, s:o}", "description", "done", "content",
-                                  content_of("application/json", route->response_schema)));
+        (void)json_put(responses, status, response_of(route, "done"));
     (void)json_put(responses, "default",
                    json_build("{s:s, s:o}", "description", "what is wrong (RFC 9457)", "content",
                               content_of("application/problem+json", "Problem")));

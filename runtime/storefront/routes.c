@@ -152,6 +152,7 @@ static const Route ROWS[] = {
      .module = "storefront",
      .handler = api_lines_post,
      .summary = "Adds a variant to a cart.",
+     .found = "the variant was in the cart already; its quantity is larger now",
      .request_schema = "LineCreate",
      .response_schema = "Cart",
      .body = BODY_JSON,
