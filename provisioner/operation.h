@@ -92,8 +92,8 @@ MUST_CHECK bool operation_resume(Platform *platform, int64_t id, Error *err);
 MUST_CHECK bool operation_revert(Platform *platform, int64_t id, Error *err);
 
 // What operation_resume would do (or operation_revert, with `is_revert`), with their refusals and changing nothing:
-// {"id","kind","tenant","would_do":[...]} with the steps that aren't done, or {...,"would_revert":[...]} with those that
-// were begun, the last one first. The caller closes *out.
+// {"id","kind","tenant","would_do":[...]} with the steps that aren't done, or {...,"would_revert":[...]} with those
+// that were begun, the last one first. The caller closes *out.
 MUST_CHECK bool operation_preview(Platform *platform, int64_t id, bool is_revert, Json **out, Error *err);
 
 // Takes up one operation that said nothing for the takeover time: forward where that can succeed, else back. *out_id is
@@ -108,5 +108,6 @@ MUST_CHECK bool operation_cell(Operation *operation, Db **out, Error *err);
 
 // For scripts: {"id","kind","tenant","state","steps":[{"name","state"}],...}. The caller closes *out.
 MUST_CHECK bool operation_show(Platform *platform, int64_t id, Json **out, Error *err);
-// {"items":[...],"total":N}, the newest first; `limit` 0: all, N counts those beyond it too; an empty tenant or state: any.
+// {"items":[...],"total":N}, the newest first; `limit` 0: all, N counts those beyond it too; an empty tenant or state:
+// any.
 MUST_CHECK bool operation_list(Platform *platform, Str tenant, Str state, int64_t limit, Json **out, Error *err);

@@ -319,8 +319,10 @@ static bool writable_check(const Place *place, Error *err)
 {
     char path[PATH_MAX];
     (void)snprintf(path, sizeof(path), "%.*s", STR_ARG(place->data));
-    for (char *slash = path; access(path, F_OK) != 0 && errno == ENOENT && (slash = strrchr(path, '/')) != NULL;)
+    while (access(path, F_OK) != 0 && errno == ENOENT && path[1]) {
+        char *slash = strrchr(path, '/');    // the path is absolute
         slash[slash == path] = '\0';
+    }
     return access(path, W_OK | X_OK) == 0 || error_from_errno(err, errno, "the directory '%s' can't be written", path);
 }
 
