@@ -1,6 +1,7 @@
 # shellcheck shell=sh disable=SC2034,SC2154
 # What every figure's script shares: a platform, programs that end with it, pairs of measurements and their line.
-root=$(cd "$(dirname "$0")/.." && pwd)
+root=$(cd "$(dirname "$0")" && pwd)
+root=${root%/bench*}
 shopctl=$root/build/bin/shopctl load=$root/build/bench/bin/load
 pairs=${PAIRS:-5} seconds=${SECONDS_EACH:-3}
 children=
@@ -124,10 +125,11 @@ pair() {
     say "ours $1, theirs $2"
     echo "$1 $2" >>"$work/pairs"
 }
-# result NAME UNIT PEER: the line of the pairs kept: our median, and the median of the pairs' ratios.
+# result NAME UNIT PEER [less]: the line of the pairs kept: our median, and the median of the pairs' ratios, ours to theirs, or, with
+# `less`, theirs to ours.
 result() {
     ours=$(awk '{ print $1 }' "$work/pairs" | median)
-    ratio=$(awk '{ print $1 / $2 }' "$work/pairs" | median)
+    ratio=$(awk -v less="${4:-}" '{ print less ? $2 / $1 : $1 / $2 }' "$work/pairs" | median)
     say "$1: ours $ours, theirs $(awk '{ print $2 }' "$work/pairs" | median) (medians of $(wc -l <"$work/pairs") pairs)"
     awk -v name="$1" -v value="$ours" -v unit="$2" -v ratio="$ratio" -v peer="$3" \
         'BEGIN { printf "bench %s %.5g %s ratio=%.2f vs=%s\n", name, value, unit, ratio, peer }'

@@ -3,9 +3,14 @@
 set -eu
 cd "$(dirname "$0")/.."
 figures='warm-page warm-json checkout memory cold-page import hammer drip neighbours tenant-create scale'
+peers='peer-vendure'
 only=${1:-}
-if [ -n "$only" ] && ! echo "$figures" | tr ' ' '\n' | grep -qxF -- "$only"; then
-    echo "bench: there is no figure '$only': ONLY is one of $figures" >&2
+if [ -z "$only" ]; then
+    if command -v node >/dev/null; then figures="$figures $peers"; else echo "bench: no node, no figures against peers" >&2; fi
+elif [ "$only" = peers ]; then
+    only=$peers
+elif ! echo "$figures $peers" | tr ' ' '\n' | grep -qxF -- "$only"; then
+    echo "bench: there is no figure '$only': ONLY is one of $figures peers $peers" >&2
     exit 64
 fi
 failed=0
@@ -17,6 +22,10 @@ if [ -z "$only" ]; then
     trap 'exit 130' INT TERM
 fi
 for figure in ${only:-$figures}; do
-    sh "bench/$figure.sh" || { echo "bench: $figure failed" >&2; failed=1; }
+    case $figure in
+        peer-*) script=bench/peers/${figure#peer-}.sh ;;
+        *) script=bench/$figure.sh ;;
+    esac
+    sh "$script" || { echo "bench: $figure failed" >&2; failed=1; }
 done
 exit $failed
