@@ -89,13 +89,14 @@ imports() {
         keep import "$ours" "$(cat "$work/took")"
     done
 }
-# check SIDE PORT: asks each request once; leaves the mean bytes of a right answer.
+# check SIDE PORT: asks the first 100 requests once; leaves the mean bytes of a right answer.
 check() {
     for figure in product-read list search; do
         least=24
         [ "$figure" = product-read ] && least=1
-        client check "$2" "$work/$1-$figure" "$least" >"$work/$1-$figure-bytes" || fail "$1: wrong answers to $figure"
-        say "$1: $figure: $(wc -l <"$work/$1-$figure") requests answered rightly, $(cat "$work/$1-$figure-bytes") bytes in the mean"
+        head -n 100 "$work/$1-$figure" >"$work/checked"
+        client check "$2" "$work/checked" "$least" >"$work/$1-$figure-bytes" || fail "$1: wrong answers to $figure"
+        say "$1: $figure: 100 requests answered rightly, $(cat "$work/$1-$figure-bytes") bytes in the mean"
     done
 }
 # rate SIDE FIGURE PORT: answers a second over 16 connections; they must be as long as the right ones.
