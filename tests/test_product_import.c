@@ -168,8 +168,8 @@ static const Case CASES[] = {
     {"Handle,Title,Variant Price,Image Src\na,A,1,//cdn.example/a b.jpg\n", "select src from images",
      "https://cdn.example/a%20b.jpg"},
     {"Handle,Title,Variant Price,Image Src,Image Position,Image Alt "
-     "Text\na,A,1,/media/x.png,2,two\na,,,/media/y.png,1,one\n",
-     "select string_agg(src || alt, ',' order by position) from images", "/media/y.pngone,/media/x.pngtwo"},
+     "Text\na,A,1,http://a/x.png,2,two\na,,,http://a/y.png,1,one\n",
+     "select string_agg(src || alt, ',' order by position) from images", "http://a/y.pngone,http://a/x.pngtwo"},
     {"Handle,Title,Option1 Value,Variant Price,Variant Image\na,A,S,1,https://a.example/s.jpg\n",
      "select image_src from variants", "https://a.example/s.jpg"},
     {"Handle,Title,Option1 Name,Option1 Value,Variant SKU,Variant Price\na,A,Size,,P,\na,,,S,1,1\na,,,M,1,2\n",
@@ -218,6 +218,8 @@ typedef struct Bad {
 
 #define FORTY "1234567890123456789012345678901234567890"
 
+#define SHA256 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
 static const Bad BAD[] = {
     {"Handle,Title,Price\na,A,\"1,50\"\nb,B,1\n", 2, "Price", "1,50", "comma", 1},
     {"Handle,Title,Price\na,A,$5\nb,B,1\n", 2, "Price", "$5", "currency sign", 1},
@@ -258,6 +260,10 @@ static const Bad BAD[] = {
     {"Handle,Title,Price,Variant Grams\na,A,1,heavy\n", 2, "Variant Grams", "heavy", "number", 0},
     {"Handle,Title,Price,Variant Weight,Variant Weight Unit\na,A,1,2,stone\n", 2, "Variant Weight Unit", "stone", "oz",
      0},
+    {"Handle,Title,Price,Image Src\na,A,1,/media/" SHA256 ".png\nb,B,1,\n", 2, "Image Src", "/media/" SHA256 ".png",
+     "this shop has no such file", 1},
+    {"Handle,Title,Price,Variant Image\na,A,1,/media/x.png\n", 2, "Variant Image", "/media/x.png",
+     "this shop has no such file", 0},
     {"Handle,Title,Price,Image Src\na,A,1,../secret.png\n", 2, "Image Src", "../secret.png", "beside the CSV", 0},
     {"Handle,Title,Price,Image Src\na,A,1,/etc/passwd\n", 2, "Image Src", "/etc/passwd", "beside the CSV", 0},
     {"Handle,Title,Price,Image Src\na,A,1,javascript:x\n", 2, "Image Src", "javascript:x", "http", 0},
@@ -573,6 +579,10 @@ TEST(a_file_that_nothing_shows_any_more_goes_with_the_next_import)
     Str first = str_format(arena, "Handle,Title,Price,Image Src\na,A,1,./import-%d-images/one\n", pid);
     Str second = str_format(arena, "Handle,Title,Price,Image Src\na,A,1,./import-%d-images/two\n", pid);
     (void)import_with(db, arena, first.data, (ImportOptions){0});
+    Str src = test_value(db, arena, "select src from images"), again;
+    again = str_format(arena, "Handle,Title,Price,Image Src\na,A,1,%.*s\n", STR_ARG(src));
+    (void)import_with(db, arena, again.data, (ImportOptions){0});    // a file that the shop has
+    ck_assert_str(test_value(db, arena, "select src from images"), src);
     static const struct {
         Str shown, gone;    // what shows the first file, and what makes it show it no more
     } SHOWN[] = {

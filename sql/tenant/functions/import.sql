@@ -146,6 +146,11 @@ begin
     from import_lines l join import_files f on l.variant_image = 'file:' || f.path
     where f.reason is not null
     union all
+    select l.line, s.column_name, s.src, 'this shop has no such file'
+    from import_lines l cross join lateral (values ('Image Src', l.image_src), ('Variant Image', l.variant_image)) s (column_name, src)
+    where s.src like '/media/%' and
+          not exists (select from media m where m.sha256 = substring(s.src from '^/media/([0-9a-f]{64})[.][a-z]+$'))
+    union all
     select l.line, 'Title', '', 'no line that can be used gives this product a title'
     from import_lines l join import_products p using (handle)
     where p.line is null
