@@ -405,8 +405,9 @@ const Command TENANT_COMMANDS[] = {
      .run = delete_run},
     {.verb = "restore",
      .summary = "brings a deleted shop back from its dump",
-     .description = "The shop goes into the cell where it was, when that is open, has an address and room, and so keeps "
-                    "its address; else into the cell with the most room.",
+     .description =
+         "The shop goes into the cell where it was, when that is open, has an address and room, and so keeps "
+         "its address; else into the cell with the most room.",
      .arguments = SLUG,
      .examples = EXAMPLE("shopctl tenant restore acme", "Brings back slug, hosts and data."),
      .keys = KEYS,

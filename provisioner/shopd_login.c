@@ -59,7 +59,7 @@ static bool file_give(const Place *place, Str path, Error *err)
 bool shopd_login_make(const Place *place, Platform *platform, Str cell, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
-    Str path = file_path(place, cell, arena), login, secret, hash;
+    Str path = file_path(place, cell, arena), login, secret = S(""), hash;
     Db *db = NULL;
     if (!platform_cell(platform, cell, &db, err) || !cell_shopd_role(db, arena, &login, err) ||
         !file_make(path, login, arena, &secret, err) || !file_give(place, path, err) ||

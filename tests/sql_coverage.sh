@@ -3,12 +3,15 @@
 set -eu
 socket=$1 seen=$1/sql_coverage
 ask() { psql -X -q -A -t -F '|' -h "$socket" -U postgres -d "$1" -c "$2"; }
-functions="select p.oid, p.proname from pg_proc p join pg_language l on l.oid = p.prolang join pg_namespace n on n.oid = p.pronamespace
-    where l.lanname = 'plpgsql' and p.prorettype <> 'trigger'::regtype and (n.nspname in ('cell', 'control') or n.nspname ~ '^t_[0-9]+$')"
+schemas="select nspname from pg_namespace where nspname in ('cell', 'control') or nspname ~ '^t_[0-9]+$'"
 for database in $(ask postgres "select datname from pg_database where datallowconn and not datistemplate and datname <> 'postgres'"); do
     ask "$database" "create extension if not exists plpgsql_check schema public"
-    ask "$database" "select f.proname, s.stmtid, s.lineno, s.exec_stmts, s.stmtname, coalesce(s.parent_note, '')
-        from ($functions) f cross join lateral public.plpgsql_profiler_function_statements_tb(f.oid) s"
+    for schema in $(ask "$database" "$schemas"); do    # what a function names is found by the path
+        ask "$database" "set search_path = $schema; select p.proname, s.stmtid, s.lineno, s.exec_stmts, s.stmtname, coalesce(s.parent_note, '')
+            from pg_proc p join pg_language l on l.oid = p.prolang
+            cross join lateral public.plpgsql_profiler_function_statements_tb(p.oid) s
+            where l.lanname = 'plpgsql' and p.prorettype <> 'trigger'::regtype and p.pronamespace = '$schema'::regnamespace"
+    done
 done >"$seen"
 sort -t '|' -k 1,1 -k 2,2n "$seen" | awk -F '|' '
     { key = $1 "|" $2; if (!(key in runs)) order[++n] = key; runs[key] += $4; line[key] = $3; name[key] = $5; note[key] = $6 }

@@ -25,7 +25,7 @@ static bool user_find(Str user, struct passwd *out, char record[RECORD_BYTES], E
 static bool user_become(Str user, Error *err)
 {
     char record[RECORD_BYTES];
-    struct passwd entry = {0};
+    struct passwd entry = {.pw_dir = (char[]){"/"}};
     if (!user_find(user, &entry, record, err))
         return false;
     if (geteuid() == entry.pw_uid && getuid() == entry.pw_uid)

@@ -368,7 +368,8 @@ Str shopd_settings_man(Arena *arena)
           "has changed, and what waits for the next start. A file with a fault changes nothing.\n"
           ".SH FILES\n.TP\n.B /healthz\nAnswers 200 as long as the process lives.\n.TP\n.B /readyz\n"
           "Answers 200 once shops are served, else 503.\n.TP\n.B /metrics\nPrometheus metrics, for this "
-          "machine and trusted proxies, not under a shop's name.\n.SH EXIT STATUS\n0 drained, 1 failed, 64 wrong option, 69 the "
+          "machine and trusted proxies, not under a shop's name.\n.SH EXIT STATUS\n0 drained, 1 failed, 64 wrong "
+          "option, 69 the "
           "database can't be reached, 73 an address is in use, 77 not allowed.\n.SH SEE ALSO\n"
           "shopctl(1)\n"));
     return strbuf_str(&out);

@@ -10,5 +10,5 @@ typedef struct Country {
 
 // In the order of the codes; the last one's code is NULL.
 extern const Country COUNTRIES[];
-const Country *country_find(Str code);    // NULL where there is none
+const Country *country_find(Str code);                          // NULL where there is none
 const Country *country_by_name(Language language, size_t i);    // the i-th by its name there; NULL after the last one
