@@ -62,7 +62,7 @@ static bool database_server(Platform *platform, const CellDatabase *database, Ar
                             Error *err)
 {
     ServerFacts facts;
-    Str dsn;
+    Str dsn = S("");
     if (!database->is_beside &&
         (!dsn_with_database(database->dsn, S("postgres"), arena, &dsn, err) || !db_open(dsn, &DB_OPTIONS, own, err)))
         return false;
@@ -344,7 +344,7 @@ bool cell_add(Platform *platform, const CellSpec *spec, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     CLEANUP(database_close) CellDatabase database = {0};
-    Str dsn;
+    Str dsn = S("");
     if (!spec_check(platform, spec, arena, &dsn, err))
         return false;
     if (!known_open(platform, spec, dsn, arena, &database, err) || !database_check(platform, &database, arena, err))
@@ -366,7 +366,7 @@ bool cell_preview(Platform *platform, const CellSpec *spec, Json **out, Error *e
     CLEANUP(database_close) CellDatabase database = {0};
     CLEANUP(json_close) Json *changes = NULL;
     char version[MIGRATION_VERSION];
-    Str dsn;
+    Str dsn = S("");
     if (!spec_check(platform, spec, arena, &dsn, err) ||
         !db_query(platform_control(platform),
                   S("select control.cell_changes($1, $2, $3, $4::integer, $5::integer, $6)"),
