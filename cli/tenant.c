@@ -303,7 +303,8 @@ const Command TENANT_COMMANDS[] = {
      .description =
          "Requests and approves a shop, and returns when it answers. Run again after a crash it goes on.\n\nWith "
          "--file it makes many at once, and answers a list. Keys of the file are slug and the names of the options; "
-         "domains is a list, colors and shipping are mappings, as in `shipping: {standard: 4.90, pickup: 0}`. When "
+         "domains is a list, colors and shipping are mappings, as in `shipping: {standard: 4.90, pickup: 0}`. Options "
+         "beside --file are for entries that don't name them; name, email and domains are each shop's own. When "
          "anything is wrong in it, every wrong key is named with file, line and column, and no shop is made.",
      .arguments = (const Argument[]){{.name = "SLUG", .help = "3 to 40 of a-z, 0-9 and inner hyphens."}, {0}},
      .options = CREATE_OPTIONS,

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "cli/progress.h"
 #include "cli/tenant_file.h"
+#include "provisioner/tenant_check.h"
 
 enum { WORKERS_MAX = 4, WORKER_BUDGET = 64 * MIB, DRAW_MS = 100 };
 
@@ -232,16 +233,40 @@ static bool batch_make(const CommandCall *call, const TenantFile *file, Platform
     return true;
 }
 
+// What the command line says for all entries. It is checked here, so that a wrong one isn't a fault of every entry.
+static bool defaults_read(const CommandCall *call, const Plans *plans, const Json *given, TenantSpec *out, Error *err)
+{
+    static const char *const OWN[] = {"name", "email", "domains"};
+    TenantSpec spec = {0};
+    for (size_t i = 0; i < COUNT(OWN); i++)
+        if (command_has(call, OWN[i])) {
+            error_set(err, ERR_USAGE, "--%s and --file don't go together", OWN[i]);
+            return error_next(err, "write it into the file: each shop has its own");
+        }
+    for (JsonIter it = json_iter(given); json_next(&it);)
+        if (!tenant_spec_member(it.key, it.value, plans, call->arena, &spec, err))
+            return false;
+    TenantSpec tried = spec;
+    tried.slug = S("shop");
+    tried.email = S("owner@shop.example");
+    spec.slug = S("");
+    *out = spec;
+    return tenant_spec_check(&tried, setting_text(call->settings, "base_domain"), err);
+}
+
 static bool create_many(CommandCall *call, const Plans *plans, Error *err)
 {
+    CLEANUP(json_close) Json *given = NULL;
+    TenantSpec defaults = {0};
     Faults faults = {.arena = call->arena};
     Hindered hindered = {.faults.arena = call->arena};
     CLEANUP(tenant_file_close) TenantFile file = {0};
     CLEANUP(platform_close) Platform *platform = NULL;
     Batch batch = {0};
     Error closed = {0};
-    if (!tenant_file_read(command_text(call, "file"), plans, setting_text(call->settings, "base_domain"), call->arena,
-                          &faults, &file, err))
+    if (!tenant_spec_given(call, &given, err) || !defaults_read(call, plans, given, &defaults, err) ||
+        !tenant_file_read(command_text(call, "file"), &defaults, plans, setting_text(call->settings, "base_domain"),
+                          call->arena, &faults, &file, err))
         return false;
     if (platform_open(call->settings, &platform, &closed) && !platform_check(platform, &file, &faults, &hindered, err))
         return false;

@@ -9,6 +9,7 @@ enum { FILE_MAX = 16 * MIB };
 
 // What is read, while it is read.
 typedef struct Reading {
+    const TenantSpec *defaults;
     const Plans *plans;
     Str base_domain;
     Arena *arena;
@@ -100,6 +101,7 @@ static void entry_read(const Reading *reading, const Json *json, TenantEntry *en
 {
     const Fault *before = reading->faults->last;
     Error err = {0};
+    entry->spec = *reading->defaults;
     if (json_kind(json) != JSON_KIND_OBJECT) {
         error_set(&err, ERR_INVALID, "it isn't a mapping with a slug");
         error_next(&err, "write slug, plan, email and other keys of `shopctl tenant create`");
@@ -236,14 +238,14 @@ static bool yaml_read(Reading *reading, Str text, TenantFile *file, Error *err)
 
 void tenant_file_close(TenantFile *file) { json_close(&file->list); }
 
-bool tenant_file_read(Str path, const Plans *plans, Str base_domain, Arena *arena, Faults *faults, TenantFile *out,
-                      Error *err)
+bool tenant_file_read(Str path, const TenantSpec *defaults, const Plans *plans, Str base_domain, Arena *arena,
+                      Faults *faults, TenantFile *out, Error *err)
 {
     Str text = S("");
     CLEANUP(json_close) Json *slugs = json_build("{}");
     CLEANUP(json_close) Json *hosts = json_build("{}");
     CLEANUP(tenant_file_close) TenantFile file = {.path = path};
-    Reading reading = {plans, base_domain, arena, faults, slugs, hosts};
+    Reading reading = {defaults, plans, base_domain, arena, faults, slugs, hosts};
     if (!json_ok(slugs, err) || !json_ok(hosts, err) || !file_read(path, FILE_MAX, arena, &text, err))
         return false;
     bool is_json = str_has_prefix(str_trim(text), S("{"));

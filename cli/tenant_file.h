@@ -19,10 +19,11 @@ typedef struct TenantFile {
 } TenantFile;
 
 // Reads a YAML list of mappings or JSON lines, told apart by the content, with `slug` and the keys of
-// cli/tenant_spec.def. Whatever is wrong with any of them, also that a slug or host stands twice, is added to `faults`
-// with its line; entries that are wrong are in *out all the same. Fails where the file can't be read, or memory ends.
-MUST_CHECK bool tenant_file_read(Str path, const Plans *plans, Str base_domain, Arena *arena, Faults *faults,
-                                 TenantFile *out, Error *err);
+// cli/tenant_spec.def; `defaults` has what entries get that don't name it. Whatever is wrong with any of them, also
+// that a slug or host stands twice, is added to `faults` with its line; entries that are wrong are in *out all the
+// same. Fails where the file can't be read, or memory ends.
+MUST_CHECK bool tenant_file_read(Str path, const TenantSpec *defaults, const Plans *plans, Str base_domain,
+                                 Arena *arena, Faults *faults, TenantFile *out, Error *err);
 void tenant_file_close(TenantFile *file);    // also for CLEANUP; leaves the arena's part
 
 // Adds what an error says of an entry, at the key that the error names, in a line of JSON at its value.

@@ -15,7 +15,7 @@ static Plans plans_of(Arena *arena)
 }
 
 // "LINE:COLUMN KEY WHY" of each fault, a line each.
-static Str faults_of(const char *text, TenantFile *file, Arena *arena)
+static Str faults_with(TenantSpec defaults, const char *text, TenantFile *file, Arena *arena)
 {
     Error err = {0};
     Faults faults = {.arena = arena};
@@ -26,13 +26,37 @@ static Str faults_of(const char *text, TenantFile *file, Arena *arena)
     ck_assert_int_ge(descriptor, 0);
     ck_assert_int_eq(write(descriptor, text, strlen(text)), (ssize_t)strlen(text));
     (void)close(descriptor);
-    bool is_read = tenant_file_read(str_of(path), &plans, S("localhost"), arena, &faults, file, &err);
+    bool is_read = tenant_file_read(str_of(path), &defaults, &plans, S("localhost"), arena, &faults, file, &err);
     (void)unlink(path);
     ck_assert_ok(is_read, &err);
     for (const Fault *fault = faults.first; fault; fault = fault->next_fault)
         strbuf_format(&said, "%u:%u %.*s: %.*s; %.*s\n", fault->line, fault->column, STR_ARG(fault->where),
                       STR_ARG(fault->why.len ? fault->why : fault->what), STR_ARG(fault->next));
     return strbuf_str(&said);
+}
+
+static Str faults_of(const char *text, TenantFile *file, Arena *arena)
+{
+    return faults_with((TenantSpec){0}, text, file, arena);
+}
+
+TEST(an_entry_gets_the_defaults_that_it_does_not_name)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(8 * MIB);
+    CLEANUP(tenant_file_close) TenantFile file = {0};
+    Error err = {0};
+    Plans plans = plans_of(arena);
+    TenantSpec defaults = {.currency = S("JPY"), .cell = S("main")};
+    ck_assert_ok(plans_get(&plans, S("free"), &defaults.plan, &err), &err);
+    ck_assert_str(faults_with(defaults,
+                              "- slug: acme\n  email: a@b.example\n- slug: beta\n  email: a@b.example\n  "
+                              "currency: USD\n",
+                              &file, arena),
+                  S(""));
+    ck_assert_str(file.entries[0].spec.plan->name, S("free"));
+    ck_assert_str(file.entries[0].spec.currency, S("JPY"));
+    ck_assert_str(file.entries[1].spec.currency, S("USD"));
+    ck_assert_str(file.entries[1].spec.cell, S("main"));
 }
 
 static const char *const RIGHT[] = {
@@ -102,5 +126,6 @@ TEST(every_wrong_key_of_every_shop_is_named_with_its_place)
     ck_assert_str(faults_of(WRONG[_i].text, &file, arena), str_of(WRONG[_i].said));
 }
 
-SUITE(tenant_file, EACH(both_kinds_of_file_give_the_same_shops, RIGHT),
+SUITE(tenant_file, ONCE(an_entry_gets_the_defaults_that_it_does_not_name),
+      EACH(both_kinds_of_file_give_the_same_shops, RIGHT),
       EACH(every_wrong_key_of_every_shop_is_named_with_its_place, WRONG))
