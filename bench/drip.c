@@ -94,6 +94,8 @@ int main(int argc, char **argv)
     }
     *colon = '\0';
     size_t count = MIN(strtoul(argv[2], NULL, 10), (size_t)COUNT_MAX);
+    if (count == 0)
+        die(argv[2], "it is no number of connections");
     drip.to.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
     if (inet_pton(AF_INET, argv[1], &drip.to.sin_addr) != 1)
         die(argv[1], "it is no IPv4 address");
