@@ -41,7 +41,7 @@ static bool answer_faults(Request *r, const Faults *faults)
     Error err = {0};
     StrBuf names = {.arena = r->arena};
     const Fault *first = faults->first;
-    if (!first || !arena_ok(r->arena, &err))
+    if (!arena_ok(r->arena, &err) || !first)
         return respond_error(r, &err, NULL);
     for (const Fault *at = first; at; at = at->next_fault)
         strbuf_format(&names, "%s%.*s", at == first ? "" : at->next_fault ? ", " : " and ", STR_ARG(at->where));
