@@ -45,6 +45,7 @@ warm() { # warm NAME PATH CONTENT_TYPE
         "$shopctl" product import bench "$work/catalogue.csv" -q >/dev/null
     fi
     ours_at=$((port + 1)) theirs_at=$((port + 2))
+    controller_pause
     shopd_start 0 "$ours_at" --threads 1
     shopd=$started
     curl -sf -H 'Host: bench.localhost' "http://127.0.0.1:$ours_at$2" >"$work/body"

@@ -470,8 +470,9 @@ static void pool_dispatch(Deferred *deferred)
         waiting_fail(pool);
         return;
     }
-    unsigned share = MAX(pool->lane_count / 2, 1U);    // of one tenant
-    TenantQueue *passed_over = NULL;                   // the first one that has its share: once round is enough
+    unsigned kept = MAX(pool->lane_count / 4, 1U);                             // for the other tenants
+    unsigned share = pool->lane_count > kept ? pool->lane_count - kept : 1;    // of one tenant
+    TenantQueue *passed_over = NULL;    // the first one that has its share: once round is enough
     while (pool->first_turn && pool->first_turn != passed_over) {
         Lane *lane = lane_for(pool, pool->first_turn->tenant);
         if (!lane)

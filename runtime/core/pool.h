@@ -15,9 +15,9 @@ MUST_CHECK bool pool_open(Loop *loop, const PoolOptions *options, Pool **out, Er
 void pool_close(Pool **pool);
 
 // Starts a query. Its `ended` is called later, whatever happens. A tenant prefers the connection of its number and
-// takes another idle one when that is busy, at most half of them; what has to wait is served in turn, a tenant after
-// the other. Failures: ERR_UNREACHABLE (no connection, or it was lost on the way), ERR_BUSY (the deadline passed while
-// it waited, a timeout of the server, a deadlock), and what the function raised.
+// takes another idle one when that is busy, at most three quarters of them; what has to wait is served in turn, a
+// tenant after the other. Failures: ERR_UNREACHABLE (no connection, or it was lost on the way), ERR_BUSY (the deadline
+// passed while it waited, a timeout of the server, a deadlock), and what the function raised.
 void pool_query(Pool *pool, Query *query);
 
 void pool_timeout_set(Pool *pool, int64_t timeout_ms);    // of queries from now on

@@ -29,10 +29,11 @@ create or replace function text_config(p_language text) returns regconfig langua
     select case p_language when 'es' then 'cell.spanish'::regconfig else 'cell.english'::regconfig end
 $$;
 
--- A product as the search finds it: the title weighs most, then vendor, type and tags, then the description's text.
+-- A product as the search finds it: the title weighs most, then vendor, type and tags, then the description's text. Stable,
+-- as concat_ws is: PostgreSQL then puts the expression in the place of the call, which costs more than half as much.
 create or replace function product_search(
     p_language text, p_title text, p_vendor text, p_type text, p_tags text[], p_skus text, p_description text)
-    returns tsvector language sql immutable as $$
+    returns tsvector language sql stable as $$
     select setweight(to_tsvector(text_config(p_language), p_title), 'A') ||
            setweight(to_tsvector(text_config(p_language),
                                  concat_ws(' ', p_vendor, p_type, array_to_string(p_tags, ' '), p_skus)), 'B') ||

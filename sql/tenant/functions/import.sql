@@ -50,11 +50,13 @@ begin
 end
 $$;
 
--- Tables that have just grown are planned for as if they were small, and then joined by loops in loops.
+-- Tables that have just grown are planned for as if they were small, and then joined by loops in loops. Of their columns
+-- those by which they are joined are looked at; the others are autovacuum's.
 create or replace function import_analyze() returns void language plpgsql as $$
 begin
     if (select count(*) from import_lines) > 1000 then
-        analyze products, variants, stock, options, images, product_categories;
+        analyze products (id, handle), variants (id, product_id), stock (variant_id), options (product_id, position),
+                images (product_id), product_categories;
     end if;
 end
 $$;
@@ -68,7 +70,7 @@ begin
     delete from import_lines where faults is not null;
     create index on import_lines (handle, line);
     create unique index on import_lines (line);
-    analyze import_lines;
+    analyze import_lines (line, handle, image_src);
     insert into import_files (path)
     select substr(src, 6)
     from (select image_src src from import_lines union select variant_image from import_lines) s
