@@ -127,6 +127,87 @@ TEST(the_budget_counts_compressed_forms)
     cache_close(&cache);
 }
 
+TEST(pages_and_tenants_that_fall_together_are_told_apart)
+{
+    enum { PAGES = 4000, TENANTS = 1500, ROOM = 16 * MIB };
+    Cache *cache = cache_new(ROOM);
+    char name[16];
+    for (int64_t tenant = 1; tenant <= TENANTS; tenant++)
+        put(cache, key_of(tenant, S("home")), tenant, S("text"));
+    for (int i = 0; i < PAGES; i++)
+        put(cache, key_of(1, (Str){name, (size_t)snprintf(name, sizeof(name), "%d", i)}), 1, (Str){name, 8});
+    for (int64_t tenant = 2; tenant <= TENANTS; tenant += 7)    // its older pages go, and no other's
+        cache_confirm(cache, tenant, tenant + 1, cache_begin(cache));
+    for (int64_t tenant = 1; tenant <= TENANTS; tenant++)
+        ck_assert_int_eq(has(cache, key_of(tenant, S("home"))), tenant % 7 != 2);
+    for (int i = 0; i < PAGES; i++) {
+        Str text = {name, (size_t)snprintf(name, sizeof(name), "%d", i)};
+        CachedPage *page = cache_find(cache, key_of(1, text));
+        ck_assert_ptr_nonnull(page);
+        ck_assert_str(str_slice(page->parts[0].text, 0, text.len), text);
+        page_release(page);
+    }
+    cache_budget_set(cache, BUDGET);    // most of them go, out of the middle of their lists
+    ck_assert_uint_le(cache_counts(cache).bytes, BUDGET);
+    ck_assert(has(cache, key_of(1, S("3999"))));
+    ck_assert(!has(cache, key_of(1, S("0"))));
+    cache_suspect(cache, TENANTS + 1);    // of nobody that is known
+    cache_close(&cache);
+    cache_close(&cache);
+}
+
+static const struct {
+    Str content_type;
+    size_t len;
+    bool is_smaller;
+} FORMS[] = {
+    {S("text/html"), 2000, true},  {S("application/json"), 2000, true}, {S("image/svg+xml"), 2000, true},
+    {S("image/png"), 2000, false}, {S("text/html"), 10, false},         {S("text/html"), 0, false},
+};
+
+TEST(a_page_has_a_compressed_form_where_it_is_text_and_smaller_so)
+{
+    Cache *cache = cache_new(BUDGET);
+    Error err = {0};
+    char text[2000];
+    CachedPage *page = NULL;
+    memset(text, 'x', sizeof(text));
+    const PagePart parts[] = {{{text, FORMS[_i].len}, HOLE_NONE}, {{0}, HOLE_CSRF}};
+    ck_assert_ok(cache_put(cache, key_of(1, S("a")), 1, FORMS[_i].content_type, parts, 2, &page, &err), &err);
+    ck_assert_int_eq(page_gzip(cache, page) != NULL, FORMS[_i].is_smaller);
+    ck_assert_int_eq(page_gzip(cache, page) != NULL, FORMS[_i].is_smaller);
+    page_release(page);
+    cache_close(&cache);
+}
+
+TEST(a_page_beyond_the_budget_is_sent_but_not_kept)
+{
+    Cache *cache = cache_new(1), *other = cache_new(BUDGET);
+    Error err = {0};
+    CachedPage *page = NULL;
+    const PagePart part = {S("text"), HOLE_NONE};
+    ck_assert_ok(cache_put(cache, key_of(1, S("a")), 1, S("text/html"), &part, 1, &page, &err), &err);
+    ck_assert_ptr_null(page_gzip(cache, page));
+    ck_assert(!has(cache, key_of(1, S("a"))));
+    page_release(page);
+    put(other, key_of(1, S("a")), 1, S("text"));
+    ck_assert_ptr_null(cache_copy(other, key_of(2, S("a"))));
+    CachedPage *copy = cache_copy(other, key_of(1, S("a"))), *again = cache_copy(other, key_of(1, S("a")));
+    cache_adopt(cache, copy);    // too large
+    ck_assert_ptr_null(cache_find_old(cache, key_of(1, S("a"))));
+    cache_budget_set(cache, BUDGET);
+    cache_adopt(cache, copy);
+    cache_adopt(cache, again);    // there is one by now
+    CachedPage *old = cache_find_old(cache, key_of(1, S("a")));
+    ck_assert_ptr_eq(old, copy);
+    ck_assert(!has(cache, key_of(1, S("a"))));    // nobody here knows whether it is right
+    page_release(old);
+    page_release(copy);
+    page_release(again);
+    cache_close(&cache);
+    cache_close(&other);
+}
+
 TEST(a_page_outlives_its_place_while_it_is_held)
 {
     Cache *cache = cache_new(BUDGET);
@@ -159,4 +240,7 @@ TEST(simultaneous_misses_meet_unless_news_came_between)
 SUITE(cache, ONCE(a_page_is_found_under_its_own_key_alone), ONCE(pages_of_an_older_catalogue_are_gone_or_never_kept),
       ONCE(news_make_pages_doubtful_until_a_later_query_has_told_the_version),
       ONCE(the_budget_holds_and_what_was_used_last_stays), ONCE(the_budget_counts_compressed_forms),
-      ONCE(a_page_outlives_its_place_while_it_is_held), ONCE(simultaneous_misses_meet_unless_news_came_between))
+      ONCE(pages_and_tenants_that_fall_together_are_told_apart),
+      EACH(a_page_has_a_compressed_form_where_it_is_text_and_smaller_so, FORMS),
+      ONCE(a_page_beyond_the_budget_is_sent_but_not_kept), ONCE(a_page_outlives_its_place_while_it_is_held),
+      ONCE(simultaneous_misses_meet_unless_news_came_between))
