@@ -207,7 +207,7 @@ void dispatch_run(Request *r)
 {
     if (r->is_refused)
         dispatch_answer(r, false);
-    else if (r->method == METHOD_OPTIONS && (!r->route || r->route->method != METHOD_OPTIONS))
+    else if (!r->route)
         dispatch_answer(r, options_answer(r));
     else
         dispatch_answer(r, r->route->handler(r, &r->err));

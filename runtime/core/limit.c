@@ -108,8 +108,9 @@ static Bucket *bucket_of(Limits *limits, int64_t number)
     for (unsigned i = 0; i < PROBES; i++) {
         Bucket *bucket = &limits->buckets[(hash + i) % BUCKETS];
         int64_t owner = atomic_load_explicit(&bucket->number, memory_order_relaxed);
-        if (owner == number || (owner == 0 && atomic_compare_exchange_strong(&bucket->number, &owner, number)) ||
-            owner == number)
+        if (owner == 0 && atomic_compare_exchange_strong(&bucket->number, &owner, number))
+            return bucket;
+        if (owner == number)    // maybe put there by another one a moment ago
             return bucket;
     }
     return &limits->buckets[hash % BUCKETS];

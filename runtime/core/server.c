@@ -83,6 +83,16 @@ static void wake(Server *server)
     (void)written;    // it can only be full, and then it wakes, too
 }
 
+// Until wake, a signal, or for no reason: who calls looks again.
+static void wake_await(Server *server)
+{
+    struct pollfd fds[] = {{.fd = server->wake, .events = POLLIN}, {.fd = server->signals, .events = POLLIN}};
+    (void)poll(fds, COUNT(fds), -1);
+    uint64_t count;
+    ssize_t got = read(server->wake, &count, sizeof(count));
+    (void)got;    // there may be nothing to read
+}
+
 void server_stop(Server *server)
 {
     atomic_store(&server->is_stopping, true);
@@ -274,12 +284,8 @@ static bool threads_start(Server *server, Error *err)
         ok = failed == 0 || error_from_errno(err, failed, "a thread can't be started");
     }
     (void)pthread_attr_destroy(&attributes);
-    while (ok && atomic_load(&server->started) < server->count) {
-        struct pollfd woken = {.fd = server->wake, .events = POLLIN};
-        uint64_t count;
-        if (poll(&woken, 1, -1) == 1)
-            ok = read(server->wake, &count, sizeof(count)) >= 0 || errno == EAGAIN || errno == EINTR;
-    }
+    while (ok && atomic_load(&server->started) < server->count)
+        wake_await(server);
     for (unsigned i = 0; ok && i < server->count; i++)
         if (server->runners[i].err.code != ERR_NONE) {
             *err = server->runners[i].err;
@@ -417,14 +423,8 @@ static void threads_drain(Server *server)
 
 bool server_wait(Server *server)
 {
-    while (!signals_read(server)) {
-        struct pollfd fds[] = {{.fd = server->wake, .events = POLLIN}, {.fd = server->signals, .events = POLLIN}};
-        if (poll(fds, COUNT(fds), -1) < 0 && errno != EINTR)
-            break;
-        uint64_t count;
-        ssize_t got = read(server->wake, &count, sizeof(count));
-        (void)got;
-    }
+    while (!signals_read(server))
+        wake_await(server);
     if (!server->options.is_embedded) {
         service_notify(S("STOPPING=1"));
         log_line(LOG_INFO, "draining", S(""));

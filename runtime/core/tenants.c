@@ -28,15 +28,12 @@ static uint64_t host_hash(Str host)
     return hash ^ hash >> 29;
 }
 
-// The next name of an array's text; quotes around it are taken off, since host names have none inside.
+// The next name of an array's text. No host's name has anything for which PostgreSQL would put quotes around it.
 static bool host_next(Str *rest, Str *host)
 {
-    while (str_cut(rest, ',', host)) {
-        if (str_has_prefix(*host, S("\"")) && str_has_suffix(*host, S("\"")) && host->len > 1)
-            *host = str_slice(*host, 1, host->len - 1);
+    while (str_cut(rest, ',', host))
         if (host->len > 0)
             return true;
-    }
     return false;
 }
 

@@ -78,11 +78,7 @@ static bool template_add(Theme *theme, Str file, Str content, Arena *arena, Erro
     MustacheOptions options = options_of(theme);
     if (!mustache_check_raw(added->compiled, &options, err))
         return false;
-    for (; added > theme->templates && str_compare(added[-1].name, added->name) > 0; added--) {
-        Template before = added[-1];
-        added[-1] = *added;
-        *added = before;
-    }
+    assert(added == theme->templates || str_compare(added[-1].name, added->name) < 0);    // make sorts the files
     theme->template_count++;
     return true;
 }
