@@ -414,6 +414,7 @@ bool dump_load(Operation *op, Str path, Error *err)
         ok = table_load(op, db, path, json_element(tables, i), err);
     ok = ok && identities_set(op, db, json_get(manifest, "identities"), err) &&
          triggers_switch(op, db, tables, "enable", err) && script_run(op, db, tenant_script_newest, older, err) &&
+         db_run(db, S("select cell.tenant_looks_copy($1::bigint)"), PARAMS(STEP_NUMBER(op->number)), err) &&
          db_commit(db, err);
     return ok || error_wrap(err, "the dump '%.*s' can't be restored", STR_ARG(path));
 }

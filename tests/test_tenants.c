@@ -3,7 +3,7 @@
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
 
-#define COLUMNS "as d (number, slug, schema, state, hosts, limits)"
+#define COLUMNS "as d (number, slug, schema, state, hosts, limits, looks)"
 
 static Directory *directory_of(Db *db, const Directory *before, int64_t changed, const char *values)
 {
@@ -19,9 +19,9 @@ static Directory *directory_of(Db *db, const Directory *before, int64_t changed,
 
 #define ACME                                                                                                           \
     "(1::bigint, 'acme', 't_1', 'active', '{acme.localhost,www.acme.example}'::text[], '{\"requests_per_second\": "    \
-    "5}'::jsonb)"
-#define BETA "(2, 'beta', 't_2', 'suspended', '{Beta.localhost}'::text[], '{}'::jsonb)"
-#define NONE "(0::bigint, '', '', '', '{}'::text[], '{}'::jsonb)"
+    "5}'::jsonb, '{\"name\": \"Acme\"}'::jsonb)"
+#define BETA "(2, 'beta', 't_2', 'suspended', '{Beta.localhost}'::text[], '{}'::jsonb, '{\"name\": \"Beta\"}'::jsonb)"
+#define NONE "(0::bigint, '', '', '', '{}'::text[], '{}'::jsonb, '{}'::jsonb)"
 
 static const struct {
     Str host;
@@ -35,7 +35,7 @@ TEST(a_host_has_one_tenant_or_none)
 {
     CLEANUP(db_close) Db *db = test_db_open(test_database("tenants"));
     Directory *directory =
-        directory_of(db, NULL, 0, ACME "," BETA ", (3, 'gamma', 't_3', 'archived', '{gamma.localhost}', '{}')");
+        directory_of(db, NULL, 0, ACME "," BETA ", (3, 'gamma', 't_3', 'archived', '{gamma.localhost}', '{}', '{}')");
     for (size_t i = 0; i < COUNT(HOSTS); i++) {
         const Tenant *tenant = directory_find(directory, HOSTS[i].host);
         ck_assert_int_eq(tenant ? tenant->number : 0, HOSTS[i].number);
@@ -44,6 +44,7 @@ TEST(a_host_has_one_tenant_or_none)
     const Tenant *acme = directory_find(directory, S("acme.localhost"));
     ck_assert_int_eq(acme->requests_per_second, 5);
     ck_assert_int_eq(acme->refusal, ERR_NONE);
+    ck_assert_str(acme->looks, S("{\"name\": \"Acme\"}"));
     ck_assert_int_eq(directory_find(directory, S("beta.localhost"))->refusal, ERR_SUSPENDED);
     directory_release(&directory);
 }
@@ -52,11 +53,12 @@ TEST(one_change_leaves_the_others_as_they_were)
 {
     CLEANUP(db_close) Db *db = test_db_open(test_database("tenants"));
     Directory *first = directory_of(db, NULL, 0, ACME "," BETA);
-    Directory *renamed =
-        directory_of(db, first, 1, "(1::bigint, 'acme2', 't_1', 'active', '{acme2.localhost}'::text[], '{}'::jsonb)");
+    Directory *renamed = directory_of(
+        db, first, 1, "(1::bigint, 'acme2', 't_1', 'active', '{acme2.localhost}'::text[], '{}'::jsonb, '{}'::jsonb)");
     ck_assert_ptr_null(directory_find(renamed, S("acme.localhost")));
     ck_assert_str(directory_find(renamed, S("acme2.localhost"))->slug, S("acme2"));
     ck_assert_str(directory_find(renamed, S("beta.localhost"))->slug, S("beta"));
+    ck_assert_str(directory_find(renamed, S("beta.localhost"))->looks, S("{\"name\": \"Beta\"}"));
     ck_assert_ptr_nonnull(directory_find(first, S("acme.localhost")));    // a snapshot never changes
     Directory *without = directory_of(db, renamed, 2, NONE);
     directory_release(&renamed);

@@ -66,6 +66,14 @@ static bool slots_make(Directory *directory, Error *err)
     return true;
 }
 
+static Str looks_of(const Rows *rows, size_t row)
+{
+    for (size_t column = 0; column < rows_width(rows); column++)
+        if (strcmp(rows_name(rows, column), "looks") == 0)
+            return rows_str(rows, row, column);
+    return S("");
+}
+
 static bool tenant_read(const Rows *rows, size_t row, Arena *arena, Tenant *out, Error *err)
 {
     Str state = rows_str(rows, row, rows_column(rows, "state"));
@@ -78,6 +86,7 @@ static bool tenant_read(const Rows *rows, size_t row, Arena *arena, Tenant *out,
         .slug = str_copy(arena, rows_str(rows, row, rows_column(rows, "slug"))),
         .schema = str_copy(arena, rows_str(rows, row, rows_column(rows, "schema"))),
         .hosts = str_lower(arena, rows_str(rows, row, rows_column(rows, "hosts"))),
+        .looks = str_copy(arena, looks_of(rows, row)),
         .refusal = str_eq(state, S("suspended")) ? ERR_SUSPENDED : ERR_NONE,
         .requests_per_second = json_int64(json_get(limits, "requests_per_second")),
         .requests_burst = json_int64(json_get(limits, "requests_burst")),
@@ -91,6 +100,7 @@ static Tenant tenant_copy(const Tenant *tenant, Arena *arena)
     copy.slug = str_copy(arena, tenant->slug);
     copy.schema = str_copy(arena, tenant->schema);
     copy.hosts = str_copy(arena, tenant->hosts);
+    copy.looks = str_copy(arena, tenant->looks);
     return copy;
 }
 

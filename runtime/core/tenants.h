@@ -10,6 +10,7 @@ typedef struct Tenant {
     Str slug;
     Str schema;
     Str hosts;                      // as the cell's array has them: "{acme.localhost,acme.example}"
+    Str looks;                      // JSON: {"name", "language", "colors"}; empty: the cell is of an older version
     ErrorCode refusal;              // ERR_NONE, or ERR_SUSPENDED
     int64_t requests_per_second;    // 0: no limit
     int64_t requests_burst;

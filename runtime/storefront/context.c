@@ -180,6 +180,20 @@ bool context_open(Request *r, const Rows *rows, Context *out, Error *err)
     return false;
 }
 
+// The shop as the cell's directory knows it.
+static void shop_of_directory(Context *context)
+{
+    Json *shop = NULL;
+    Error unreadable = {0};
+    Str looks = context->r->tenant.tenant->looks;
+    if (looks.len > 0 && json_parse(looks, &shop, &unreadable))
+        put(context->data, "shop", shop);
+    else
+        shop = object_in(context->data, "shop");
+    context->language = language_of(json_str(json_get(shop, "language")));
+    shop_complete(context, context_member(context->data, "shop"));
+}
+
 bool context_open_shop(Request *r, const Json *shop, Context *out, Error *err)
 {
     if (!context_start(r, out, err))
@@ -188,7 +202,7 @@ bool context_open_shop(Request *r, const Json *shop, Context *out, Error *err)
     if (json_get(shop, "shop"))
         put_copy(out->data, "shop", json_get(shop, "shop"));
     else
-        shop_complete(out, object_in(out->data, "shop"));
+        shop_of_directory(out);
     if (json_get(shop, "navigation"))
         put_copy(out->data, "navigation", json_get(shop, "navigation"));
     if (context_complete(out, err))
@@ -357,6 +371,14 @@ static const struct {
     {S("title"), "sort_title", true, true},          {S("-title"), "sort_title_desc", true, true},
     {S("newest"), "sort_newest", true, true},
 };
+
+bool listing_knows(Str sort)
+{
+    for (size_t i = 0; i < COUNT(SORTS); i++)
+        if (str_eq(SORTS[i].key, sort))
+            return true;
+    return false;
+}
 
 Str listing_sort(Str wanted, bool is_search)
 {

@@ -14,7 +14,7 @@ typedef struct Context {
 // Starts the data of a page out of a row: each column is JSON and becomes a member of its name, but for `version`;
 // nulls are left out. With the parts that every page has. Fails with ERR_MALFORMED or ERR_NO_MEMORY.
 MUST_CHECK bool context_open(Request *r, const Rows *rows, Context *out, Error *err);
-// The same for a page about an error, with what is known of the shop; `shop` may be NULL.
+// The same without a row, with what is kept of the shop; where `shop` is NULL, with what the cell's directory knows.
 MUST_CHECK bool context_open_shop(Request *r, const Json *shop, Context *out, Error *err);
 void context_close(Context *context);
 
@@ -39,7 +39,8 @@ typedef struct Listing {
     bool is_search;
 } Listing;
 MUST_CHECK bool context_listing(Context *context, const Listing *listing, Error *err);
-// A sort that a page's address may name: that one, else the default.
+bool listing_knows(Str sort);
+// A sort that a page's address may name: that one where it is offered, else the default.
 Str listing_sort(Str wanted, bool is_search);
 
 // A member that may be changed; NULL where it is absent.

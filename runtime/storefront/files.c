@@ -40,6 +40,7 @@ bool theme_css_get(Request *r, Error *err)
         .make = theme_css_make,
         .content_type = S("text/css; charset=utf-8"),
         .cache_control = version.len ? S(FOREVER) : S("no-cache"),
+        .is_of_shop = true,
     };
     return page_serve(r, &page, S("select " PAGE_COLUMNS), NO_PARAMS, err);
 }

@@ -224,6 +224,26 @@ static bool page_keep(Request *r, const PageWork *work, const Rows *rows, Cached
                      out, err);
 }
 
+static bool is_away(const Error *err) { return err->code == ERR_UNREACHABLE || err->code == ERR_BUSY; }
+
+// Without the database, from what is known of the shop; not to be kept.
+static bool page_of_shop(Request *r, const Error *why)
+{
+    const Page *page = &work_of(r)->page;
+    const PagePart *parts = NULL;
+    size_t count = 0;
+    Str *filled = NULL;
+    Error err = {0};
+    CLEANUP(context_close) Context context = {0};
+    if (!page->is_of_shop || !is_away(why) ||
+        !context_open_shop(r, cache_shop(cell_thread(r)->cache, r->tenant.number), &context, &err) ||
+        !theme_render(context.theme, page->template, context.data, r->arena, &parts, &count, &err) ||
+        !parts_fill(r, parts, count, page_session(r), &filled, &err))
+        return false;
+    respond_header(r, S("Cache-Control"), S("no-store"));
+    return respond_parts(r, 200, page->content_type, filled, count, (Hold){0});
+}
+
 // Those who waited for the same page get it, or the same error.
 static void waiters_answer(Request *r, CachedPage *page, const Error *err)
 {
@@ -238,7 +258,9 @@ static void waiters_answer(Request *r, CachedPage *page, const Error *err)
             page->holders++;
             ok = page_send(other, &work_of(other)->page, page, &other->err);
         } else {
-            other->err = *err;
+            ok = page_of_shop(other, err);
+            if (!ok)
+                other->err = *err;
         }
         request_resume(other, ok);
     }
@@ -259,10 +281,10 @@ static bool old_answer(Request *r, CachedPage *old, Error *err)
 {
     Error why = *err;
     waiters_answer(r, old, &why);
-    if (!old)
+    if (!old && !page_of_shop(r, &why))
         return false;
     error_clear(err);
-    return page_send(r, &work_of(r)->page, old, err);
+    return !old || page_send(r, &work_of(r)->page, old, err);
 }
 
 static PageKey key_of(Request *r) { return (PageKey){r->tenant.number, work_of(r)->page.key}; }
@@ -293,9 +315,8 @@ static bool page_failed(Request *r, Error *err)
 {
     PageWork *work = work_of(r);
     CellThread *own = cell_thread(r), *next = cell_neighbour(own);
-    bool is_away = err->code == ERR_UNREACHABLE || err->code == ERR_BUSY;
-    CachedPage *old = is_away ? cache_find_old(own->cache, key_of(r)) : NULL;
-    if (old || !is_away || !next)
+    CachedPage *old = is_away(err) ? cache_find_old(own->cache, key_of(r)) : NULL;
+    if (old || !is_away(err) || !next)
         return old_answer(r, old, err);
     work->search = (Search){.task.run = search_run, .r = r, .at = next};
     request_wait(r);    // err is the request's own and stays
@@ -391,9 +412,11 @@ static bool error_render(Request *r, const Error *about, const Json *shop, Error
         title = "suspended_title";
     }
     Str title_word = context_word(&context, title), text_word = context_word(&context, text);
-    Json *error = json_build("{s:i, s:s%, s:s%, s:b}", "status", error_http_status(about->code), "title",
+    bool has_field = about->code == ERR_INVALID && about->where[0];
+    Json *error = json_build("{s:i, s:s%, s:s%, s:b, s:o}", "status", error_http_status(about->code), "title",
                              title_word.data, title_word.len, "message", text_word.data, text_word.len, "retry",
-                             (int)(retry && r->method == METHOD_GET));
+                             (int)(retry && r->method == METHOD_GET), "field",
+                             has_field ? json_from_str(str_of(about->where)) : json_build("n"));
     if (!json_put(context.data, "error", error))
         return json_ok(NULL, err);
     return context_page(&context, title_word, S(""), S(""), err) &&

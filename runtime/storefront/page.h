@@ -20,6 +20,7 @@ struct Page {
     Str cache_control;     // empty: what fits the page's holes
     Str policy;            // empty: core's Content-Security-Policy; else a constant
     const void *detail;    // of the handler, for `make`
+    bool is_of_shop;       // the template prints nothing but the shop: it is made without the database as well
 };
 
 // Answers with a page whose query is `sql` (a row: PAGE_COLUMNS and what the page needs). Cached pages come without a

@@ -10,15 +10,17 @@
 #include "tests/support/shop_schema.h"
 
 static const char CELL[] =
-    "create table cell.tenants (number bigint primary key, slug text, state text, limits jsonb default '{}');"
+    "create table cell.tenants (number bigint primary key, slug text, state text, limits jsonb default '{}',"
+    "    looks jsonb default '{}');"
     "create table cell.domains (host text primary key, tenant bigint);"
     "insert into cell.tenants (number, slug, state) values (1, 'acme', 'active'), (2, 'beta', 'active');"
     "insert into cell.domains values ('acme.localhost', 1), ('beta.localhost', 2);"
     "create function cell.session_key() returns text language sql as $$ select 'a secret of the tests' $$;"
     "create function cell.directory(p_number bigint default null) returns table (number bigint, slug text, schema text,"
-    "    state text, hosts text[], limits jsonb) language sql as $$"
+    "    state text, hosts text[], limits jsonb, looks jsonb) language sql as $$"
     "    select t.number, t.slug, 't_' || t.number, t.state, array(select host from cell.domains d where d.tenant ="
-    "    t.number order by host), t.limits from cell.tenants t where p_number is null or t.number = p_number $$;"
+    "    t.number order by host), t.limits, t.looks from cell.tenants t where p_number is null or t.number = p_number "
+    "$$;"
     "create function cell.told() returns trigger language plpgsql as $$ begin"
     "    perform pg_notify('cell_tenants', coalesce(new.number, old.number)::text); return null; end $$;"
     "create trigger told after insert or update or delete on cell.tenants for each row execute function cell.told();";

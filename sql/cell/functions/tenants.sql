@@ -83,6 +83,14 @@ create or replace function shipping_rows(p_shipping jsonb) returns table (key te
     select m ->> 'code', (m #>> '{price,amount}')::bigint, o::integer from jsonb_array_elements(p_shipping) with ordinality s (m, o)
 $$;
 
+-- Copies what shopd shows of a shop whose own tables can't be asked. For whoever changes those tables, in the same transaction.
+create or replace function tenant_looks_copy(p_number bigint) returns void language plpgsql set search_path from current as $$
+begin
+    execute format('update tenants t set looks = s.looks from (select jsonb_build_object(''name'', name, ''language'', language, '
+                   '''colors'', colors) as looks from t_%1$s.settings) s where t.number = %1$s and t.looks <> s.looks', p_number);
+end
+$$;
+
 -- What a new shop is called, how it counts, and what it tells its buyers.
 create or replace function tenant_settings(p_operation bigint, p_epoch bigint, p_number bigint, p_settings jsonb, p_limits jsonb)
     returns void language plpgsql set search_path from current as $$
@@ -97,6 +105,7 @@ begin
     using p_settings ->> 'name', p_settings ->> 'email', p_settings ->> 'currency', p_settings ->> 'language',
           p_settings ->> 'country', (p_limits ->> 'products')::bigint, coalesce(p_settings -> 'colors', '{}'),
           p_settings ->> 'logo', p_settings ->> 'payment_instructions';
+    perform tenant_looks_copy(p_number);
     execute format('delete from t_%1$s.shipping_methods where key <> all (select key from shipping_rows($1))', p_number)
     using p_settings -> 'shipping';
     execute format('insert into t_%1$s.shipping_methods as m (key, price_minor, position) '
@@ -181,7 +190,8 @@ $$;
 -- Tells shopd which tenant to read again.
 create or replace function tenant_announce() returns trigger language plpgsql set search_path from current as $$
 begin
-    if tg_op = 'UPDATE' and (new.state, new.slug, new.limits) is not distinct from (old.state, old.slug, old.limits) then
+    if tg_op = 'UPDATE' and (new.state, new.slug, new.limits, new.looks)
+                            is not distinct from (old.state, old.slug, old.limits, old.looks) then
         return null;
     end if;
     perform pg_notify('cell_tenants', coalesce(new.number, old.number)::text);
