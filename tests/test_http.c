@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "runtime/core/connection.h"
+#include "runtime/core/plain_page.h"
+#include "runtime/core/token.h"
 #include "tests/support/more_check.h"
 
 enum { ANSWER_MAX = 4 * MIB, WAIT_MS = 5000, BIG_PARTS = 100, BIG_PART = 32 * KIB };
@@ -492,6 +494,42 @@ static const struct {
      200, S("X-Request-Id: ")},
 };
 
+static unsigned digit(char c) { return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c - 'a' + 10); }
+
+// Base64 of bytes that are given as hexadecimal digits, as many as SHA-256 has.
+static Str base64_of_hex(const char hex[SHA256_HEX], Arena *arena)
+{
+    static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    StrBuf out = {.arena = arena};
+    for (size_t i = 0; i < SHA256_HEX; i += 6) {
+        unsigned bits = 0;
+        for (size_t at = i; at < i + 6; at++)
+            bits = bits << 4 | (at < SHA256_HEX ? digit(hex[at]) : 0);
+        for (size_t at = 0; at < 4; at++)
+            strbuf_add_char(&out, i + 4 < SHA256_HEX || at < 3 ? DIGITS[bits >> (18 - 6 * at) & 63] : '=');
+    }
+    return strbuf_str(&out);
+}
+
+TEST(a_plain_page_is_whole_escapes_what_it_says_and_its_policy_allows_its_style)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    const PlainPage page = {404, S("Not Found"), S("there is <no> shop & nothing"), S("check \"it\"")};
+    Str html = plain_page(&page, arena), style = html;
+    ck_assert_contains(html, S("<h1>Not Found</h1>\n<p>There is &lt;no&gt; shop &amp; nothing.</p>\n"));
+    ck_assert_contains(html, S("<p>Check &quot;it&quot;.</p>\n"));
+    ck_assert_contains(html, S("</html>"));
+    style = str_skip(style, str_find(style, S("<style>")) + sizeof("<style>") - 1);
+    style = str_slice(style, 0, str_find(style, S("</style>")));
+    char hex[SHA256_HEX];
+    sha256_hex(style, hex);
+    ck_assert_contains(PLAIN_PAGE_POLICY, str_format(arena, "'sha256-%.*s'", STR_ARG(base64_of_hex(hex, arena))));
+}
+
+static const Str USUAL_POLICY = S("\r\nContent-Security-Policy: default-src 'none'; img-src 'self' https: data:; "
+                                  "style-src 'self'; script-src 'self'; form-action 'self'; base-uri 'none'; "
+                                  "frame-ancestors 'none'\r\n");
+
 TEST(each_request_gets_its_status_and_what_it_says)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
@@ -503,9 +541,8 @@ TEST(each_request_gets_its_status_and_what_it_says)
                           (ANSWERS[i].says.len == 0 || str_find(answer, ANSWERS[i].says) < answer.len),
                       "'%.*s' gets '%.*s'", STR_ARG(ANSWERS[i].request), STR_ARG(answer));
         ck_assert_contains(answer, S("\r\nX-Content-Type-Options: nosniff\r\n"));
-        ck_assert_contains(answer, S("\r\nContent-Security-Policy: default-src 'none'; img-src 'self' https: data:; "
-                                     "style-src 'self'; script-src 'self'; form-action 'self'; base-uri 'none'; "
-                                     "frame-ancestors 'none'\r\n"));
+        bool is_plain_page = str_find(answer, S("<!doctype html>")) < answer.len;
+        ck_assert_contains(answer, is_plain_page ? PLAIN_PAGE_POLICY : USUAL_POLICY);
         ck_assert_contains(answer, S("\r\nReferrer-Policy: "));
         ck_assert_contains(answer, S("\r\nDate: "));
         ck_assert_uint_eq(str_find(answer, S("hunter2")), answer.len);
@@ -839,9 +876,11 @@ SUITE(http, ONCE(a_request_that_could_be_read_in_two_ways_is_refused_and_ends_th
       ONCE(pipelined_requests_are_answered_in_order_however_they_are_split),
       ONCE(a_waiting_request_holds_back_those_behind_it),
       ONCE(a_client_that_goes_during_its_wait_leaves_a_request_that_ends_by_itself),
-      ONCE(each_request_gets_its_status_and_what_it_says), ONCE(a_head_request_gets_no_body),
-      ONCE(a_trusted_proxy_is_believed), ONCE(a_large_answer_is_sent_whole_to_a_slow_reader),
-      ONCE(a_client_that_never_reads_is_cut), ONCE(an_unknown_host_gets_a_404_that_names_no_tenant),
+      ONCE(each_request_gets_its_status_and_what_it_says),
+      ONCE(a_plain_page_is_whole_escapes_what_it_says_and_its_policy_allows_its_style),
+      ONCE(a_head_request_gets_no_body), ONCE(a_trusted_proxy_is_believed),
+      ONCE(a_large_answer_is_sent_whole_to_a_slow_reader), ONCE(a_client_that_never_reads_is_cut),
+      ONCE(an_unknown_host_gets_a_404_that_names_no_tenant),
       ONCE(requests_over_a_tenants_rate_get_429_on_all_threads_together), ONCE(a_dripped_head_is_cut_with_408),
       ONCE(a_slow_body_is_cut_with_408_and_a_steady_one_is_not), ONCE(an_idle_connection_is_closed_without_a_word),
       ONCE(a_client_sees_an_early_refusal_though_it_goes_on_sending),

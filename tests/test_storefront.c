@@ -149,7 +149,12 @@ static const struct {
     {"/search", 200, "search"},
     {"/search?q=%3Cscript%3Ealert(1)%3C%2Fscript%3E", 200, "&lt;script&gt;"},
     {"/search?q=%ff", 422, "422"},
-    {"/collections/all?page=0", 422, "422"},
+    {"/collections/all?page=0", 422, "<code>page</code>"},
+    {"/collections/all?page=abc", 422, "<code>page</code>"},
+    {"/collections/all?sort=bogus", 422, "<code>sort</code>"},
+    {"/search?q=taza&sort=bogus", 422, "<code>sort</code>"},
+    {"/search?q=taza&sort=", 200, "Taza azul"},
+    {"/collections/all?sort=relevance", 200, "Taza azul"},
     {"/cart", 200, "empty"},
     {"/robots.txt", 200, "Disallow: /cart"},
     {"/theme.css", 200, "--primary"},
@@ -743,6 +748,32 @@ TEST(without_the_database_warm_pages_go_on_and_writes_wait_for_its_return)
     stage_close(&stage);
 }
 
+TEST(without_the_database_a_shop_that_nobody_has_seen_is_called_by_its_name_in_its_language)
+{
+    Stage stage;
+    stage_open(&stage);
+    test_cell_sql(&stage.cell, "update cell.tenants set looks = '{\"name\": \"Acme Ñandú\", \"language\": \"es\", "
+                               "\"colors\": {\"primary\": \"#123abc\"}}' where number = 1");
+    test_cell_stop(&stage.cell);
+    test_cell_serve(&stage.cell, 2, S(""));    // the directory alone is read
+    shop_client_close(&stage.acme);
+    stage.acme = shop_client_open(stage.cell.port, "acme.localhost");
+    database_set(&stage, false);
+    ck_assert_int_eq(got(&stage, stage.acme, "/"), 503);
+    ck_assert(shop_answer_header(&stage.answer, S("Retry-After")).len > 0);
+    ck_assert_contains(stage.answer.body, S("<html lang=\"es\">"));
+    ck_assert_contains(stage.answer.body, S("Acme Ñandú</span>"));
+    ck_assert_int_eq(got(&stage, stage.acme, "/theme.css"), 200);    // else the page has no colours
+    ck_assert_contains(stage.answer.body, S("--primary: #123abc"));
+    ck_assert_str(shop_answer_header(&stage.answer, S("Cache-Control")), S("no-store"));
+    database_set(&stage, true);
+    int64_t until_ms = clock_ms() + 10000;
+    while (got(&stage, stage.acme, "/") != 200 && clock_ms() < until_ms)
+        clock_sleep_ms(10);
+    ck_assert_contains(stage.answer.body, S("Acme"));
+    stage_close(&stage);
+}
+
 // The kernel gives new connections to either thread; only one of them has made each page.
 TEST(without_the_database_a_warm_page_is_there_on_every_connection)
 {
@@ -806,4 +837,5 @@ SUITE(storefront, ONCE(the_first_answer_of_a_thread_may_be_that_nothing_is_there
       ONCE(an_unknown_host_is_told_no_name_and_a_suspended_shop_says_so),
       ONCE(a_request_that_is_under_way_when_the_server_stops_is_answered),
       ONCE(without_the_database_warm_pages_go_on_and_writes_wait_for_its_return),
+      ONCE(without_the_database_a_shop_that_nobody_has_seen_is_called_by_its_name_in_its_language),
       ONCE(without_the_database_a_warm_page_is_there_on_every_connection))

@@ -1,6 +1,7 @@
 // runtime/core/response.c: answers: what handlers say, made into a head and parts.
 #include "runtime/core/response.h"
 
+#include "runtime/core/plain_page.h"
 #include "runtime/core/server.h"
 
 #define POLICY                                                                                                         \
@@ -221,29 +222,6 @@ static Str problem(Request *r, const Error *err, const Faults *faults, int statu
     return strbuf_str(&out);
 }
 
-static void escaped(StrBuf *out, Str text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        switch (text.data[i]) {
-        case '<': strbuf_add(out, S("&lt;")); break;
-        case '>': strbuf_add(out, S("&gt;")); break;
-        case '&': strbuf_add(out, S("&amp;")); break;
-        case '"': strbuf_add(out, S("&quot;")); break;
-        default: strbuf_add_char(out, text.data[i]);
-        }
-}
-
-static Str plain_page(Request *r, const Error *err, int status)
-{
-    StrBuf out = {.arena = r->arena};
-    strbuf_format(&out,
-                  "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>%d %s</title>\n<h1>%s</h1>\n<p>",
-                  status, status_reason(status), status_reason(status));
-    escaped(&out, detail_of(r, err));
-    strbuf_add(&out, S("</p>\n"));
-    return strbuf_str(&out);
-}
-
 // Seconds until it is worth another try.
 enum { RETRY_LIMITED_S = 1, RETRY_BUSY_S = 5, RETRY_SUSPENDED_S = 600 };
 
@@ -277,7 +255,12 @@ bool respond_error(Request *r, const Error *err, const Faults *faults)
     const ServerHooks *hooks = r->thread->hooks;
     if (r->tenant.tenant && hooks->error_page && hooks->error_page(r, err, faults))
         return true;
-    return respond(r, status, S("text/html; charset=utf-8"), plain_page(r, err, status));
+    PlainPage page = {.status = status,
+                      .reason = str_of(status_reason(status)),
+                      .detail = detail_of(r, err),
+                      .next = is_ours(err) ? S("") : str_of(next_of(err))};
+    respond_policy(r, PLAIN_PAGE_POLICY);
+    return respond(r, status, S("text/html; charset=utf-8"), plain_page(&page, r->arena));
 }
 
 // ---- the head ----

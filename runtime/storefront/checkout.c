@@ -55,10 +55,15 @@ static bool countries_add(Context *context, Str selected, Error *err)
     Json *list = json_build("[]");
     const Country *country = NULL;
     for (size_t i = 0; (country = country_by_name(context->language, i)); i++)
-        (void)json_append(list, json_build("{s:s, s:s, s:b}", "code", country->code, "name",
+        (void)json_append(list, json_build("{s:s, s:s, s:b, s:b}", "code", country->code, "name",
                                            country->names[context->language], "is_selected",
-                                           str_eq(str_of(country->code), selected)));
-    return json_put(context->data, "countries", list) || json_ok(NULL, err);
+                                           str_eq(str_of(country->code), selected), "has_no_postal_code",
+                                           (int)country->has_no_postal_code));
+    country = country_find(selected);
+    Json *required = json_from_bool(!country || !country->has_no_postal_code);
+    return (json_put(context->data, "countries", list) &&
+            json_put(context->data, "is_postal_code_required", required)) ||
+           json_ok(NULL, err);
 }
 
 static Str label_of(Context *context, const char *prefix, Str key)

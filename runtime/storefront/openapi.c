@@ -18,7 +18,21 @@ static Json *response_of(const Route *route, const char *description)
                       content_of("application/json", route->response_schema));
 }
 
-static Json *responses_of(const Route *route)
+static Json *problem_of(const char *description)
+{
+    return json_build("{s:s, s:o}", "description", description, "content",
+                      content_of("application/problem+json", "Problem"));
+}
+
+static bool has_query(const Json *parameters)
+{
+    for (size_t i = 0; i < json_count(parameters); i++)
+        if (str_eq(json_str(json_get(json_element(parameters, i), "in")), S("query")))
+            return true;
+    return false;
+}
+
+static Json *responses_of(const Route *route, const Json *parameters)
 {
     const char *status = route->method == METHOD_POST ? "201" : "200";
     Json *responses = json_build("{}");
@@ -26,9 +40,10 @@ static Json *responses_of(const Route *route)
         (void)json_put(responses, "200", response_of(route, route->found));
     if (route->response_schema)
         (void)json_put(responses, status, response_of(route, "done"));
-    (void)json_put(responses, "default",
-                   json_build("{s:s, s:o}", "description", "what is wrong (RFC 9457)", "content",
-                              content_of("application/problem+json", "Problem")));
+    if (has_query(parameters))
+        (void)json_put(responses, "422",
+                       problem_of("parameters are refused; errors names each of them, none is ignored"));
+    (void)json_put(responses, "default", problem_of("what is wrong (RFC 9457)"));
     return responses;
 }
 
@@ -50,7 +65,7 @@ static Json *parameters_of(const Route *route, const Json *more)
 static Json *operation_of(const Route *route, const Json *parameters)
 {
     Json *operation = json_build("{s:s, s:o, s:o}", "summary", route->summary, "parameters",
-                                 parameters_of(route, parameters), "responses", responses_of(route));
+                                 parameters_of(route, parameters), "responses", responses_of(route, parameters));
     if (route->request_schema)
         (void)json_put(operation, "requestBody",
                        json_build("{s:b, s:o}", "required", true, "content",

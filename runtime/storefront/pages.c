@@ -42,6 +42,11 @@ static bool listing_read(Request *r, bool is_search, Listing *out, Error *err)
     if (!request_parameter_int(r, S("page"), 1, PAGE_MAX, 1, &out->page, err) ||
         !request_parameter(r, S("sort"), &sort, err))
         return false;
+    if (sort.len > 0 && !listing_knows(sort)) {
+        error_set(err, ERR_INVALID, "the list can't be sorted so");
+        error_where(err, "sort");
+        return error_why(err, "'%.*s' is no order of it", STR_ARG(str_slice(sort, 0, 40)));
+    }
     out->sort = listing_sort(sort, is_search);
     return true;
 }

@@ -75,11 +75,26 @@ class Shopper {
             check(result.value === '', `${name}: axe says ${result.value ?? JSON.stringify(result)}`);
         }
         await this.picture(name);
+        if (this.script && this.device.isMobile)
+            await this.lookAtNarrow(name);
         check(this.trouble.length === 0, `${name}: ${this.trouble.join('; ')}`);
     }
 
-    async picture(name) {
-        const file = `${this.shop.slug}-${this.device.file}${this.script ? '' : '-no-script'}-${name}.png`;
+    // The narrowest phones: nothing is cut off, and what a button says stands in one line.
+    async lookAtNarrow(name) {
+        for (const width of [360, 320]) {
+            await this.page.setViewportSize({width, height: 640});
+            const wide = await this.page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
+            check(wide <= 0, `${name}: is ${wide} px too wide at ${width}`);
+            const tall = await this.page.evaluate('[...document.querySelectorAll(".button")].filter(button => button.offsetHeight > 60).map(button => button.textContent.trim())');
+            check(tall.length === 0, `${name}: these buttons break at ${width}: ${tall}`);
+            await this.picture(name, width);
+        }
+        await this.page.setViewportSize(this.device.viewport);
+    }
+
+    async picture(name, width = '') {
+        const file = `${this.shop.slug}-${this.device.file}${width}${this.script ? '' : '-no-script'}-${name}.png`;
         if (pictures)
             await this.page.screenshot({path: `${pictures}/${file}`, fullPage: true});
     }

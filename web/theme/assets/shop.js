@@ -187,6 +187,12 @@ function setUpCheckout(form) {
         shipping.textContent = radio.dataset.price;
         total.textContent = radio.dataset.total;
     }));
+    const country = form.querySelector("[name=country]");
+    const needPostalCode = () => {
+        form.querySelector("[name=postal_code]").required = !country.selectedOptions[0].hasAttribute("data-no-postal-code");
+    };
+    country.addEventListener("change", needPostalCode);
+    needPostalCode();
     form.addEventListener("submit", () => { form.querySelector("button[type=submit]").disabled = true; });
     addEventListener("pageshow", () => { form.querySelector("button[type=submit]").disabled = false; });
     const wrong = form.querySelector("[aria-invalid]");
