@@ -8,6 +8,17 @@ bool answer_say(const CommandCall *call, const Json *answer, Str text, Error *er
     return call->format == OUTPUT_TABLE ? command_print(call, text, err) : command_answer(call, answer, err);
 }
 
+bool answer_operation(const CommandCall *call, const Json *answer, Error *err)
+{
+    const Json *back = json_get(answer, "would_revert");
+    Str steps = output_value(back ? back : json_get(answer, "would_do"), call->arena);
+    Str text = str_format(call->arena, "would %s operation %lld (%.*s of %.*s): %.*s\n", back ? "revert" : "go on with",
+                          (long long)json_int64(json_get(answer, "id")), STR_ARG(json_str(json_get(answer, "kind"))),
+                          STR_ARG(json_str(json_get(answer, "tenant"))),
+                          STR_ARG(steps.len ? steps : S("only its record is to be ended")));
+    return arena_ok(call->arena, err) && answer_say(call, answer, text, err);
+}
+
 bool answer_changes(const CommandCall *call, const Json *answer, Error *err)
 {
     const Json *changes = json_get(answer, "changes");
@@ -23,4 +34,11 @@ bool answer_changes(const CommandCall *call, const Json *answer, Error *err)
     }
     return arena_ok(call->arena, err) &&
            command_print(call, lines.len ? strbuf_str(&lines) : S("nothing would change\n"), err);
+}
+
+bool answer_preview(const CommandCall *call, const Json *answer, Error *err)
+{
+    if (json_get(answer, "would_do") || json_get(answer, "would_revert"))
+        return answer_operation(call, answer, err);
+    return json_get(answer, "changes") ? answer_changes(call, answer, err) : command_answer(call, answer, err);
 }

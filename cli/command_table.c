@@ -55,7 +55,7 @@ const ExitRow EXIT_ROWS[] = {
     {69, "a server that is needed can't be reached"},
     {73, "it is there already"},
     {75, "not now: try again"},
-    {77, "forbidden, or beyond the plan's limits"},
+    {77, "forbidden: to this user, in the shop's status, or beyond the plan's limits"},
     {0, NULL},
 };
 

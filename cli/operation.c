@@ -49,19 +49,10 @@ static bool show_run(CommandCall *call, Error *err)
            platform_open(call->settings, &platform, err) && show(call, platform, id, err);
 }
 
-// "would go on with operation 17 (create of acme): register, smoke, activate"
 static bool preview(const CommandCall *call, Platform *platform, int64_t id, bool is_revert, Error *err)
 {
     CLEANUP(json_close) Json *answer = NULL;
-    if (!operation_preview(platform, id, is_revert, &answer, err))
-        return false;
-    const Json *back = json_get(answer, "would_revert");
-    Str steps = output_value(back ? back : json_get(answer, "would_do"), call->arena);
-    Str text = str_format(call->arena, "would %s operation %lld (%.*s of %.*s): %.*s\n", back ? "revert" : "go on with",
-                          (long long)id, STR_ARG(json_str(json_get(answer, "kind"))),
-                          STR_ARG(json_str(json_get(answer, "tenant"))),
-                          STR_ARG(steps.len ? steps : S("only its record is to be ended")));
-    return arena_ok(call->arena, err) && answer_say(call, answer, text, err);
+    return operation_preview(platform, id, is_revert, &answer, err) && answer_operation(call, answer, err);
 }
 
 // Goes on with the operation, then shows what became of it.

@@ -35,10 +35,17 @@ static const OutputKey KEYS[] = {
     {.key = "created_at", .type = "time", .help = "When it was asked for."},
     {.key = "updated_at", .type = "time", .help = "When its record changed last."},
     {.key = "steps", .type = "list", .help = "With --dry-run: the steps that would be taken."},
-    {.key = "changes", .type = "list", .help = "With --dry-run of set and reject: what would change."},
+    {.key = "changes", .type = "list", .help = "With --dry-run of set, request and reject: what would change."},
     {.key = "changes[].key", .type = "text", .help = "The key, as in limits.products."},
     {.key = "changes[].from", .type = "text", .help = "Its value now, of the key's own type."},
     {.key = "changes[].to", .type = "text", .help = "Its value then."},
+    {.key = "id",
+     .type = "integer",
+     .help = "With --dry-run: an operation that was left, which would be gone on with."},
+    {.key = "kind", .type = "text", .help = "Its kind."},
+    {.key = "tenant", .type = "text", .help = "Its shop's slug."},
+    {.key = "would_do", .type = "list", .help = "Its steps that aren't done, in order."},
+    {.key = "would_revert", .type = "list", .help = "Where it was being taken back: its steps, the last one first."},
     {0},
 };
 
@@ -77,58 +84,26 @@ static bool show_run(CommandCall *call, Error *err)
 
 typedef bool TenantAct(Platform *platform, Slug slug, Error *err);
 
-// With --dry-run checks and prints the steps of the operation (`kind`), or the new status where it needs none (NULL);
-// else acts and shows what became of the shop.
-static bool act_run(CommandCall *call, const char *kind, TenantStatus to, TenantAct *act, Error *err)
+// With --dry-run says what the command `verb` would do, or fails as it would; else acts and shows what became of the
+// shop.
+static bool act_run(CommandCall *call, const char *verb, TenantAct *act, Error *err)
 {
     Slug slug = {0};
-    TenantRecord tenant = {0};
-    TenantStatus from = TENANT_REQUESTED;
     CLEANUP(platform_close) Platform *platform = NULL;
     CLEANUP(json_close) Json *answer = NULL;
     if (!open_for(call, &platform, &slug, err))
         return false;
-    if (!call->is_dry_run)
-        return act(platform, slug, err) && show(call, platform, slug, err);
-    if (!platform_tenant(platform, slug, call->arena, &tenant, err) ||
-        !tenant_status_parse(tenant.status, &from, err) || !lifecycle_check(slug.text, from, to, err))
-        return false;
-    if (kind)
-        return tenant_steps(kind, &answer, err) && command_answer(call, answer, err);
-    answer = json_build("{s:[{s:s, s:s, s:s}]}", "changes", "key", "status", "from", tenant_status_name(from), "to",
-                        tenant_status_name(to));
-    return json_ok(answer, err) && answer_changes(call, answer, err);
+    if (call->is_dry_run)
+        return tenant_preview(platform, verb, slug, &answer, err) && answer_preview(call, answer, err);
+    return act(platform, slug, err) && show(call, platform, slug, err);
 }
 
-static bool approve_run(CommandCall *call, Error *err)
-{
-    return act_run(call, "create", TENANT_APPROVED, tenant_approve, err);
-}
-
-static bool reject_run(CommandCall *call, Error *err)
-{
-    return act_run(call, NULL, TENANT_REJECTED, tenant_reject, err);
-}
-
-static bool suspend_run(CommandCall *call, Error *err)
-{
-    return act_run(call, "suspend", TENANT_SUSPENDED, tenant_suspend, err);
-}
-
-static bool resume_run(CommandCall *call, Error *err)
-{
-    return act_run(call, "resume", TENANT_ACTIVE, tenant_resume, err);
-}
-
-static bool archive_run(CommandCall *call, Error *err)
-{
-    return act_run(call, "archive", TENANT_ARCHIVED, tenant_archive, err);
-}
-
-static bool restore_run(CommandCall *call, Error *err)
-{
-    return act_run(call, "restore", TENANT_PROVISIONING, tenant_restore, err);
-}
+static bool approve_run(CommandCall *call, Error *err) { return act_run(call, "approve", tenant_approve, err); }
+static bool reject_run(CommandCall *call, Error *err) { return act_run(call, "reject", tenant_reject, err); }
+static bool suspend_run(CommandCall *call, Error *err) { return act_run(call, "suspend", tenant_suspend, err); }
+static bool resume_run(CommandCall *call, Error *err) { return act_run(call, "resume", tenant_resume, err); }
+static bool archive_run(CommandCall *call, Error *err) { return act_run(call, "archive", tenant_archive, err); }
+static bool restore_run(CommandCall *call, Error *err) { return act_run(call, "restore", tenant_restore, err); }
 
 // Before a person is asked to type the slug of what can't be deleted.
 static bool delete_check(const CommandCall *call, Error *err)
@@ -145,7 +120,7 @@ static bool delete_run(CommandCall *call, Error *err)
         str_format(call->arena, "this deletes the shop '%.*s'; a dump is kept for its plan's retention", STR_ARG(slug));
     bool is_asked = !call->is_yes && !call->is_dry_run;
     return (!is_asked || delete_check(call, err)) && prompt_word(call, question, slug, err) &&
-           act_run(call, "delete", TENANT_DELETED, tenant_delete, err);
+           act_run(call, "delete", tenant_delete, err);
 }
 
 // ---- changes ----

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "cli/answer.h"
 #include "cli/progress.h"
 #include "cli/tenant_file.h"
 #include "provisioner/tenant_check.h"
@@ -295,7 +296,7 @@ static bool create_one(CommandCall *call, const Plans *plans, Error *err)
         !slug_parse(spec.slug, &slug, err) || !platform_open(call->settings, &platform, err))
         return false;
     if (call->is_dry_run)
-        return tenant_check(platform, &spec, &answer, err) && steps_answer(call, "create", err);
+        return tenant_create_preview(platform, &spec, &answer, err) && answer_preview(call, answer, err);
     return tenant_create(platform, &spec, NULL, err) && tenant_show(platform, slug, &answer, err) &&
            command_answer(call, answer, err);
 }
@@ -325,8 +326,7 @@ bool tenant_request_run(CommandCall *call, Error *err)
         !slug_parse(spec.slug, &slug, err) || !platform_open(call->settings, &platform, err))
         return false;
     if (call->is_dry_run)
-        return tenant_check(platform, &spec, &answer, err) &&
-               command_print(call, str_format(call->arena, "would record the wish\n"), err);
+        return tenant_request_preview(platform, &spec, &answer, err) && answer_preview(call, answer, err);
     return tenant_request(platform, &spec, err) && tenant_show(platform, slug, &answer, err) &&
            command_answer(call, answer, err);
 }

@@ -79,7 +79,7 @@ bool lifecycle_check(Str slug, TenantStatus from, TenantStatus to, Error *err)
     for (size_t i = 0; i < COUNT(MOVES); i++)
         if (MOVES[i].from == from && MOVES[i].to == to)
             return true;
-    error_set(err, ERR_STATE, "the tenant '%.*s' is %s and can't become %s", STR_ARG(slug), STATUS_NAMES[from],
+    error_set(err, ERR_FORBIDDEN, "the tenant '%.*s' is %s and can't become %s", STR_ARG(slug), STATUS_NAMES[from],
               STATUS_NAMES[to]);
     error_why(err, "the way is requested, approved, active, suspended, archived, deleted");
     if (has_verb(from))

@@ -106,8 +106,9 @@ bool tenant_place_check(Platform *platform, const TenantSpec *spec, Error *err)
                              texts_json(spec->domains, spec->domain_count));
     if (input && spec->cell.len && !json_put(input, "cell", text_json(spec->cell)))
         json_close(&input);
-    return json_ok(input, err) &&
-           control_document(platform, S("select control.tenant_check_new($1::jsonb)"), input, err);
+    int64_t left = 0;
+    return json_ok(input, err) && operation_left(platform, &SCHEMA_CREATE, spec->slug, &left, err) &&
+           (left || control_document(platform, S("select control.tenant_check_new($1::jsonb)"), input, err));
 }
 
 // ---- making ----
@@ -155,6 +156,9 @@ static bool run_with(Platform *platform, const Driver *driver, Slug slug, Json *
            operation_run(platform, &(OperationSpec){.driver = driver, .slug = slug.text, .input = closed}, NULL, err);
 }
 
+// By an approval that crashed, or found no room.
+static bool is_approved(Str status) { return str_eq(status, S("approved")) || str_eq(status, S("provisioning")); }
+
 bool tenant_approve(Platform *platform, Slug slug, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
@@ -164,9 +168,7 @@ bool tenant_approve(Platform *platform, Slug slug, Error *err)
         return is_done;
     if (!platform_tenant(platform, slug, arena, &tenant, err))
         return false;
-    bool is_decided =
-        str_eq(tenant.status, S("approved")) || str_eq(tenant.status, S("provisioning"));    // an approval that crashed
-    return (is_decided || decide(platform, slug, TENANT_APPROVED, err)) &&
+    return (is_approved(tenant.status) || decide(platform, slug, TENANT_APPROVED, err)) &&
            run_with(platform, &SCHEMA_CREATE, slug, json_build("{s:b}", "is_new", 0), err);
 }
 
@@ -241,18 +243,15 @@ bool tenant_delete_check(Platform *platform, Slug slug, Error *err)
            (left || move_check(platform, slug, TENANT_DELETED, arena, &tenant, err));
 }
 
-bool tenant_restore(Platform *platform, Slug slug, Error *err)
+// The newest dump of a deleted tenant.
+static bool dump_find(Platform *platform, Slug slug, Arena *arena, Str *out, Error *err)
 {
-    CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
     CLEANUP(rows_close) Rows *rows = NULL;
     TenantRecord tenant;
-    bool is_done = false;
-    if (!operation_continue(platform, &SCHEMA_RESTORE, slug.text, &is_done, NULL, err) || is_done)
-        return is_done;
     if (!platform_tenant(platform, slug, arena, &tenant, err))
         return false;
     if (!str_eq(tenant.status, S("deleted"))) {
-        error_set(err, ERR_STATE, "the tenant '%.*s' can't be restored", STR_ARG(slug.text));
+        error_set(err, ERR_FORBIDDEN, "the tenant '%.*s' can't be restored", STR_ARG(slug.text));
         error_why(err, "it is %.*s, not deleted", STR_ARG(tenant.status));
         return error_next(err, "see shopctl tenant show %.*s", STR_ARG(slug.text));
     }
@@ -263,9 +262,135 @@ bool tenant_restore(Platform *platform, Slug slug, Error *err)
         error_set(err, ERR_NOT_FOUND, "there is no dump of the tenant '%.*s'", STR_ARG(slug.text));
         return error_why(err, "its plan's retention has passed");
     }
-    Str path = rows_str(rows, 0, 0);
-    return run_with(platform, &SCHEMA_RESTORE, slug,
+    *out = str_copy(arena, rows_str(rows, 0, 0));
+    return arena_ok(arena, err);
+}
+
+bool tenant_restore(Platform *platform, Slug slug, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
+    Str path = S("");
+    bool is_done = false;
+    if (!operation_continue(platform, &SCHEMA_RESTORE, slug.text, &is_done, NULL, err) || is_done)
+        return is_done;
+    return dump_find(platform, slug, arena, &path, err) &&
+           run_with(platform, &SCHEMA_RESTORE, slug,
                     json_build("{s:b, s:s, s:s%}", "is_new", 0, "from", "deleted", "dump", path.data, path.len), err);
+}
+
+// ---- what --dry-run says ----
+
+// That beginning an operation wouldn't find another one at work.
+static bool turn_check(Platform *platform, Str slug, bool is_new, Error *err)
+{
+    return control_run(platform, S("select control.lease_check_free($1, $2::boolean)"),
+                       PARAMS(slug, is_new ? S("t") : S("f")), err);
+}
+
+// That a cell has room, where the operation would choose one.
+static bool room_check(Platform *platform, Error *err)
+{
+    return control_run(platform, S("select control.cell_choose(null)"), NO_PARAMS, err);
+}
+
+static bool approve_check(Platform *platform, Slug slug, Arena *arena, Error *err)
+{
+    TenantRecord tenant;
+    return platform_tenant(platform, slug, arena, &tenant, err) &&
+           (is_approved(tenant.status) || move_check(platform, slug, TENANT_APPROVED, arena, &tenant, err)) &&
+           turn_check(platform, slug.text, false, err) && room_check(platform, err);
+}
+
+static bool delete_check(Platform *platform, Slug slug, Arena *arena, Error *err)
+{
+    TenantRecord tenant;
+    Str path;
+    return move_check(platform, slug, TENANT_DELETED, arena, &tenant, err) &&
+           dump_place(platform, &tenant, arena, &path, err) && turn_check(platform, slug.text, false, err);
+}
+
+static bool restore_check(Platform *platform, Slug slug, Arena *arena, Error *err)
+{
+    Str path;
+    return dump_find(platform, slug, arena, &path, err) && turn_check(platform, slug.text, false, err) &&
+           room_check(platform, err);
+}
+
+static const struct Act {
+    const char *verb;
+    const Driver *driver;
+    bool (*check)(Platform *platform, Slug slug, Arena *arena, Error *err);    // NULL: that of a move to `to`
+    TenantStatus to;
+} ACTS[] = {
+    {"approve", &SCHEMA_CREATE, approve_check, TENANT_APPROVED},
+    {"suspend", &TENANT_SUSPEND, NULL, TENANT_SUSPENDED},
+    {"resume", &TENANT_RESUME, NULL, TENANT_ACTIVE},
+    {"archive", &TENANT_ARCHIVE, NULL, TENANT_ARCHIVED},
+    {"delete", &SCHEMA_DELETE, delete_check, TENANT_DELETED},
+    {"restore", &SCHEMA_RESTORE, restore_check, TENANT_PROVISIONING},
+};
+
+static bool act_check(Platform *platform, const struct Act *act, Slug slug, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
+    TenantRecord tenant;
+    return act->check ? act->check(platform, slug, arena, err)
+                      : move_check(platform, slug, act->to, arena, &tenant, err) &&
+                            turn_check(platform, slug.text, false, err);
+}
+
+// {"changes": [...]} of the record's status alone; a new one has none before.
+static bool status_change(Str from, TenantStatus to, Json **out, Error *err)
+{
+    Json *before = from.len ? text_json(from) : json_build("n");
+    *out =
+        json_build("{s:[{s:s, s:o, s:s}]}", "changes", "key", "status", "from", before, "to", tenant_status_name(to));
+    return json_ok(*out, err);
+}
+
+static bool reject_preview(Platform *platform, Slug slug, Json **out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
+    TenantRecord tenant;
+    return move_check(platform, slug, TENANT_REJECTED, arena, &tenant, err) &&
+           status_change(tenant.status, TENANT_REJECTED, out, err);
+}
+
+bool tenant_preview(Platform *platform, const char *verb, Slug slug, Json **out, Error *err)
+{
+    const struct Act *act = NULL;
+    int64_t left = 0;
+    if (strcmp(verb, "reject") == 0)
+        return reject_preview(platform, slug, out, err);
+    for (size_t i = 0; i < COUNT(ACTS); i++)
+        if (strcmp(ACTS[i].verb, verb) == 0)
+            act = &ACTS[i];
+    assert(act);
+    if (!operation_left(platform, act->driver, slug.text, &left, err))
+        return false;
+    return left ? operation_preview(platform, left, false, out, err)
+                : act_check(platform, act, slug, err) && tenant_steps(act->driver->kind, out, err);
+}
+
+bool tenant_create_preview(Platform *platform, const TenantSpec *spec, Json **out, Error *err)
+{
+    CLEANUP(json_close) Json *input = NULL;
+    int64_t left = 0;
+    if (!input_make(platform, spec, &input, err) || !operation_left(platform, &SCHEMA_CREATE, spec->slug, &left, err))
+        return false;
+    if (left)
+        return operation_preview(platform, left, false, out, err);
+    return turn_check(platform, spec->slug, true, err) &&
+           control_document(platform, S("select control.tenant_check_new($1::jsonb)"), input, err) &&
+           tenant_steps(SCHEMA_CREATE.kind, out, err);
+}
+
+bool tenant_request_preview(Platform *platform, const TenantSpec *spec, Json **out, Error *err)
+{
+    CLEANUP(json_close) Json *input = NULL;
+    return input_make(platform, spec, &input, err) && turn_check(platform, spec->slug, true, err) &&
+           control_document(platform, S("select control.tenant_check_new($1::jsonb)"), input, err) &&
+           status_change(S(""), TENANT_REQUESTED, out, err);
 }
 
 // ---- changing ----
@@ -382,7 +507,7 @@ static bool set_input(Platform *platform, Slug slug, const TenantChange *change,
         return false;
     Str status = json_str(json_get(document, "status"));
     if (str_eq(status, S("deleted")) || str_eq(status, S("rejected"))) {
-        error_set(err, ERR_STATE, "the tenant '%.*s' can't be changed", STR_ARG(slug.text));
+        error_set(err, ERR_FORBIDDEN, "the tenant '%.*s' can't be changed", STR_ARG(slug.text));
         error_why(err, "it is %.*s", STR_ARG(status));
         return error_next(err, "see shopctl tenant show %.*s", STR_ARG(slug.text));
     }
@@ -414,8 +539,11 @@ bool tenant_set_changes(Platform *platform, Slug slug, const TenantChange *chang
     CLEANUP(rows_close) Rows *rows = NULL;
     Json *changes = NULL;
     Str set = S("");
+    int64_t left = 0;    // it would be finished first
     if (!tenant_change_check(change, platform_options(platform)->base_domain, err) ||
-        !set_input(platform, slug, change, false, &input, err) ||
+        !operation_left(platform, &TENANT_SET, slug.text, &left, err) ||
+        !set_input(platform, slug, change, left != 0, &input, err) ||
+        (!left && !turn_check(platform, slug.text, false, err)) ||
         !json_print(json_get(input, "set"), 0, arena, &set, err) ||
         !db_query(platform_control(platform), S("select control.tenant_changes($1, $2::jsonb)"), PARAMS(slug.text, set),
                   &rows, err) ||

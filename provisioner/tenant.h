@@ -22,11 +22,12 @@ typedef struct TenantSpec {
     const Plan *plan;
 } TenantSpec;
 
-// Checks all that can be checked without writing, and gives the operation's input: what --dry-run does. The caller
-// closes *out. Fails with ERR_INVALID (where = the field), ERR_EXISTS, or ERR_STATE.
+// Checks all that can be checked without writing, and gives the operation's input. The caller closes *out. Fails with
+// ERR_INVALID (where = the field), ERR_EXISTS, or ERR_STATE.
 MUST_CHECK bool tenant_check(Platform *platform, const TenantSpec *spec, Json **out, Error *err);
 // Of that, only what the platform knows: that the slug, or a host, is another tenant's, and that there is room in the
-// cell. Needs the spec's slug; the other values may be missing or wrong.
+// cell. Needs the spec's slug; the other values may be missing or wrong. A creation that a crash left is gone on with,
+// whatever they are.
 MUST_CHECK bool tenant_place_check(Platform *platform, const TenantSpec *spec, Error *err);
 
 // Makes a shop by its tier's driver: returns when it answers. Run again after a crash it goes on. *out_id (may be NULL)
@@ -42,10 +43,18 @@ MUST_CHECK bool tenant_resume(Platform *platform, Slug slug, Error *err);
 MUST_CHECK bool tenant_archive(Platform *platform, Slug slug, Error *err);
 // Writes a dump, then removes schema, role and rows.
 MUST_CHECK bool tenant_delete(Platform *platform, Slug slug, Error *err);
-// Whether tenant_delete would begin, or go on; fails as it would.
-MUST_CHECK bool tenant_delete_check(Platform *platform, Slug slug, Error *err);
 // Brings a deleted shop back from its dump: same slug, hosts, data.
 MUST_CHECK bool tenant_restore(Platform *platform, Slug slug, Error *err);
+
+// What --dry-run says: what the command would do, or its error, by the same checks. *out is {"steps":[...]} of an
+// operation that would begin, an operation_preview of one that was left and would be gone on with, or
+// {"changes":[{"key","from","to"}]} of the record; the caller closes it. `verb` is one of those that take a slug alone:
+// approve, reject, suspend, resume, archive, delete, restore.
+MUST_CHECK bool tenant_preview(Platform *platform, const char *verb, Slug slug, Json **out, Error *err);
+MUST_CHECK bool tenant_create_preview(Platform *platform, const TenantSpec *spec, Json **out, Error *err);
+MUST_CHECK bool tenant_request_preview(Platform *platform, const TenantSpec *spec, Json **out, Error *err);
+// Whether tenant_delete would begin, or go on; fails as it would.
+MUST_CHECK bool tenant_delete_check(Platform *platform, Slug slug, Error *err);
 
 // Changes to a tenant; a text whose data is NULL stays. Limits: NAME=N, where 0 is none, N < 0 is the plan's again.
 typedef struct TenantChange {

@@ -19,9 +19,9 @@ TEST(a_tenant_moves_by_the_table_alone)
                           tenant_status_name(to), is_allowed ? "allowed" : "refused");
             if (is_allowed)
                 continue;
-            ck_assert_says(&err, ERR_STATE, "'acme' is");
-            ck_assert_says(&err, ERR_STATE, tenant_status_name(from));
-            ck_assert_says(&err, ERR_STATE, tenant_status_name(to));
+            ck_assert_says(&err, ERR_FORBIDDEN, "'acme' is");
+            ck_assert_says(&err, ERR_FORBIDDEN, tenant_status_name(from));
+            ck_assert_says(&err, ERR_FORBIDDEN, tenant_status_name(to));
             ck_assert_int_ne(err.next[0], '\0');
         }
 }
@@ -47,7 +47,7 @@ TEST(a_refusal_says_what_can_be_done_now)
 {
     Error err = {0};
     ck_assert(!lifecycle_check(S("acme"), ADVICE[_i].from, ADVICE[_i].to, &err));
-    ck_assert_says(&err, ERR_STATE, ADVICE[_i].next);
+    ck_assert_says(&err, ERR_FORBIDDEN, ADVICE[_i].next);
 }
 
 TEST(every_status_is_read_back_by_its_name)

@@ -449,7 +449,7 @@ TEST(a_wish_is_granted_or_rejected)
     ck_assert_ok(tenant_reject(world.platform, test_slug("wish"), &err), &err);
     check_status(&world, "wish", "rejected");
     ck_assert(!tenant_approve(world.platform, test_slug("wish"), &err));
-    ck_assert_says(&err, ERR_STATE, "is rejected");
+    ck_assert_says(&err, ERR_FORBIDDEN, "is rejected");
     error_clear(&err);
     ck_assert_ok(tenant_request(world.platform, &spec, &err), &err);
     ck_assert_ok(tenant_approve(world.platform, test_slug("wish"), &err), &err);
@@ -472,13 +472,13 @@ typedef struct Verb {
     const char *after;    // the tenant's status then; NULL: as before
 } Verb;
 
-enum { VERB_REQUEST, VERB_CREATE, VERB_DELETE = 8 };
+enum { VERB_REQUEST, VERB_CREATE, VERB_SET = 4, VERB_DELETE = 8 };
 static const Verb VERBS[] = {
     [VERB_REQUEST] = {"request", NULL, "requested"},
     [VERB_CREATE] = {"create", NULL, "active"},
     {"approve", tenant_approve, "active"},
     {"reject", tenant_reject, "rejected"},
-    {"set", set_name, NULL},
+    [VERB_SET] = {"set", set_name, NULL},
     {"suspend", tenant_suspend, "suspended"},
     {"resume", tenant_resume, "active"},
     {"archive", tenant_archive, "archived"},
@@ -501,7 +501,7 @@ static const Life LIVES[] = {
 
 static ErrorCode outcome_code(char outcome)
 {
-    return outcome == 's' ? ERR_STATE : outcome == 'e' ? ERR_EXISTS : outcome == 'n' ? ERR_NOT_FOUND : ERR_BUSY;
+    return outcome == 's' ? ERR_FORBIDDEN : outcome == 'e' ? ERR_EXISTS : outcome == 'n' ? ERR_NOT_FOUND : ERR_BUSY;
 }
 
 static bool act(TestWorld *world, const char *slug, size_t verb, Error *err)
@@ -512,6 +512,20 @@ static bool act(TestWorld *world, const char *slug, size_t verb, Error *err)
     if (verb == VERB_CREATE)
         return tenant_create(world->platform, &spec, NULL, err);
     return VERBS[verb].act(world->platform, test_slug(slug), err);
+}
+
+// What --dry-run says of it.
+static bool foresee(TestWorld *world, const char *slug, size_t verb, Error *err)
+{
+    CLEANUP(json_close) Json *said = NULL;
+    TenantSpec spec = test_world_spec(world, slug);
+    if (verb == VERB_REQUEST)
+        return tenant_request_preview(world->platform, &spec, &said, err);
+    if (verb == VERB_CREATE)
+        return tenant_create_preview(world->platform, &spec, &said, err);
+    if (verb == VERB_SET)
+        return tenant_set_changes(world->platform, test_slug(slug), &(TenantChange){.name = S("Other")}, &said, err);
+    return tenant_preview(world->platform, VERBS[verb].name, test_slug(slug), &said, err);
 }
 
 static void control_script(TestWorld *world, const char *sql)
@@ -561,8 +575,13 @@ static void check_refused(TestWorld *world, const char *slug, const Life *life, 
     ck_assert_msg(err.code == outcome_code(life->outcomes[verb]) && (err.next[0] || err.code == ERR_NOT_FOUND),
                   "'%s' where the tenant is '%s': %s: %s (%s) next: %s", VERBS[verb].name, life->status,
                   error_name(err.code), err.what, err.why, err.next);
-    if (err.code == ERR_STATE)
-        ck_assert_says(&err, ERR_STATE, life->status);
+    if (err.code == ERR_FORBIDDEN)
+        ck_assert_says(&err, ERR_FORBIDDEN, life->status);
+    Error foreseen = {0};
+    ck_assert_msg(!foresee(world, slug, verb, &foreseen), "'%s --dry-run' where the tenant is '%s' isn't refused",
+                  VERBS[verb].name, life->status);
+    ck_assert_str(str_of(foreseen.what), str_of(err.what));
+    ck_assert_int_eq(foreseen.code, err.code);
     Str after = test_value(world->control, world->arena, RECORDED);
     ck_assert_msg(str_eq(before, after), "'%s' where the tenant is '%s' changed the record", VERBS[verb].name,
                   life->status);
@@ -592,9 +611,64 @@ TEST(a_command_is_done_where_the_life_allows_it_and_else_changes_nothing)
         Error err = {0};
         const char *slug = str_format(world.arena, "shop-%zu", verb).data;
         bring(&world, slug, life->status);
+        Str before = test_value(world.control, world.arena, RECORDED);
+        ck_assert_ok(foresee(&world, slug, verb, &err), &err);
+        ck_assert_str(test_value(world.control, world.arena, RECORDED), before);
         ck_assert_ok(act(&world, slug, verb, &err), &err);
         check_status(&world, slug, VERBS[verb].after ? VERBS[verb].after : life->status);
     }
+    test_world_close(&world);
+}
+
+typedef struct Hindrance {
+    const char *status;
+    size_t verb;
+    const char *sql;    // what is in the way
+    ErrorCode code;
+} Hindrance;
+
+static const Hindrance HINDRANCES[] = {
+    {"requested", 2, "update control.cells set capacity = 1, placed = 1", ERR_STATE},
+    {"deleted", 9, "update control.cells set capacity = 1, placed = 1", ERR_STATE},
+    {"deleted", 9, "delete from control.dumps", ERR_NOT_FOUND},
+};
+
+TEST(a_dry_run_sees_what_else_is_in_the_way)
+{
+    const Hindrance *hindrance = &HINDRANCES[_i];
+    TestWorld world;
+    Error foreseen = {0}, err = {0};
+    test_world_open(&world, "tenant", false);
+    bring(&world, "shop", hindrance->status);
+    control_script(&world, hindrance->sql);
+    ck_assert(!foresee(&world, "shop", hindrance->verb, &foreseen));
+    ck_assert_int_eq(foreseen.code, hindrance->code);
+    ck_assert(!act(&world, "shop", hindrance->verb, &err));
+    ck_assert_str(str_of(foreseen.what), str_of(err.what));
+    test_world_close(&world);
+}
+
+// The creation's process is gone: the same command goes on with it, and says so beforehand.
+TEST(a_dry_run_goes_on_with_what_was_left_as_the_run_does)
+{
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "tenant", false);
+    bring(&world, "shop", "provisioning");
+    control_script(&world, "update control.leases set holder = ''; update control.operations set state = 'failed'");
+    static const size_t AGAIN[] = {VERB_CREATE, 2};
+    for (size_t i = 0; i < COUNT(AGAIN); i++) {
+        CLEANUP(json_close) Json *said = NULL;
+        TenantSpec spec = test_world_spec(&world, "shop");
+        ck_assert_ok(AGAIN[i] == VERB_CREATE
+                         ? tenant_create_preview(world.platform, &spec, &said, &err)
+                         : tenant_preview(world.platform, "approve", test_slug("shop"), &said, &err),
+                     &err);
+        ck_assert_ptr_nonnull(json_get(said, "would_do"));
+        ck_assert_ok(tenant_place_check(world.platform, &spec, &err), &err);    // of a file of shops
+    }
+    ck_assert_ok(tenant_approve(world.platform, test_slug("shop"), &err), &err);
+    check_status(&world, "shop", "active");
     test_world_close(&world);
 }
 
@@ -679,6 +753,9 @@ TEST(what_would_change_is_said_and_nothing_changes)
     test_world_close(&world);
 }
 
+// What shopd shows of it without its tables.
+static const char LOOKS[] = "select looks from cell.directory(null) where slug = 'shop'";
+
 TEST(what_is_set_is_served)
 {
     TestWorld world;
@@ -699,6 +776,8 @@ TEST(what_is_set_is_served)
                             &err),
                  &err);
     check_status(&world, "shop", "active");
+    ck_assert_str(test_value(world.cell, world.arena, LOOKS),
+                  S("{\"name\": \"Caf\xc3\xa9 Sur\", \"colors\": {\"primary\": \"#8a3f26\"}, \"language\": \"es\"}"));
     ck_assert_str(
         test_value(world.cell, world.arena,
                    "select concat_ws(' ', limits ->> 'requests_per_second', limits ->> 'products', (select "
@@ -760,7 +839,7 @@ TEST(a_change_that_is_refused_leaves_all_as_it_was)
     check_status(&world, "second", "active");
     test_world_bring(&world, "second", "deleted");
     ck_assert(!tenant_set(world.platform, test_slug("second"), &(TenantChange){.name = S("Other")}, &err));
-    ck_assert_says(&err, ERR_STATE, "is deleted");
+    ck_assert_says(&err, ERR_FORBIDDEN, "is deleted");
     check_status(&world, "second", "deleted");
     test_world_close(&world);
 }
@@ -817,12 +896,15 @@ TEST(a_restored_tenant_has_all_that_it_had_and_goes_on_counting)
     ck_assert_ok(db_script(world.cell, str_of(GOODS), &err), &err);
     ck_assert_str(order(&world, 'a'), S("1001"));
     ck_assert_str(order(&world, 'b'), S("1002"));
+    Str looks = test_value(world.cell, world.arena, LOOKS);
+    ck_assert_str(looks, S("{\"name\": \"Bazar Sur\", \"colors\": {}, \"language\": \"es\"}"));
     Str before = test_value(world.cell, world.arena, CONTENT), old_schema = show(&world, "shop", "schema");
     test_world_bring(&world, "shop", "deleted");
     check_status(&world, "shop", "deleted");
     ck_assert_ok(tenant_restore(world.platform, test_slug("shop"), &err), &err);
     check_status(&world, "shop", "active");
     ck_assert(!str_eq(show(&world, "shop", "schema"), old_schema));
+    ck_assert_str(test_value(world.cell, world.arena, LOOKS), looks);
     ck_assert_str(show(&world, "shop", "domains"), S("[\"bazar.example\"]"));
     enter(&world, "shop");
     ck_assert_str(test_value(world.cell, world.arena, CONTENT), before);
@@ -872,7 +954,7 @@ TEST(a_slug_is_free_after_deletion_and_its_new_tenant_is_another)
     enter(&world, "shop");
     ck_assert_str(test_value(world.cell, world.arena, "select count(*) from products"), S("0"));
     ck_assert(!tenant_restore(world.platform, test_slug("shop"), &err));
-    ck_assert_says(&err, ERR_STATE, "not deleted");
+    ck_assert_says(&err, ERR_FORBIDDEN, "not deleted");
     test_world_close(&world);
 }
 
@@ -902,7 +984,9 @@ SUITE(tenant, ONCE(a_new_tenant_is_recorded_served_and_shown), ONCE(a_wrong_fiel
       ONCE(several_at_once_do_not_pass_a_cells_capacity), ONCE(a_cell_without_an_address_gets_no_shop),
       ONCE(a_restored_shop_goes_back_to_its_cell_where_that_has_room),
       ONCE(a_list_counts_what_its_limit_leaves_out_too), ONCE(a_wish_is_granted_or_rejected),
-      EACH(a_command_is_done_where_the_life_allows_it_and_else_changes_nothing, LIVES), ONCE(what_is_set_is_served),
+      EACH(a_command_is_done_where_the_life_allows_it_and_else_changes_nothing, LIVES),
+      EACH(a_dry_run_sees_what_else_is_in_the_way, HINDRANCES),
+      ONCE(a_dry_run_goes_on_with_what_was_left_as_the_run_does), ONCE(what_is_set_is_served),
       ONCE(how_to_pay_and_ways_of_shipping_reach_the_shop), ONCE(what_would_change_is_said_and_nothing_changes),
       ONCE(a_change_that_is_refused_leaves_all_as_it_was),
       ONCE(a_restored_tenant_has_all_that_it_had_and_goes_on_counting),

@@ -38,6 +38,16 @@ begin
 end
 $$;
 
+-- Refuses where another operation has the slug: --dry-run asks what beginning one would meet.
+create or replace function lease_check_free(p_slug text, p_is_new boolean) returns void
+    language plpgsql stable set search_path from current as $$
+begin
+    if exists (select from leases where slug = p_slug) then
+        perform lease_refuse(p_slug, p_is_new);
+    end if;
+end
+$$;
+
 -- Until the end of the transaction: of a creation and a request that want the same new slug at once, one sees the other's lease
 -- or record.
 create or replace function slug_lock(p_slug text) returns void language sql as $$

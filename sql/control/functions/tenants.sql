@@ -171,9 +171,7 @@ declare
     v_slug text := p_input ->> 'slug';
 begin
     perform slug_lock(v_slug);
-    if exists (select from leases where slug = v_slug) then
-        perform lease_refuse(v_slug, true);
-    end if;
+    perform lease_check_free(v_slug, true);
     perform tenant_insert(p_input, 'requested', null);
 end
 $$;
