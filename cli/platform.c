@@ -29,6 +29,11 @@
 static const OutputKey UP_KEYS[] = {
     {.key = "changed", .type = "bool", .help = "Whether anything had to be started."},
     {.key = "started", .type = "list", .help = "What was."},
+    {.key = "would_make", .type = "list", .help = "With --dry-run: cluster, databases and cells that aren't there."},
+    {.key = "would_migrate", .type = "list", .help = "With --dry-run: databases that aren't at this version."},
+    {.key = "would_migrate[].name", .type = "text", .help = "control, or cell NAME."},
+    {.key = "would_migrate[].files", .type = "integer", .help = "Files of tables and functions to be applied."},
+    {.key = "would_migrate[].shops", .type = "integer", .help = "Shops and spare ones to be brought along."},
     {.key = "would_start", .type = "list", .help = "With --dry-run: what doesn't run."},
     STATUS_KEYS,
     {0},
@@ -60,15 +65,36 @@ static Str names_text(const Json *names, Arena *arena)
     return strbuf_str(&buf);
 }
 
+// "would make database shop_control, cell main", a line for each of what there is to do.
+static void names_say(StrBuf *buf, const char *verb, const Json *names)
+{
+    if (json_count(names) > 0)
+        strbuf_format(buf, "would %s %.*s\n", verb, STR_ARG(names_text(names, buf->arena)));
+}
+
+static void migrations_say(StrBuf *buf, const Json *list)
+{
+    for (size_t i = 0; i < json_count(list); i++) {
+        const Json *item = json_element(list, i);
+        strbuf_format(buf, "would bring %.*s to this version: files %lld, shops %lld\n",
+                      STR_ARG(json_str(json_get(item, "name"))), (long long)json_int64(json_get(item, "files")),
+                      (long long)json_int64(json_get(item, "shops")));
+    }
+}
+
 static bool preview(CommandCall *call, const InstallationOptions *options, bool is_up, Error *err)
 {
     CLEANUP(json_close) Json *json = NULL;
+    StrBuf buf = {.arena = call->arena};
     if (!installation_preview(options, is_up, &json, err))
         return false;
-    Str names = names_text(json_get(json, is_up ? "would_start" : "would_stop"), call->arena);
-    Str text = names.len ? str_format(call->arena, "would %s %.*s\n", is_up ? "start" : "stop", STR_ARG(names))
-                         : str_format(call->arena, "nothing to %s\n", is_up ? "start" : "stop");
-    return answer_say(call, json, text, err);
+    names_say(&buf, "make", json_get(json, "would_make"));
+    migrations_say(&buf, json_get(json, "would_migrate"));
+    names_say(&buf, "start", json_get(json, "would_start"));
+    names_say(&buf, "stop", json_get(json, "would_stop"));
+    if (buf.len == 0)
+        strbuf_format(&buf, "nothing to %s\n", is_up ? "start" : "stop");
+    return answer_say(call, json, strbuf_str(&buf), err);
 }
 
 static bool up_run(CommandCall *call, Error *err)

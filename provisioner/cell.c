@@ -264,6 +264,27 @@ bool cell_migrate(Platform *platform, Str name, Error *err)
            error_wrap(err, "the cell '%.*s' can't be brought to this version", STR_ARG(name));
 }
 
+bool cell_pending(Platform *platform, Str name, size_t *out_files, int64_t *out_tenants, Error *err)
+{
+    static const MigrationTarget TARGET = {.folder = "cell", .schema = {"cell", 4}};
+    CLEANUP(db_close) Db *cell = NULL;
+    CLEANUP(rows_close) Rows *there = NULL;
+    CLEANUP(rows_close) Rows *rows = NULL;
+    char version[MIGRATION_VERSION];
+    *out_tenants = 0;
+    if (!platform_cell_open_with(platform, name, &DB_OPTIONS, &cell, err) || !meta_check(platform, cell, err) ||
+        !migration_pending(cell, &TARGET, out_files, err) ||
+        !db_query(cell, S("select to_regclass('cell.tenants') is not null"), NO_PARAMS, &there, err))
+        return false;
+    if (!rows_bool(there, 0, 0))
+        return true;
+    if (!db_query(cell, S("select count(*) from cell.tenants where version <> $1"),
+                  PARAMS(migration_version("tenant", version)), &rows, err))
+        return false;
+    *out_tenants = rows_int64(rows, 0, 0);
+    return true;
+}
+
 // It is kept in the control database and shown, and whoever lists processes has seen it.
 static bool dsn_check(Str dsn, Arena *arena, Error *err)
 {

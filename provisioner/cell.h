@@ -23,6 +23,9 @@ MUST_CHECK bool cell_preview(Platform *platform, const CellSpec *spec, Json **ou
 // Brings a cell's own tables and functions to this version, then those of its tenants, spares last.
 MUST_CHECK bool cell_migrate(Platform *platform, Str name, Error *err);
 
+// What of that is to be done: files of sql/cell, and tenants that aren't at this version.
+MUST_CHECK bool cell_pending(Platform *platform, Str name, size_t *out_files, int64_t *out_tenants, Error *err);
+
 // Removes what only collects in a cell: fences of operations that are long over.
 MUST_CHECK bool cell_tidy(Platform *platform, Str name, Error *err);
 

@@ -56,7 +56,7 @@ static bool supervisor_settle(const Place *place, Error *err)
 }
 
 // What another user runs is his to stop: his sockets and his rights are others than ours.
-static bool owner_check(const Place *place, Error *err)
+bool installation_owner_check(const Place *place, Error *err)
 {
     struct stat about;
     if (stat(place->run.data, &about) != 0 || about.st_uid == geteuid())
@@ -113,8 +113,8 @@ bool installation_down(const InstallationOptions *options, Json **out, Error *er
         *out = answer;
         return true;
     }
-    return owner_check(&launch.place, err) && place_lock(&launch.place, "up.lock", LOCK_TIMEOUT_MS, &lock, err) &&
-           installation_stop(&launch, out, err);
+    return installation_owner_check(&launch.place, err) &&
+           place_lock(&launch.place, "up.lock", LOCK_TIMEOUT_MS, &lock, err) && installation_stop(&launch, out, err);
 }
 
 // ---- status ----
@@ -171,37 +171,6 @@ bool installation_status(const InstallationOptions *options, Json **out, Error *
         !json_put(answer, "shopd", services_shopd_list(&place, record)) ||
         !json_put(answer, "processes", processes_list(&running)))
         json_close(&answer);
-    if (!json_ok(answer, err))
-        return false;
-    *out = answer;
-    return true;
-}
-
-// ---- dry runs ----
-
-bool installation_preview(const InstallationOptions *options, bool is_up, Json **out, Error *err)
-{
-    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
-    CLEANUP(json_close) Json *record = NULL;
-    CLEANUP(running_close) Running running = {0};
-    CLEANUP(json_close) Json *names = json_build("[]");
-    Launch launch;
-    if (is_up && !installation_up_check(options, err))
-        return false;
-    if (is_up ? !launch_make(options->settings, arena, &launch, err)
-              : !launch_place(options->settings, arena, &launch.place, err))
-        return false;
-    if (!place_record_read(&launch.place, &record, err) || !running_open(&launch.place, record, arena, &running, err))
-        return false;
-    bool ok = names != NULL;
-    for (size_t i = 0; i < running.count && ok; i++)
-        if ((running.services[i].process.pid != 0) != is_up)
-            ok = json_append(names, json_from_str(running.services[i].name));
-    if (ok && is_up && !record)    // the first time: there is no list yet
-        ok = json_append(names, json_from_str(S("shopd-main"))) && json_append(names, json_from_str(S("controller")));
-    if (ok && (running.supervisor.pid != 0) != is_up)
-        ok = json_append(names, json_from_str(S("supervisor")));
-    Json *answer = ok ? json_build("{s:b, s:O}", "changed", 0, is_up ? "would_start" : "would_stop", names) : NULL;
     if (!json_ok(answer, err))
         return false;
     *out = answer;

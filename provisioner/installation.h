@@ -32,7 +32,9 @@ MUST_CHECK bool installation_down(const InstallationOptions *options, Json **out
 // the database gone, cells are what was last known.
 MUST_CHECK bool installation_status(const InstallationOptions *options, Json **out, Error *err);
 
-// What up or down would do now, by the same checks: {"changed":false,"would_start":[...]} or {...,"would_stop":[...]}.
+// What up or down would do now, by the same checks: {"changed":false,"would_stop":[...]}, or {"changed":false,
+// "would_make":["database shop_control",...],"would_migrate":[{"name","files","shops"},...],"would_start":[...]}. What
+// a PostgreSQL of the platform's own holds isn't known while it doesn't run.
 MUST_CHECK bool installation_preview(const InstallationOptions *options, bool is_up, Json **out, Error *err);
 
 // After a cell was added or changed: has the supervisor that runs here, if any, start the cell's shopd, and waits until
@@ -40,6 +42,9 @@ MUST_CHECK bool installation_preview(const InstallationOptions *options, bool is
 MUST_CHECK bool installation_follow(const InstallationOptions *options, Error *err);
 // Asks beforehand whether that shopd could listen at its URL. Fails with ERR_EXISTS or ERR_INVALID.
 MUST_CHECK bool installation_cell_check(const InstallationOptions *options, Str name, Str url, Error *err);
+
+// Fails with ERR_FORBIDDEN where another user's processes run in the place.
+MUST_CHECK bool installation_owner_check(const Place *place, Error *err);
 
 // What installation_down does, for a caller that holds the lock up.lock.
 MUST_CHECK bool installation_stop(const Launch *launch, Json **out, Error *err);

@@ -547,17 +547,6 @@ bool installation_up(const InstallationOptions *options, InstallationUp *out, Er
            place_lock(&in.launch.place, "up.lock", LOCK_TIMEOUT_MS, &lock, err) && up_locked(&in, &lock, out, err);
 }
 
-// That an existing server can be reached. A control database that isn't there would be made.
-static bool server_check(Str control_dsn, Error *err)
-{
-    CLEANUP(db_close) Db *db = NULL;
-    Error refused = {0};
-    if (db_open(control_dsn, NULL, &db, &refused) || refused.code == ERR_NOT_FOUND)
-        return true;
-    *err = refused;
-    return false;
-}
-
 bool installation_up_check(const InstallationOptions *options, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
@@ -565,10 +554,13 @@ bool installation_up_check(const InstallationOptions *options, Error *err)
     CLEANUP(running_close) Running before = {0};
     Installation in = {.options = options, .arena = arena};
     const Place *place = &in.launch.place;
+    bool is_missing = false;
+    variables_drop();
     return launch_make(options->settings, arena, &in.launch, err) && place_check(place, err) &&
            place_record_read(place, &record, err) && running_open(place, record, arena, &before, err) &&
            listen_choose(&in, record, &before, err) && kind_check(&in, record, err) &&
-           (place->is_embedded || server_check(setting_text(options->settings, "control_dsn"), err)) &&
+           (place->is_embedded || (record && before.supervisor.pid && before.alive == before.count) ||
+            server_control_check(setting_text(options->settings, "control_dsn"), &is_missing, err)) &&
            foreground_check(&in, &before, err) &&
            (!place->is_embedded || !is_cluster_made(place) || cluster_owner_check(place, err));
 }

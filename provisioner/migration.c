@@ -330,3 +330,25 @@ bool migration_run(Db *db, const MigrationTarget *target, size_t *out_applied, E
         *out_applied = applied;
     return true;
 }
+
+bool migration_pending(Db *db, const MigrationTarget *target, size_t *out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    CLEANUP(rows_close) Rows *there = NULL;
+    CLEANUP(rows_close) Rows *rows = NULL;
+    Str table = str_format(arena, "%.*s.migrations", STR_ARG(target->schema));
+    if (!arena_ok(arena, err) || !db_query(db, S("select to_regclass($1) is not null"), PARAMS(table), &there, err))
+        return false;
+    bool is_new = !rows_bool(there, 0, 0);
+    if (!is_new && (!records_read(db, target, arena, &rows, err) || !check_known(rows, target, err)))
+        return false;
+    *out = 0;
+    for (const Embedded *file = EMBEDDED_SQL; file->name; file++) {
+        const char *name = name_in(file, target->folder);
+        bool is_done = false;
+        if (name && !is_new && !is_recorded(rows, name, embedded_content(file), &is_done, err))
+            return false;
+        *out += name && !is_done;
+    }
+    return true;
+}

@@ -18,6 +18,9 @@ typedef struct MigrationTarget {
 // since or isn't known (a newer program was here), ERR_BUSY when a lock can't be had.
 MUST_CHECK bool migration_run(Db *db, const MigrationTarget *target, size_t *out_applied, Error *err);
 
+// How many files migration_run would apply, with its refusals and changing nothing. A schema that isn't there has none.
+MUST_CHECK bool migration_pending(Db *db, const MigrationTarget *target, size_t *out, Error *err);
+
 // The version that a folder has in this program: the newest migration's number and 8 hexadecimal digits that follow
 // from all files, as "003-5d41402a".
 enum { MIGRATION_VERSION = 32 };

@@ -214,9 +214,12 @@ void platform_warn(Platform *platform, const char *format, ...)
         platform->warned(platform->warned_context, text);
 }
 
+static const MigrationTarget TARGET = {.folder = "control", .schema = {"control", 7}};
+
+bool platform_pending(Db *control, size_t *out, Error *err) { return migration_pending(control, &TARGET, out, err); }
+
 bool platform_migrate(Str control_dsn, int64_t number_start, Error *err)
 {
-    static const MigrationTarget TARGET = {.folder = "control", .schema = {"control", 7}};
     CLEANUP(db_close) Db *db = NULL;
     if (!db_open(control_dsn, &DB_OPTIONS, &db, err))
         return false;

@@ -33,6 +33,8 @@ const PlatformOptions *platform_options(const Platform *platform);
 // Makes (or brings to this version) the schema of the control database. `number_start` is the first tenant number of a
 // new platform; 0: 1,001. Safe to run at once with others.
 MUST_CHECK bool platform_migrate(Str control_dsn, int64_t number_start, Error *err);
+// How many files of sql/ that would apply to a control database.
+MUST_CHECK bool platform_pending(Db *control, size_t *out, Error *err);
 
 // The connection to the control database; it is the platform's, and opened again when it broke.
 Db *platform_control(Platform *platform);

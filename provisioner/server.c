@@ -107,11 +107,9 @@ static bool server_check(Db *db, Arena *arena, Error *err)
     return server_facts_read(db, arena, &facts, err) && server_facts_check(&facts, err);
 }
 
-bool server_control_make(Str control_dsn, Error *err)
+// *out is the open control database, or NULL where it is missing; *out_server is the server's own then.
+static bool control_open(Str control_dsn, Arena *arena, Db **out, Db **out_server, Error *err)
 {
-    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
-    CLEANUP(db_close) Db *control = NULL;
-    CLEANUP(db_close) Db *server = NULL;
     Str name, dsn;
     if (!dsn_value(control_dsn, "dbname", arena, &name, err))
         return error_wrap(err, "the setting 'control_dsn' is refused");
@@ -119,12 +117,33 @@ bool server_control_make(Str control_dsn, Error *err)
         error_set(err, ERR_INVALID, "the setting 'control_dsn' names no database");
         return error_next(err, "add one, as in dbname=shop_control: it is made where it is missing");
     }
-    if (db_open(control_dsn, &DB_OPTIONS, &control, err))
-        return server_check(control, arena, err);
+    if (db_open(control_dsn, &DB_OPTIONS, out, err))
+        return server_check(*out, arena, err);
     if (err->code != ERR_NOT_FOUND)
         return false;
     error_clear(err);
-    return dsn_with_database(control_dsn, S("postgres"), arena, &dsn, err) && db_open(dsn, &DB_OPTIONS, &server, err) &&
-           server_check(server, arena, err) && server_database_make(server, name, err) &&
-           db_open(control_dsn, &DB_OPTIONS, &control, err) && server_check(control, arena, err);
+    return dsn_with_database(control_dsn, S("postgres"), arena, &dsn, err) &&
+           db_open(dsn, &DB_OPTIONS, out_server, err) && server_check(*out_server, arena, err);
+}
+
+bool server_control_check(Str control_dsn, bool *out_missing, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    CLEANUP(db_close) Db *control = NULL;
+    CLEANUP(db_close) Db *server = NULL;
+    if (!control_open(control_dsn, arena, &control, &server, err))
+        return false;
+    *out_missing = control == NULL;
+    return true;
+}
+
+bool server_control_make(Str control_dsn, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    CLEANUP(db_close) Db *control = NULL;
+    CLEANUP(db_close) Db *server = NULL;
+    if (!control_open(control_dsn, arena, &control, &server, err))
+        return false;
+    return control || (server_database_make(server, dsn_database(control_dsn, arena), err) &&
+                       db_open(control_dsn, &DB_OPTIONS, &control, err) && server_check(control, arena, err));
 }

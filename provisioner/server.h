@@ -28,6 +28,9 @@ MUST_CHECK bool server_database_make(Db *db, Str name, Error *err);
 // Drops a cell's database, which nobody may be connected to, and its shopd's role.
 MUST_CHECK bool server_database_drop(Db *db, Str name, Error *err);
 
+// Connects to an existing server by the control database's DSN and checks the facts; tells whether the control database
+// is missing. Fails as db_open and server_facts_check.
+MUST_CHECK bool server_control_check(Str control_dsn, bool *out_missing, Error *err);
 // Connects to an existing server by the control database's DSN, checks the facts, and makes the control database where
 // it is missing. Fails as db_open and server_facts_check.
 MUST_CHECK bool server_control_make(Str control_dsn, Error *err);

@@ -168,11 +168,39 @@ static void shop_make(const Stage *stage)
 
 // ---- tests ----
 
+TEST(a_dry_run_of_up_says_what_is_not_at_this_version)
+{
+    Stage one, *stage = &one;
+    Error err = {0};
+    stage_open(stage);
+    SAYS(stage, "$S up && $S down", "stopped");
+    for (size_t i = 0; i < 2; i++) {
+        static const char *const DATABASES[][2] = {{"shop_control", "control"}, {"cell_main", "cell"}};
+        CLEANUP(db_close)
+        Db *db = test_db_open(str_format(stage->arena, "host=127.0.0.1 port=%u dbname=%s user=ops password='%.*s'",
+                                         stage->server.port, DATABASES[i][0], STR_ARG(quoted(stage->arena, PASSWORD))));
+        Str sql = str_format(stage->arena, "update %s.migrations set checksum = 'old' where name like 'functions/t%%'",
+                             DATABASES[i][1]);
+        ck_assert_ok(db_script(db, sql, &err), &err);
+    }
+    SAYS(stage, "$S up --dry-run",
+         "would bring control to this version: files 1, shops 0\n"
+         "would bring cell main to this version: files 1, shops 0\n"
+         "would start shopd-main, controller, supervisor\nexit 0");
+    SAYS(stage, "$S up", "started shopd-main");
+    SAYS(stage, "$S up --dry-run", "nothing to start\nexit 0");
+    stage_close(stage);
+}
+
 TEST(a_shop_lives_its_whole_life_in_a_server_that_was_there)
 {
     Stage one, *stage = &one;
     stage_open(stage);
+    SAYS(stage, "$S up --dry-run",
+         "would make database shop_control, cell main\nwould start shopd-main, controller, supervisor");
+    SAYS(stage, "$S status | head -n 1", ": stopped");
     SAYS(stage, "$S up", "started shopd-main, controller, supervisor");
+    SAYS(stage, "$S up --dry-run", "nothing to start");
     SAYS(stage, "$S up", "nothing to start");
     SAYS(stage, "$S status | head -n 1", ": running");
     shop_make(stage);
@@ -189,6 +217,7 @@ TEST(a_shop_lives_its_whole_life_in_a_server_that_was_there)
         {"$S tenant resume acme -o json", "\"status\": \"active\""},
         {"$S down", "stopped controller, shopd-main, supervisor"},
         {"$S status | head -n 1", ": stopped"},
+        {"$S up --dry-run", "would start shopd-main, controller, supervisor\nexit 0"},
         {"$S up", "started shopd-main, controller, supervisor"},
         {"$S order list acme", "ana@buyer.example"},
         {"$S tenant suspend acme && $S tenant archive acme -o json", "\"status\": \"archived\""},
@@ -390,7 +419,8 @@ TEST(a_server_that_will_not_do_is_refused)
 }
 
 SUITE(existing, ONCE(a_shop_lives_its_whole_life_in_a_server_that_was_there),
-      ONCE(a_cell_that_is_added_is_served_at_once), ONCE(no_password_is_to_be_seen),
-      ONCE(a_lost_file_of_shopds_password_is_made_again), ONCE(a_killed_server_comes_back_and_the_shops_with_it),
+      ONCE(a_dry_run_of_up_says_what_is_not_at_this_version), ONCE(a_cell_that_is_added_is_served_at_once),
+      ONCE(no_password_is_to_be_seen), ONCE(a_lost_file_of_shopds_password_is_made_again),
+      ONCE(a_killed_server_comes_back_and_the_shops_with_it),
       ONCE(what_stands_in_the_way_is_named_and_nothing_is_begun), ONCE(a_folder_is_of_one_platform),
       ONCE(what_only_a_superuser_can_do_is_said_until_he_has_done_it), ONCE(a_server_that_will_not_do_is_refused))
