@@ -71,11 +71,10 @@ static int print_chunk(const char *data, size_t size, void *buf)
     return 0;
 }
 
-bool json_print(const Json *json, unsigned indent, Arena *arena, Str *out, Error *err)
+static bool print(const Json *json, size_t flags, Arena *arena, Str *out, Error *err)
 {
     StrBuf buf = {.arena = arena};
-    size_t flags = JSON_ENCODE_ANY | (indent ? JSON_INDENT(indent) : JSON_COMPACT);
-    int rc = json_dump_callback(json, print_chunk, &buf, flags);
+    int rc = json_dump_callback(json, print_chunk, &buf, JSON_ENCODE_ANY | flags);
     Str text = strbuf_str(&buf);
     if (!arena_ok(arena, err))
         return false;
@@ -84,6 +83,13 @@ bool json_print(const Json *json, unsigned indent, Arena *arena, Str *out, Error
     *out = text;
     return true;
 }
+
+bool json_print(const Json *json, unsigned indent, Arena *arena, Str *out, Error *err)
+{
+    return print(json, indent ? JSON_INDENT(indent) : JSON_COMPACT, arena, out, err);
+}
+
+bool json_print_line(const Json *json, Arena *arena, Str *out, Error *err) { return print(json, 0, arena, out, err); }
 
 // jansson's own json_incref and json_decref read the count of null, true and false (never freed) without an atomic
 // load.

@@ -23,6 +23,8 @@ MUST_CHECK bool json_parse(Str text, Json **out, Error *err);
 
 // The document as text in `arena`, keys in their order of insertion; indent 0 is one line. Fails with ERR_NO_MEMORY.
 MUST_CHECK bool json_print(const Json *json, unsigned indent, Arena *arena, Str *out, Error *err);
+// One line for people: with a blank after each comma and colon, as indented documents have it.
+MUST_CHECK bool json_print_line(const Json *json, Arena *arena, Str *out, Error *err);
 
 Json *json_hold(Json *json);     // one more owner; returns its argument
 void json_close(Json **json);    // one owner less; NULL-safe

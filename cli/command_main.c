@@ -40,7 +40,7 @@ static void error_json_print(const Error *err, const char *next, Arena *arena, F
             return;
     Str text = S("");
     Error unprinted = {0};
-    if (json_print(json, 0, arena, &text, &unprinted))
+    if (json_print_line(json, arena, &text, &unprinted))
         (void)fprintf(file, "%.*s\n", STR_ARG(text));
 }
 

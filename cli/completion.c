@@ -1,5 +1,6 @@
 // cli/completion.c: `shopctl completion`: scripts for the shells, printed from the command table.
 #include "base/arena.h"
+#include "cli/answer.h"
 #include "cli/command_table.h"
 
 // What may stand in a place of the command line.
@@ -466,6 +467,12 @@ static const struct {
     ShellScript *script;
 } SHELLS[] = {{S("bash"), bash_script}, {S("zsh"), zsh_script}, {S("fish"), fish_script}};
 
+static const OutputKey KEYS[] = {
+    {.key = "shell", .type = "text", .help = "bash, zsh or fish.", .is_name = true},
+    {.key = "script", .type = "text", .help = "What `-o table` prints as it is."},
+    {0},
+};
+
 static bool completion_run(CommandCall *call, Error *err)
 {
     Str shell = command_argument(call, 0);
@@ -473,11 +480,15 @@ static bool completion_run(CommandCall *call, Error *err)
     for (size_t i = 0; i < COUNT(SHELLS); i++)
         if (str_eq(SHELLS[i].shell, shell))
             SHELLS[i].script(&buf, call->nouns);
-    return arena_ok(call->arena, err) && command_print(call, strbuf_str(&buf), err);
+    Str script = strbuf_str(&buf);
+    CLEANUP(json_close)
+    Json *answer = json_build("{s:s%, s:s%}", "shell", shell.data, shell.len, "script", script.data, script.len);
+    return arena_ok(call->arena, err) && json_ok(answer, err) && answer_say(call, answer, script, err);
 }
 
 const Command COMPLETION_COMMANDS[] = {
     {.summary = "prints a script that completes shopctl's commands in a shell",
+     .description = "Prints the script as it is; with `-o json` and `-o yaml` it is a text of the document.",
      .arguments =
          (const Argument[]){
              {.name = "SHELL", .is_required = true, .choices = "bash zsh fish", .help = "bash, zsh or fish."}, {0}},
@@ -486,6 +497,7 @@ const Command COMPLETION_COMMANDS[] = {
                            {"source <(shopctl completion zsh)", "Completes in this zsh; put it into ~/.zshrc."},
                            {"shopctl completion fish | source", "Completes in this fish; put it into config.fish."},
                            {0}},
+     .keys = KEYS,
      .is_standalone = true,
      .run = completion_run},
     {0},

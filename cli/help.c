@@ -1,5 +1,6 @@
 // cli/help.c: help on the terminal, printed from the command table.
 #include "base/arena.h"
+#include "cli/answer.h"
 #include "cli/command_table.h"
 
 enum { WIDTH = 100, NAME_WIDTH = 24 };
@@ -119,6 +120,12 @@ Str help_text(const Noun *nouns, const Noun *noun, const Command *command, Arena
     return strbuf_str(&buf);
 }
 
+static const OutputKey KEYS[] = {
+    {.key = "command", .type = "text", .help = "What is explained.", .is_name = true},
+    {.key = "text", .type = "text", .help = "What `-o table` prints as it is."},
+    {0},
+};
+
 // `shopctl help tenant create` is `shopctl tenant create --help`.
 static bool help_run(CommandCall *call, Error *err)
 {
@@ -131,7 +138,10 @@ static bool help_run(CommandCall *call, Error *err)
     if (!command_parse(call->nouns, first, NULL, call->arena, &asked, err))
         return false;
     Str text = help_text(call->nouns, asked->noun, asked->command, call->arena);
-    return arena_ok(call->arena, err) && command_print(call, text, err);
+    Str path = command_path(asked->noun, asked->command, call->arena);
+    CLEANUP(json_close)
+    Json *answer = json_build("{s:s%, s:s%}", "command", path.data, path.len, "text", text.data, text.len);
+    return arena_ok(call->arena, err) && json_ok(answer, err) && answer_say(call, answer, text, err);
 }
 
 const Command HELP_COMMANDS[] = {
@@ -142,6 +152,7 @@ const Command HELP_COMMANDS[] = {
      .examples = (const Example[]){{"shopctl help", "Lists the commands."},
                                    {"shopctl help tenant create", "Explains how a shop is made."},
                                    {0}},
+     .keys = KEYS,
      .is_standalone = true,
      .run = help_run},
     {0},

@@ -90,7 +90,7 @@ static void example_add(StrBuf *buf, const Example *example)
 
 static void keys_add(StrBuf *buf, const Command *command)
 {
-    if (!command->keys)
+    if (!command->keys || !command->keys->key)
         return;
     strbuf_add(buf, S(".PP\n"));
     line_add(buf, command->is_list ? "With `-o json`, one object: `items`, a list of objects with these keys, and "

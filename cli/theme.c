@@ -2,21 +2,34 @@
 #include "provisioner/theme_render.h"
 
 #include "base/arena.h"
-#include "cli/command.h"
+#include "cli/answer.h"
+
+static const OutputKey KEYS[] = {
+    {.key = "template", .type = "text", .help = "The template's file.", .is_name = true},
+    {.key = "text", .type = "text", .help = "What `-o table` prints as it is."},
+    {0},
+};
 
 static bool render_run(CommandCall *call, Error *err)
 {
-    Str text = S("");
-    return theme_render_files(command_argument(call, 0), command_text(call, "data"), command_text(call, "partials"),
-                              call->arena, &text, err) &&
-           command_print(call, text, err);
+    Str file = command_argument(call, 0), text = S("");
+    if (!theme_render_files(file, command_text(call, "data"), command_text(call, "partials"), call->arena, &text, err))
+        return false;
+    if (call->format == OUTPUT_TABLE)    // any bytes, while a document has UTF-8 alone
+        return command_print(call, text, err);
+    CLEANUP(json_close)
+    Json *answer =
+        json_build("{s:s%, s:s%}", "template", file.data, file.len, "text", text.data ? text.data : "", text.len);
+    return json_ok(answer, err) && command_answer(call, answer, err);
 }
 
 const Command THEME_COMMANDS[] = {
     {.verb = "render",
      .summary = "renders a template with data from a file",
-     .description = "Prints the Mustache template rendered with the JSON document, which may be of any kind. All data "
-                    "counts as safe HTML. A partial that has no file is empty. It needs no platform.",
+     .description =
+         "Prints the Mustache template rendered with the JSON document, which may be of any kind. All data "
+         "counts as safe HTML. A partial that has no file is empty. It needs no platform. The text is printed as it "
+         "is; with `-o json` and `-o yaml` it is a text of the document.",
      .arguments =
          (const Argument[]){
              {.name = "FILE", .is_required = true, .is_file = true, .help = "The template, NAME.mustache."}, {0}},
@@ -32,6 +45,7 @@ const Command THEME_COMMANDS[] = {
      .examples = (const Example[]){{"shopctl theme render home.mustache --data home.json --partials web/theme",
                                     "Prints the page that the template makes of the data."},
                                    {0}},
+     .keys = KEYS,
      .is_standalone = true,
      .run = render_run},
     {0},

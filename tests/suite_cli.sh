@@ -55,7 +55,7 @@ for noun in $nouns; do
         # shellcheck disable=SC2086
         ok "$words --hepl is answered" suggests --help $words --hepl
         # shellcheck disable=SC2086
-        ! grep -q -e --output "$work/help" || ok "$words -o jsno is answered" suggests json $words -o jsno
+        ok "$words -o jsno is answered" suggests json $words -o jsno
     done <"$work/commands"
 done
 ok "shopctl alone prints its help" exits 0
@@ -70,6 +70,9 @@ ok "a missing settings file is not found" exits 66 plan list --config /nowhere
 ok "plan list answers one JSON document" answers_json plan list -o json
 ok "plan show answers one JSON document" answers_json plan show premium -o json
 ok "version answers one JSON document" answers_json version -o json
+ok "completion answers one JSON document" answers_json completion fish -o json
+ok "... with the script that it prints" sh -c "'$bin/shopctl' completion fish | grep -qx 'complete -c shopctl -f'"
+ok "help answers one JSON document" answers_json help tenant create -o json
 ok "an error is one JSON document" fails_json 66 plan show nothing
 ok "a usage error is one JSON document" fails_json 64 plan list --lmit 3
 ok "the plans that ship are valid" exits 0 plan validate plans/*.yaml
@@ -87,6 +90,8 @@ printf 'name: {{name}}\n{{#items}}- {{.}}\n{{/items}}' >"$work/t.mustache"
 echo '{"name": "a&b", "items": [1, 2]}' >"$work/t.json"
 ok "a template is rendered" exits 0 theme render "$work/t.mustache" --data "$work/t.json"
 ok "... to what it says" sh -c "printf 'name: a&amp;b\n- 1\n- 2\n' | cmp - '$work/out'"
+ok "... and as a text of one JSON document" answers_json theme render "$work/t.mustache" --data "$work/t.json" -o json
+ok "... that has it whole" grep -qF '"text": "name: a&amp;b\n- 1\n- 2\n"' "$work/json"
 ok "an answer that can't be written fails" sh -c "! '$bin/shopctl' plan list >/dev/full 2>'$work/err'"
 mkdir "$work/plans" && sed 's/title: .*/title: Estándar/' plans/standard.yaml >"$work/plans/standard.yaml"
 ok "a folder of plans is listed" exits 0 plan list --setting plans="$work/plans"

@@ -376,8 +376,8 @@ TEST(an_error_is_printed_as_lines_or_as_one_line_of_json)
                                                     "  why:   it was eaten\n"
                                                     "  next:  bake one\n"));
     ck_assert_str(error_text(arena, &err, true),
-                  S("{\"code\":\"not-found\",\"what\":\"there is no box '\\\\x1b'\",\"where\":\"f.yaml:1:2\","
-                    "\"why\":\"it was eaten\",\"next\":\"bake one\"}\n"));
+                  S("{\"code\": \"not-found\", \"what\": \"there is no box '\\\\x1b'\", \"where\": \"f.yaml:1:2\", "
+                    "\"why\": \"it was eaten\", \"next\": \"bake one\"}\n"));
 }
 
 // ---- every command of shopctl ----
