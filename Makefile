@@ -71,7 +71,7 @@ build: $(O)/bin/shopctl $(O)/bin/shopd compile_commands.json
 help:
 	@echo 'make            installs what is missing and builds build/bin/shopctl and build/bin/shopd'
 	@echo 'make BUILD=asan the same into build/asan/bin (also debug, tsan, coverage); CC=clang works too'
-	@echo 'make demo       starts a platform with two shops and prints their addresses'
+	@echo 'make demo       starts a platform with two shops and prints their addresses; DEMO_PORT=8080'
 	@echo 'make check      runs every test [SUITE=noun] [TEST=part of a name]'
 	@echo 'make check BUILD=tsan  the same under ThreadSanitizer'
 	@echo 'make torture    runs the tests that take long [SUITE=noun]'
@@ -173,7 +173,7 @@ torture: deps
 tests: build $(patsubst %,$(O)/tests/bin/%,$(if $(SUITE),$(filter test_$(SUITE) torture_$(SUITE),$(SUITES)),$(SUITES)))
 
 demo: all
-	@sh web/samples/demo.sh
+	@DEMO_PORT='$(DEMO_PORT)' sh web/samples/demo.sh
 
 lint: deps
 	@$(MAKE) compile_commands.json
