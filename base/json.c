@@ -30,7 +30,7 @@ static bool is_deeper_than(Str text, int depth_max, size_t *at)
     return false;
 }
 
-// jansson says of a text that it is broken when it has no memory to read it with.
+// jansson says of a text that it is broken when it has no memory to read it with, or reads it with letters missing.
 static _Thread_local bool has_no_memory;
 
 static void *bytes_for_jansson(size_t size)
@@ -54,10 +54,11 @@ bool json_parse(Str text, Json **out, Error *err)
     has_no_memory = false;
     size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY;
     json_t *json = json_loadb(text.data ? text.data : "", text.len, flags, &fault);
-    if (json) {
+    if (json && !has_no_memory) {
         *out = json;
         return true;
     }
+    json_decref(json);
     if (has_no_memory || json_error_code(&fault) == json_error_out_of_memory)
         return error_set(err, ERR_NO_MEMORY, "there isn't enough memory for the JSON document");
     error_set(err, ERR_MALFORMED, "the JSON document is refused");

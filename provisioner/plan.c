@@ -44,14 +44,17 @@ static void directory_close(DIR **directory)
 
 static bool directory_read(Str path, Arena *arena, Plan *rows, size_t *count, Error *err)
 {
-    CLEANUP(directory_close) DIR *directory = opendir(str_copy(arena, path).data);
+    Str name = str_copy(arena, path);
+    if (!arena_ok(arena, err))
+        return false;
+    CLEANUP(directory_close) DIR *directory = opendir(name.data);
     if (!directory)
         return error_from_errno(err, errno, "the folder of plans '%.*s' can't be read", STR_ARG(path));
     for (const struct dirent *entry = NULL; (entry = readdir(directory));) {
-        Str name = str_of(entry->d_name);
-        if (!str_has_suffix(name, S(".yaml")) || str_has_prefix(name, S(".")))
+        Str entry_name = str_of(entry->d_name);
+        if (!str_has_suffix(entry_name, S(".yaml")) || str_has_prefix(entry_name, S(".")))
             continue;
-        Str file = str_format(arena, "%.*s/%.*s", STR_ARG(path), STR_ARG(name));
+        Str file = str_format(arena, "%.*s/%.*s", STR_ARG(path), STR_ARG(entry_name));
         if (!plan_add(file, NULL, arena, rows, count, err))
             return false;
     }

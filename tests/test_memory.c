@@ -1,52 +1,17 @@
 // tests/test_memory.c: memory that isn't there, at any allocation of ours, of jansson or of libpq, and for any budget:
 // a request gets its answer or a clean 503, an operation goes on later; nothing is lost, doubled or leaked.
 #include <dlfcn.h>
-#include <errno.h>
-#include <limits.h>
-#include <stdatomic.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "runtime/shop.h"
+#include "tests/support/failing_memory.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/shop_cell.h"
 #include "tests/support/test_world.h"
-
-// ---- an allocator that fails: it is this program's malloc, and so that of every library in it ----
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(DEF_SANITIZE)
-#define REAL(name) __interceptor_##name
-#else
-#define REAL(name) __libc_##name
-#endif
-void *REAL(malloc)(size_t size);
-void *REAL(calloc)(size_t count, size_t size);
-void *REAL(realloc)(void *bytes, size_t size);
-
-static atomic_long left = 0;    // until the one that fails, counted down in threads that aren't exempt
-static atomic_bool goes_on;     // and all after it fail too
-static atomic_bool is_armed;
-static atomic_long failed_count;
-static _Thread_local bool is_exempt;    // a test's own thread
-
-static bool has_failed(void)
-{
-    if (!atomic_load_explicit(&is_armed, memory_order_relaxed) || is_exempt)
-        return false;
-    long number = atomic_fetch_sub(&left, 1);
-    if (number > 1 || (number < 1 && !atomic_load(&goes_on)))
-        return false;
-    atomic_fetch_add(&failed_count, 1);
-    errno = ENOMEM;
-    return true;
-}
-
-void *malloc(size_t size) { return has_failed() ? NULL : REAL(malloc)(size); }
-void *calloc(size_t count, size_t size) { return has_failed() ? NULL : REAL(calloc)(count, size); }
-void *realloc(void *bytes, size_t size) { return has_failed() ? NULL : REAL(realloc)(bytes, size); }
 
 // Brotli ends the process when it has no memory, so it always has some here. It works at the start alone.
 int BrotliEncoderCompress(int quality, int window, int mode, size_t size, const unsigned char *from, size_t *to_size,
@@ -65,21 +30,6 @@ int BrotliEncoderCompress(int quality, int window, int mode, size_t size, const 
     (void)dlclose(library);
     is_exempt = was_exempt;
     return ok;
-}
-
-static void arm(long number, bool is_lasting)
-{
-    atomic_store(&left, number);
-    atomic_store(&goes_on, is_lasting);
-    atomic_store(&failed_count, 0);
-    atomic_store(&is_armed, true);
-}
-
-// Whether any allocation has failed since arm.
-static bool disarm(void)
-{
-    atomic_store(&is_armed, false);
-    return atomic_load(&failed_count) > 0;
 }
 
 // ---- requests ----
@@ -228,12 +178,6 @@ static void check_well(Stage *stage, size_t row, long number)
     shop_answer_close(&answer);
 }
 
-static long points_wanted(void)
-{
-    const char *wanted = getenv("TEST_POINTS");
-    return wanted ? strtol(wanted, NULL, 10) : POINTS;
-}
-
 static long allocations_of(Stage *stage, size_t row)
 {
     ShopAnswer answer = {0};
@@ -262,7 +206,7 @@ static void fail_one(Stage *stage, size_t row, long number, bool is_lasting)
 
 static void fail_each(Stage *stage, size_t row, bool is_lasting)
 {
-    long total = allocations_of(stage, row), step = MAX(total / points_wanted(), 1L);
+    long total = allocations_of(stage, row), step = MAX(total / points_wanted(POINTS), 1L);
     for (long number = 1 + (long)row % step; number <= total; number += step) {
         round_begin(stage);
         fail_one(stage, row, number, is_lasting);
@@ -367,7 +311,7 @@ TEST(a_server_without_memory_does_not_start_and_says_so)
     settings.threads = settings.connections = 1;
     ServerOptions options = {.settings = &settings, .is_embedded = true};
     shop_options(&options);
-    long total = start_failing_at(&options, LONG_MAX), step = MAX(total / points_wanted(), 1L);
+    long total = start_failing_at(&options, LONG_MAX), step = MAX(total / points_wanted(POINTS), 1L);
     ck_assert_int_gt(total, 0);
     for (long number = 1; number <= total; number += step)
         (void)start_failing_at(&options, number);
@@ -414,7 +358,7 @@ TEST(an_operation_goes_on_after_any_allocation_that_failed)
 {
     TestWorld world;
     test_world_open(&world, "memory", false);
-    long total = allocations_of_create(&world), step = MAX(total / points_wanted(), 1L);
+    long total = allocations_of_create(&world), step = MAX(total / points_wanted(POINTS), 1L);
     printf("tenant create: %ld allocations, each %ld. fails\n", total, step);
     for (long number = 1; number <= total; number += step) {
         const char *slug = str_format(world.arena, "memory-%ld", number).data;
