@@ -125,6 +125,30 @@ TEST(a_row_beyond_the_limits_ends_the_reading)
     ck_assert_str(strbuf_str(&seen), S("1[a|b]"));
 }
 
+TEST(a_first_line_longer_than_what_tells_the_delimiter_is_read_whole)
+{
+    enum { LONG = 70000 };
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    StrBuf text = {.arena = arena}, seen = {.arena = arena};
+    Error err = {0};
+    strbuf_add(&text, S("a;b"));
+    for (int i = 0; i < LONG; i++)
+        strbuf_add_char(&text, 'x');
+    strbuf_add(&text, S(";c\n1;2,5;3"));
+    ck_assert_ok(read_text(strbuf_str(&text), 1000, &(CsvOptions){0}, &seen, &err), &err);
+    ck_assert(str_has_prefix(strbuf_str(&seen), S("1[a|bxxx")));
+    ck_assert(str_has_suffix(strbuf_str(&seen), S("xxx|c]2[1|2,5|3]")));
+}
+
+TEST(a_delimiter_that_is_given_holds_whatever_the_first_line_says)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    StrBuf seen = {.arena = arena};
+    Error err = {0};
+    ck_assert_ok(read_text(S("sep=,\na,b;c\n"), 100, &(CsvOptions){.delimiter = ';'}, &seen, &err), &err);
+    ck_assert_str(strbuf_str(&seen), S("1[sep=,]2[a,b|c]"));
+}
+
 static bool refuse(void *context, const CsvRow *row, Error *err)
 {
     ++*(int *)context;
@@ -138,6 +162,19 @@ TEST(whoever_takes_rows_can_end_the_reading)
     int count = 0;
     ck_assert_ok(csv_open(&(CsvOptions){0}, refuse, &count, &csv, &err), &err);
     ck_assert(!csv_feed(csv, S("1\n2\n3\n4\n"), &err));
+    ck_assert_says(&err, ERR_INVALID, "no");
+    ck_assert_int_eq(count, 2);
+}
+
+static const Str LAST_ROWS[] = {S("1\n2"), S("1\n\"2"), S("1\n2\"x\n3")};
+
+TEST(also_the_last_row_and_a_broken_one_can_be_refused)
+{
+    CLEANUP(csv_close) Csv *csv = NULL;
+    Error err = {0};
+    int count = 0;
+    ck_assert_ok(csv_open(&(CsvOptions){0}, refuse, &count, &csv, &err), &err);
+    ck_assert(!csv_feed(csv, LAST_ROWS[_i], &err) || !csv_end(csv, &err));
     ck_assert_says(&err, ERR_INVALID, "no");
     ck_assert_int_eq(count, 2);
 }
@@ -219,10 +256,15 @@ TEST(a_file_is_read_and_a_missing_one_is_named)
     ck_assert(str_has_suffix(strbuf_str(&seen), S("]49999[a|b]50000[a|b]")));
     ck_assert(!csv_read_file(S("/nonexistent.csv"), &(CsvOptions){0}, take, &seen, &err));
     ck_assert_says(&err, ERR_NOT_FOUND, "/nonexistent.csv");
+    error_clear(&err);
+    ck_assert(!csv_read_file(S("/"), &(CsvOptions){0}, take, &seen, &err));
+    ck_assert_says(&err, ERR_INVALID, "can't be read");
 }
 
 SUITE(csv, EACH(a_document_is_read_the_same_in_pieces_of_any_size, CASES),
       EACH(utf_16_is_refused_and_says_what_to_do, WIDE), EACH(a_row_beyond_the_limits_ends_the_reading, LARGE),
-      ONCE(whoever_takes_rows_can_end_the_reading),
+      ONCE(a_first_line_longer_than_what_tells_the_delimiter_is_read_whole),
+      ONCE(a_delimiter_that_is_given_holds_whatever_the_first_line_says), ONCE(whoever_takes_rows_can_end_the_reading),
+      EACH(also_the_last_row_and_a_broken_one_can_be_refused, LAST_ROWS),
       EACH(what_is_written_is_quoted_guarded_and_reads_back_the_same, FIELDS),
       ONCE(a_row_of_one_empty_field_is_no_blank_line), ONCE(a_file_is_read_and_a_missing_one_is_named))

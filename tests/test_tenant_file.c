@@ -113,6 +113,22 @@ static const struct {
     {"  {\"slug\": \"acme\", \"plan\": \"free\", \"slug\": \"b\", \"email\": \"nobody\"}\n",
      "1:36 slug: the key stands twice; keep one of the two\n"
      "1:58 email: it isn't an address; write it as owner@shop.example\n"},
+    {"- slug: acme\n  plan: free\n  email: a@b.example\n  domains: shop.example\n  colors: 3\n  zzzzzz: 1\n"
+     "  shipping: [x]\n  domains_: ['']\n",
+     "4:3 domains: it isn't a list of hosts; write it as [shop.example, www.shop.example]\n"
+     "5:3 colors: it isn't a mapping; write it as {primary: \"#8a3f26\"}\n"
+     "6:3 zzzzzz: there is no such key; use the names of the options of `shopctl tenant create`\n"
+     "7:3 shipping: it isn't a mapping; write it as {standard: 4.90, pickup: 0}\n"
+     "8:3 domains_: there is no such key; did you mean 'domains'?\n"},
+    {"{\"slug\": \"acme\", \"plan\": 3, \"email\": \"a@b.example\", \"domains\": [\"\"]}\n[1]\n",
+     "1:26 plan: it isn't a text; write it as a text\n"
+     "1:64 domains: it isn't a list of hosts; write it as [shop.example, www.shop.example]\n"
+     "2:1 : it isn't a mapping with a slug; write slug, plan, email and other keys of `shopctl tenant create`\n"},
+    {"- slug: [\n", "2:1 : did not find expected node content (while parsing a flow node from line 2, column 1); \n"},
+    {"{\"slug\": \"acme\", \"slug\": \n[\n{\n",
+     "1:23 : duplicate object key near '\"slug\"'; write an object in one line\n"
+     "2:1 : ']' expected near end of file; write an object in one line\n"
+     "3:1 : string or '}' expected near end of file; write an object in one line\n"},
     {"slug: acme\n", "1:1 : it is a mapping, not a list of shops; write a YAML list with a slug in each item, or a "
                      "JSON object per line\n"},
     {"",
