@@ -1,4 +1,6 @@
 // tests/test_pool.c: a thread's connections: tenants' queues, deadlines, lost connections, backends that met many.
+#include <errno.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -18,6 +20,18 @@ typedef struct Stage {
     unsigned left;    // queries that haven't ended
     unsigned ended;
 } Stage;
+
+// This program's own, and so the pool's: so many descriptors can't be watched.
+static int unwatched;
+
+int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    if (operation != EPOLL_CTL_ADD || unwatched == 0)
+        return (int)syscall(SYS_epoll_ctl, epoll, operation, fd, event);
+    unwatched--;
+    errno = ENOSPC;
+    return -1;
+}
 
 typedef struct Asked {
     Query query;
@@ -181,6 +195,87 @@ TEST(a_backend_that_has_met_many_tenants_is_replaced)
     stage_close(&stage);
 }
 
+TEST(two_backends_that_have_met_many_tenants_are_replaced_one_after_the_other)
+{
+    enum { TENANTS = 600 };
+    Stage stage;
+    stage_open(&stage, 2, TENANTS);
+    for (int i = 0; i < TENANTS; i++)
+        (void)ask(&stage, i + 1, S("select who() from pg_sleep(0)"));
+    run(&stage);
+    int64_t until_ms = clock_ms() + 5000;
+    while (pool_counts(stage.pool).recycled < 2 && clock_ms() < until_ms) {
+        Asked *after = ask(&stage, 7, S("select who()"));
+        run(&stage);
+        ck_assert_str(after->value, S("7"));
+    }
+    ck_assert_uint_ge(pool_counts(stage.pool).recycled, 2);
+    stage_close(&stage);
+}
+
+TEST(a_read_that_was_lost_comes_before_those_that_waited_behind_it)
+{
+    Stage stage;
+    stage_open(&stage, 1, 1);
+    Error err = {0};
+    ck_assert_ok(db_script(stage.db, S("create sequence t_1.tries"), &err), &err);
+    Asked *lost = ask(&stage, 1,
+                      S("select case when nextval('tries') = 1 then pg_terminate_backend(pg_backend_pid())"
+                        "::text else 'again' end from generate_series(1, 1)"));
+    Asked *behind = ask(&stage, 1, S("select who()")), *last = ask(&stage, 1, S("select who()"));
+    run(&stage);
+    ck_assert_str(lost->value, S("again"));
+    ck_assert_str(behind->value, S("1"));
+    ck_assert_uint_lt(lost->place, behind->place);
+    ck_assert_uint_lt(behind->place, last->place);
+    stage_close(&stage);
+}
+
+TEST(one_that_has_less_time_leaves_the_queue_from_its_middle)
+{
+    Stage stage;
+    stage_open(&stage, 1, 1);
+    Asked *slow = ask(&stage, 1, S("select who() from pg_sleep(0.4)"));
+    Asked *first = ask(&stage, 1, S("select who()"));
+    pool_timeout_set(stage.pool, 100);
+    Asked *hasty = ask(&stage, 1, S("select who()"));
+    pool_timeout_set(stage.pool, TIMEOUT_MS);
+    Asked *last = ask(&stage, 1, S("select who()"));
+    run(&stage);
+    ck_assert_int_eq(hasty->query.err.code, ERR_BUSY);
+    ck_assert_uint_eq(hasty->place, 0);
+    const Asked *others[] = {slow, first, last};
+    for (size_t i = 0; i < COUNT(others); i++)
+        ck_assert_str(others[i]->value, S("1"));
+    stage_close(&stage);
+}
+
+TEST(a_connection_that_cannot_be_watched_is_tried_again)
+{
+    Stage stage;
+    stage_open(&stage, 1, 1);
+    pool_close(&stage.pool);
+    Error err = {0};
+    PoolOptions options = {.dsn = stage.dsn, .connections = 2, .timeout_ms = TIMEOUT_MS};
+    unwatched = 3;
+    ck_assert_ok(pool_open(stage.loop, &options, &stage.pool, &err), &err);
+    Asked *refused = ask(&stage, 1, S("select who()"));
+    run(&stage);
+    ck_assert_int_eq(refused->query.err.code, ERR_UNREACHABLE);    // both have failed
+    int64_t until_ms = clock_ms() + 5000;
+    Asked *asked = refused;
+    while (asked->query.err.code != ERR_NONE && clock_ms() < until_ms) {
+        clock_sleep_ms(5);
+        asked = ask(&stage, 1, S("select who()"));
+        run(&stage);
+    }
+    ck_assert_str(asked->value, S("1"));
+    ck_assert_int_eq(unwatched, 0);
+    Pool *none = NULL;
+    pool_close(&none);
+    stage_close(&stage);
+}
+
 TEST(without_a_database_a_query_fails_at_once)
 {
     Stage stage = {.arena = arena_open(MIB), .limit.due = limit_due};
@@ -252,4 +347,8 @@ SUITE(pool, ONCE(a_server_that_was_away_is_found_at_once_by_all_connections),
       ONCE(each_query_runs_in_its_own_tenants_schema), ONCE(a_tenant_that_asks_much_makes_no_other_wait_for_all_of_it),
       ONCE(a_failure_is_the_querys_own), ONCE(a_query_that_takes_too_long_is_ended_and_one_that_waited_too_long_too),
       EACH(a_read_is_tried_again_on_another_connection_and_a_write_says_that_nobody_knows, LOST),
-      ONCE(a_backend_that_has_met_many_tenants_is_replaced), ONCE(without_a_database_a_query_fails_at_once))
+      ONCE(a_backend_that_has_met_many_tenants_is_replaced),
+      ONCE(two_backends_that_have_met_many_tenants_are_replaced_one_after_the_other),
+      ONCE(a_read_that_was_lost_comes_before_those_that_waited_behind_it),
+      ONCE(one_that_has_less_time_leaves_the_queue_from_its_middle),
+      ONCE(a_connection_that_cannot_be_watched_is_tried_again), ONCE(without_a_database_a_query_fails_at_once))

@@ -4,6 +4,8 @@
 #include <zlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "runtime/shop.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
 #include "tests/support/shop_cell.h"
@@ -660,6 +662,512 @@ TEST(a_form_of_another_site_is_refused)
     stage_close(&stage);
 }
 
+// ---- what goes wrong in a form, and what is said ----
+
+#define FORM "application/x-www-form-urlencoded"
+#define BUYER                                                                                                          \
+    "email=ana%40example.com&name=Ana&line1=Calle+1&city=Vigo&postal_code=36201&country=ES&shipping_method=standard&"  \
+    "payment_method=bank_transfer"
+
+// A shopper with two of a variant in the cart, at the product's page.
+static void shopper_open(Stage *stage)
+{
+    stage_open(stage);
+    stage->cookie = S("");
+    ck_assert_int_eq(visited(stage, "/products/taza-azul"), 200);
+    csrf_take(stage);
+    ck_assert_int_eq(posted(stage, "/cart/lines", "variant_id=1&quantity=2"), 303);
+}
+
+static Str cart_token(const Stage *stage)
+{
+    Str value = str_skip(stage->cookie, sizeof("Cookie: shop=") - 1);
+    return str_slice(value, 0, str_find_char(value, '.'));
+}
+
+static Str cookie_count(Stage *stage)
+{
+    Str value = str_skip(stage->cookie, str_find_char(stage->cookie, '.') + 1);
+    return str_copy(stage->cell.arena, str_slice(value, 0, str_find_char(value, '\r')));
+}
+
+static const struct {
+    const char *path, *form;
+    int status;
+    const char *says;    // the page, or Location
+} CART_FORMS[] = {
+    {"/cart/lines", "variant_id=x", 422, "ya no est\xc3\xa1 a la venta"},
+    {"/cart/lines", "quantity=1", 422, "ya no est\xc3\xa1 a la venta"},
+    {"/cart/lines", "variant_id=4", 422, "ya no est\xc3\xa1 a la venta"},    // unpublished
+    {"/cart/lines", "variant_id=999", 422, "ya no est\xc3\xa1 a la venta"},
+    {"/cart/lines", "variant_id=1&quantity=0", 422, "entre 1 y 999"},
+    {"/cart/lines", "variant_id=1&quantity=1000", 422, "entre 1 y 999"},
+    {"/cart/lines", "variant_id=1", 303, "/cart"},
+    {"/cart/lines/x", "quantity=1", 422, "ya no est\xc3\xa1 en tu cesta"},
+    {"/cart/lines/999", "quantity=1", 422, "ya no est\xc3\xa1 en tu cesta"},
+    {"/cart/lines/999", "action=remove", 422, "ya no est\xc3\xa1 en tu cesta"},
+    {"/cart/lines/1", "quantity=1000", 422, "entre 1 y 999"},
+    {"/cart/lines/1", "action=keep&quantity=1", 303, "/cart"},
+    {"/cart/lines/1", "action=remove&quantity=x", 303, "/cart"},
+};
+
+TEST(a_form_of_the_cart_is_taken_or_says_what_is_wrong_above_the_cart)
+{
+    Stage stage;
+    shopper_open(&stage);
+    for (size_t i = 0; i < COUNT(CART_FORMS); i++) {
+        int status = posted(&stage, CART_FORMS[i].path, CART_FORMS[i].form);
+        ck_assert_msg(status == CART_FORMS[i].status, "%s %s: %d", CART_FORMS[i].path, CART_FORMS[i].form, status);
+        if (status == 303)
+            ck_assert_str(shop_answer_header(&stage.answer, S("Location")), str_of(CART_FORMS[i].says));
+        else
+            ck_assert_contains(stage.answer.body, str_of(CART_FORMS[i].says));
+    }
+    ck_assert_int_eq(posted(&stage, "/cart/lines", "variant_id=1&quantity=1"), 303);
+    ck_assert_int_eq(visited(&stage, "/cart"), 200);
+    Str line = str_copy(stage.cell.arena, between(stage.answer.body, "action=\"/cart/lines/", '"'));
+    ck_assert_int_eq(posted(&stage, format(&stage, "/cart/lines/%", line), "quantity=0"), 303);
+    ck_assert_str(cookie_count(&stage), S("0"));
+    stage_close(&stage);
+}
+
+TEST(a_form_that_cannot_be_read_changes_nothing)
+{
+    Stage stage;
+    StrBuf many = {0};
+    shopper_open(&stage);
+    many.arena = stage.cell.arena;
+    for (int i = 0; i < REQUEST_PARAMETERS_MAX; i++)
+        strbuf_add(&many, S("a=1&"));
+    const char *const forms[] = {"variant_id=%00", "variant_id=1&quantity=%zz", strbuf_str(&many).data};
+    const char *const paths[] = {"/cart/lines", "/cart/lines/1", "/checkout"};
+    for (size_t path = 0; path < COUNT(paths); path++)
+        for (size_t form = 0; form < COUNT(forms); form++)
+            ck_assert_int_eq(posted(&stage, paths[path], forms[form]), 400);
+    ck_assert_str(test_value(stage.cell.db, stage.cell.arena, "select sum(quantity) from t_1.cart_lines"), S("2"));
+    stage_close(&stage);
+}
+
+TEST(a_cart_that_was_ordered_meanwhile_leaves_a_new_one)
+{
+    Stage stage;
+    shopper_open(&stage);
+    Str token = str_copy(stage.cell.arena, cart_token(&stage));
+    ck_assert_int_eq(
+        sent(&stage, "POST", format(&stage, API "/carts/%/checkout", token), "Idempotency-Key: k\r\n", ORDER), 201);
+    ck_assert_int_eq(posted(&stage, "/checkout", BUYER), 303);    // in another window
+    ck_assert_str(shop_answer_header(&stage.answer, S("Location")), S("/cart"));
+    ck_assert_int_eq(posted(&stage, "/cart/lines/1", "quantity=1"), 422);
+    ck_assert_int_eq(posted(&stage, "/cart/lines", "variant_id=1&quantity=1"), 303);
+    ck_assert_str(shop_answer_header(&stage.answer, S("Location")), S("/cart"));
+    ck_assert(!str_eq(cart_token(&stage), token));
+    ck_assert_str(cookie_count(&stage), S("0"));
+    stage_close(&stage);
+}
+
+TEST(the_count_in_the_cookie_is_set_right_by_the_cart)
+{
+    Stage stage;
+    shopper_open(&stage);
+    Str cookie = stage.cookie;
+    stage.cookie = str_format(stage.cell.arena, "Cookie: shop=%.*s.7\r\n", STR_ARG(cart_token(&stage)));
+    ck_assert_int_eq(visited(&stage, "/"), 200);
+    ck_assert_contains(stage.answer.body, S("<span class=\"badge\">7</span>"));
+    ck_assert_int_eq(visited(&stage, "/cart"), 200);
+    ck_assert_str(stage.cookie, cookie);
+    ck_assert_int_eq(visited(&stage, "/cart"), 200);
+    ck_assert_uint_eq(shop_answer_header(&stage.answer, S("Set-Cookie")).len, 0);    // it is right
+    stage_close(&stage);
+}
+
+static const struct {
+    const char *form;
+    int status;
+    const char *says;    // the page, or Location
+} CHECKOUTS[] = {
+    {BUYER "x", 422, "Elige una forma de pago."},
+    {"email=ana%40example.com&name=Ana&line1=Calle+1&city=Vigo&postal_code=36201&country=ES&"
+     "shipping_method=rocket&payment_method=cash_on_delivery",
+     422, "Elige una forma de env\xc3\xado."},
+    {"email=a&country=GB&payment_method=cash_on_delivery&shipping_method=standard", 422,
+     "<option value=\"GB\" selected>"},
+    {"email=ana%40example.com&name=A%01na&payment_method=x", 422,
+     "alg\xc3\xban car\xc3\xa1"
+     "cter"},
+    {"email=ana%40example.com&name=A%7Fna", 422,
+     "alg\xc3\xban car\xc3\xa1"
+     "cter"},
+    {"postal_code=012345678901234567890", 422, "demasiados caracteres"},
+    {"country=ESP", 422, "no est\xc3\xa1 en la lista"},
+    {"country=AE&postal_code=", 422, "<option value=\"AE\" selected>"},
+};
+
+TEST(a_wrong_checkout_is_shown_again_with_what_was_written)
+{
+    Stage stage;
+    shopper_open(&stage);
+    for (size_t i = 0; i < COUNT(CHECKOUTS); i++) {
+        int status = posted(&stage, "/checkout", CHECKOUTS[i].form);
+        ck_assert_msg(status == CHECKOUTS[i].status, "%s: %d", CHECKOUTS[i].form, status);
+        ck_assert_contains(stage.answer.body, str_of(CHECKOUTS[i].says));
+    }
+    ck_assert_str(test_value(stage.cell.db, stage.cell.arena, "select count(*) from t_1.orders"), S("0"));
+    // a country without postcodes needs none, and cash is paid at the door
+    ck_assert_int_eq(posted(&stage, "/checkout",
+                            "email=ana%40example.com&name=Ana&line1=1&city=Dubai&country=AE&shipping_method=standard&"
+                            "payment_method=cash_on_delivery"),
+                     303);
+    Str location = str_copy(stage.cell.arena, shop_answer_header(&stage.answer, S("Location")));
+    ck_assert_int_eq(visited(&stage, location.data), 200);
+    ck_assert_contains(stage.answer.body, S("Emiratos"));
+    ck_assert_int_eq(visited(&stage, format(&stage, "%&new=%FF", location)), 200);    // the first one counts
+    ck_assert_int_eq(visited(&stage, format(&stage, "%?new=%FF", str_slice(location, 0, str_find_char(location, '?')))),
+                     422);
+    stage_close(&stage);
+}
+
+TEST(a_checkout_without_a_cart_or_with_an_empty_one_leads_to_the_cart)
+{
+    Stage stage;
+    stage_open(&stage);
+    stage.cookie = S("");
+    ck_assert_int_eq(visited(&stage, "/checkout"), 303);
+    ck_assert_str(shop_answer_header(&stage.answer, S("Location")), S("/cart"));
+    stage_close(&stage);
+    shopper_open(&stage);
+    test_cell_sql(&stage.cell, "delete from t_1.cart_lines");
+    ck_assert_int_eq(posted(&stage, "/checkout", BUYER), 303);
+    ck_assert_str(shop_answer_header(&stage.answer, S("Location")), S("/cart"));
+    test_cell_sql(&stage.cell, "delete from t_1.carts");
+    ck_assert_int_eq(posted(&stage, "/checkout", BUYER), 303);
+    ck_assert_str(shop_answer_header(&stage.answer, S("Location")), S("/cart"));
+    // a way of shipping or paying that the theme has no word for shows its own name
+    test_cell_sql(&stage.cell, "insert into t_1.shipping_methods values ('globo', 990, 2)");
+    ck_assert_int_eq(posted(&stage, "/cart/lines", "variant_id=1&quantity=1"), 303);
+    ck_assert_int_eq(visited(&stage, "/checkout"), 200);
+    ck_assert_contains(stage.answer.body, S("globo"));
+    test_cell_sql(&stage.cell, "delete from t_1.shipping_methods");
+    ck_assert_int_eq(sent(&stage, "POST", format(&stage, API "/carts/%/checkout", cart_token(&stage)),
+                          "Idempotency-Key: k\r\n", "{}"),
+                     422);
+    ck_assert_contains(stage.answer.body, S("\"field\":\"shipping_method\""));
+    stage_close(&stage);
+}
+
+static const struct {
+    const char *headers;
+    int status;
+} SITES[] = {
+    {"Origin: http://acme.localhost\r\n", 303},
+    {"Origin: http://ACME.localhost\r\n", 303},
+    {"Sec-Fetch-Site: same-origin\r\nOrigin: null\r\n", 303},
+    {"Sec-Fetch-Site: none\r\n", 303},
+    {"Origin: null\r\n", 403},
+    {"Origin: http://acme.localhost.evil.example\r\n", 403},
+    {"Sec-Fetch-Site: same-site\r\nOrigin: http://acme.localhost\r\n", 403},
+};
+
+TEST(a_form_is_taken_from_the_shops_own_pages_alone)
+{
+    Stage stage;
+    shopper_open(&stage);
+    Str body = str_format(stage.cell.arena, "csrf=%.*s&variant_id=1&quantity=1", STR_ARG(stage.csrf));
+    for (size_t i = 0; i < COUNT(SITES); i++) {
+        Str headers = str_format(stage.cell.arena, "%.*s%s", STR_ARG(stage.cookie), SITES[i].headers);
+        int status = asked(&stage, stage.acme, &(ShopRequest){"POST", "/cart/lines", headers.data, body.data, FORM});
+        ck_assert_msg(status == SITES[i].status, "%s: %d", SITES[i].headers, status);
+    }
+    ck_assert_int_eq(asked(&stage, stage.acme, &(ShopRequest){"POST", "/cart/lines", NULL, body.data, FORM}), 403);
+    stage_close(&stage);
+}
+
+// ---- files ----
+
+TEST(a_file_of_the_theme_is_sent_in_the_form_that_is_taken)
+{
+    static const struct {
+        const char *accept, *encoding;
+    } FORMS[] = {{"", ""}, {"Accept-Encoding: gzip\r\n", "gzip"}, {"Accept-Encoding: gzip, br\r\n", "br"}};
+    Stage stage;
+    stage_open(&stage);
+    ck_assert_int_eq(got(&stage, stage.acme, "/"), 200);
+    Str path = str_format(stage.cell.arena, "/assets/shop.%.*s",
+                          STR_ARG(between(stage.answer.body, "href=\"/assets/shop.", '"')));
+    Str whole = S("");
+    for (size_t i = 0; i < COUNT(FORMS); i++) {
+        ck_assert_int_eq(sent(&stage, "GET", path.data, FORMS[i].accept, NULL), 200);
+        ck_assert_str(shop_answer_header(&stage.answer, S("Content-Encoding")), str_of(FORMS[i].encoding));
+        ck_assert_str(shop_answer_header(&stage.answer, S("Content-Type")), S("text/css; charset=utf-8"));
+        ck_assert_contains(shop_answer_header(&stage.answer, S("Cache-Control")), S("immutable"));
+        ck_assert_str(shop_answer_header(&stage.answer, S("Vary")), S("Accept-Encoding"));
+        whole = i == 0 ? str_copy(stage.cell.arena, stage.answer.body) : whole;
+        if (i == 1)
+            ck_assert_str(unzipped(&stage, stage.answer.body), whole);
+    }
+    ck_assert_int_eq(got(&stage, stage.acme, "/theme.css?v=1"), 200);
+    ck_assert_contains(shop_answer_header(&stage.answer, S("Cache-Control")), S("immutable"));
+    ck_assert_int_eq(got(&stage, stage.acme, "/theme.css"), 200);
+    ck_assert_str(shop_answer_header(&stage.answer, S("Cache-Control")), S("no-cache"));
+    ck_assert_int_eq(got(&stage, stage.acme, "/theme.css?v=%FF"), 422);
+    stage_close(&stage);
+}
+
+#define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde"
+
+static const struct {
+    const char *name;
+    int status;
+} PICTURES[] = {
+    {HASH "1.png", 200}, {HASH "2.svg", 404}, {HASH "3.png", 200},  {HASH "1.exe", 404},  {HASH "1.", 404},
+    {HASH "1", 404},     {HASH "1-png", 404}, {HASH "/.png", 404},  {HASH ":.png", 404},  {HASH "g.png", 404},
+    {HASH "F.png", 404}, {HASH ".png", 404},  {HASH "12.png", 404}, {HASH "9.webp", 404}, {HASH "`.jpg", 404},
+};
+
+TEST(a_picture_is_sent_as_what_it_is_and_runs_nothing)
+{
+    Stage stage;
+    stage_open(&stage);
+    test_cell_sql(&stage.cell, "insert into t_1.media values ('" HASH "1', 'image/png', '\\x89504e470d0a00ff'),"
+                               "('" HASH "2', 'text/html', '<script>'), ('" HASH "3', 'image/png', '')");
+    for (size_t i = 0; i < COUNT(PICTURES); i++) {
+        const char *path = format(&stage, "/media/%", str_of(PICTURES[i].name));
+        int status = got(&stage, stage.acme, path);
+        ck_assert_msg(status == PICTURES[i].status, "%s: %d", path, status);
+    }
+    ck_assert_int_eq(got(&stage, stage.acme, "/media/" HASH "1.png"), 200);
+    ck_assert_str(stage.answer.body, S("\x89PNG\r\n\0\xff"));
+    ck_assert_str(shop_answer_header(&stage.answer, S("Content-Type")), S("image/png"));
+    ck_assert_contains(shop_answer_header(&stage.answer, S("Content-Security-Policy")), S("sandbox"));
+    ck_assert_int_eq(got(&stage, stage.beta, "/media/" HASH "1.png"), 404);
+    stage_close(&stage);
+}
+
+// ---- what a page shows ----
+
+TEST(a_long_list_has_pages_before_and_after_in_its_order)
+{
+    static const struct {
+        const char *path, *before, *after;
+    } LISTS[] = {
+        {"/collections/all", "", "/collections/all?page=2"},
+        {"/collections/all?page=2", "/collections/all", "/collections/all?page=3"},
+        {"/collections/all?page=13&sort=price", "/collections/all?sort=price&amp;page=12", ""},
+        {"/search?q=vaso&page=2&sort=price", "/search?q=vaso&amp;sort=price",
+         "/search?q=vaso&amp;sort=price&amp;page=3"},
+        {"/search?q=vaso&page=2", "/search?q=vaso", "/search?q=vaso&amp;page=3"},
+    };
+    Stage stage;
+    stage_open(&stage);
+    test_cell_sql(&stage.cell,
+                  "insert into t_1.products (handle, title) select 'vaso-' || n, 'Vaso ' || n from "
+                  "generate_series(1, 300) n;"
+                  "insert into t_1.variants (product_id, price_minor) select id, 100 from t_1.products where id > 3;"
+                  "insert into t_1.stock (variant_id) select id from t_1.variants where id > 4;"
+                  "set search_path = t_1, pg_temp; update products set search = product_search('es', title, vendor, "
+                  "product_type, tags, '', description)");
+    for (size_t i = 0; i < COUNT(LISTS); i++) {
+        ck_assert_int_eq(got(&stage, stage.acme, LISTS[i].path), 200);
+        Str before = str_of(format(&stage, "href=\"%\" rel=\"prev\"", str_of(LISTS[i].before)));
+        Str after = str_of(format(&stage, "href=\"%\" rel=\"next\"", str_of(LISTS[i].after)));
+        if (LISTS[i].before[0])
+            ck_assert_contains(stage.answer.body, before);
+        if (LISTS[i].after[0])
+            ck_assert_contains(stage.answer.body, after);
+        ck_assert_int_eq(str_find(stage.answer.body, S("rel=\"prev\"")) < stage.answer.body.len,
+                         LISTS[i].before[0] != 0);
+        ck_assert_int_eq(str_find(stage.answer.body, S("rel=\"next\"")) < stage.answer.body.len,
+                         LISTS[i].after[0] != 0);
+    }
+    char query[220];
+    memset(query, 'q', sizeof(query));
+    ck_assert_int_eq(got(&stage, stage.acme, format(&stage, "/search?q=%", (Str){query, 200})), 200);
+    ck_assert_int_eq(got(&stage, stage.acme, format(&stage, "/search?q=%", (Str){query, 201})), 422);
+    ck_assert_int_eq(got(&stage, stage.acme, "/search?q=a%2Cb%7E-._%C3%B1"), 200);
+    ck_assert_int_eq(got(&stage, stage.acme, "/search?sort=%FF"), 422);
+    ck_assert_int_eq(got(&stage, stage.acme, "/collections/all?sort=%FF"), 422);
+    stage_close(&stage);
+}
+
+TEST(a_shop_has_its_colours_its_address_and_its_pictures)
+{
+    Stage stage;
+    stage_open(&stage);
+    test_cell_sql(&stage.cell,
+                  "update t_1.settings set name = '', email = 'tienda@example.com', colors = "
+                  "'{\"primary\": \"#AbC\", \"accent\": \"red\", \"text\": \"#12345g\", \"surface\": \"x123456\"}';"
+                  "insert into t_1.images (product_id, position, src, alt) values (1, 1, 'https://cdn.example/1.png', "
+                  "'Una'), (1, 2, 'https://cdn.example/2.png', 'Otra');"
+                  "update t_1.variants set compare_at_price_minor = 2500 where id = 1;"
+                  "insert into cell.domains values ('aaa.example', 1);"
+                  "update cell.tenants set slug = slug where number = 1;"
+                  "set search_path = t_1, pg_temp; select catalog_changed()");
+    ShopClient *own = shop_client_open(stage.cell.port, "aaa.example");
+    int64_t until_ms = clock_ms() + 5000;
+    while (got(&stage, own, "/products/taza-azul") != 200 && clock_ms() < until_ms)
+        clock_sleep_ms(10);
+    Str page = stage.answer.body;
+    ck_assert_contains(page, S("<link rel=\"canonical\" href=\"https://aaa.example/products/taza-azul\">"));
+    ck_assert_contains(page, S("https://cdn.example/1.png"));
+    ck_assert_contains(page, S("https://cdn.example/2.png"));
+    ck_assert_contains(page, S("25,00 \xe2\x82\xac"));
+    ck_assert_contains(page, S("acme"));    // for want of a name
+    ck_assert_int_eq(got(&stage, own, "/search"), 200);
+    ck_assert_uint_eq(str_find(stage.answer.body, S("rel=\"canonical\"")), stage.answer.body.len);
+    ck_assert_int_eq(got(&stage, own, "/theme.css"), 200);
+    ck_assert_contains(stage.answer.body, S("--primary: #AbC;"));
+    ck_assert_contains(stage.answer.body, S("--accent: #9a3b1f;"));
+    ck_assert_contains(stage.answer.body, S("--text: #1c1b19;"));
+    ck_assert_contains(stage.answer.body, S("--surface: #f5f4f1;"));
+    shop_client_close(&own);
+    stage_close(&stage);
+}
+
+// ---- the API's fields ----
+
+static const struct {
+    const char *email;
+    bool is_right;
+} EMAILS[] = {
+    {"ana@example.com", true},
+    {"ana.b+c@sub-d.Example.co", true},
+    {"\xc3\xb1@caf\xc3\xa9.example", true},
+    {"ana@9.example", true},
+    {"ana", false},
+    {"@example.com", false},
+    {"ana@", false},
+    {"ana@example", false},
+    {".ana@example.com", false},
+    {"ana.@example.com", false},
+    {"a..b@example.com", false},
+    {"a b@example.com", false},
+    {"a(b@example.com", false},
+    {"ana@-a.example", false},
+    {"ana@a-.example", false},
+    {"ana@a..example", false},
+    {"ana@a_b.example", false},
+    {"ana@a/b.example", false},
+    {"ana@a:b.example", false},
+    {"ana@a@b.example", false},
+    {"ana@a[b.example", false},
+    {"ana@a{b.example", false},
+    {"0123456789012345678901234567890123456789012345678901234567890123@example.com", true},
+    {"01234567890123456789012345678901234567890123456789012345678901234@example.com", false},
+    {"a@0123456789012345678901234567890123456789012345678901234567890123.example", false},
+};
+
+TEST(an_email_address_is_told_from_what_is_none)
+{
+    Stage stage;
+    stage_open(&stage);
+    Str cart = cart_with(&stage, "{\"variant_id\":\"1\",\"quantity\":1}");
+    const char *checkout = format(&stage, API "/carts/%/checkout", cart);
+    for (size_t i = 0; i < COUNT(EMAILS); i++) {
+        const char *body = format(&stage, "{\"email\":\"%\",\"payment_method\":\"gold\"}", str_of(EMAILS[i].email));
+        ck_assert_int_eq(sent(&stage, "POST", checkout, "Idempotency-Key: k\r\n", body), 422);
+        bool is_refused = str_find(stage.answer.body, S("\"field\":\"email\"")) < stage.answer.body.len;
+        ck_assert_msg(is_refused != EMAILS[i].is_right, "%s", EMAILS[i].email);
+    }
+    stage_close(&stage);
+}
+
+static const struct {
+    const char *method, *path, *headers, *body;    // %: the cart
+    int status;
+    const char *says;
+} API_CALLS[] = {
+    {"POST", API "/carts", NULL, "{", 400, "malformed"},
+    {"POST", API "/carts", NULL, "[]", 400, "malformed"},
+    {"POST", API "/carts", NULL, "", 201, "\"lines\""},
+    {"GET", API "/carts/ABCxyz019-_ABCxyz019-_", NULL, NULL, 404, "no such cart"},
+    {"GET", API "/carts/ABCxyz019-_ABCxyz019-/", NULL, NULL, 404, "not-found"},
+    {"GET", API "/carts/ABCxyz019-_ABCxyz019-.", NULL, NULL, 404, "no such cart"},
+    {"GET", API "/carts/ABCxyz019-_ABCxyz019-:", NULL, NULL, 404, "no such cart"},
+    {"GET", API "/carts/ABCxyz019-_ABCxyz019-@", NULL, NULL, 404, "no such cart"},
+    {"GET", API "/carts/ABCxyz019-_ABCxyz019-%5B", NULL, NULL, 404, "no such cart"},
+    {"GET", API "/carts/ABCxyz019-_ABCxyz019-%60", NULL, NULL, 404, "no such cart"},
+    {"GET", API "/carts/ABCxyz019-_ABCxyz019-%7B", NULL, NULL, 404, "no such cart"},
+    {"GET", API "/carts/01234567890123456789012345678901234567890123456789012345678901234", NULL, NULL, 404, "no such"},
+    {"POST", API "/carts/none/lines", NULL, "{}", 404, "no such cart"},
+    {"POST", API "/carts/$/lines", NULL, "{", 400, "malformed"},
+    {"POST", API "/carts/$/lines", NULL, "{}", 422, "2 fields are refused: variant_id and quantity"},
+    {"POST", API "/carts/$/lines", NULL, "{\"variant_id\":\"01\",\"quantity\":1}", 422, "isn't a variant's id"},
+    {"POST", API "/carts/$/lines", NULL, "{\"variant_id\":\"\",\"quantity\":1}", 422, "isn't a variant's id"},
+    {"POST", API "/carts/$/lines", NULL, "{\"variant_id\":\"1x\",\"quantity\":1}", 422, "isn't a variant's id"},
+    {"POST", API "/carts/$/lines", NULL, "{\"variant_id\":\"1\",\"quantity\":1.5}", 422, "whole number"},
+    {"PATCH", API "/carts/none/lines/1", NULL, "{}", 404, "no such cart"},
+    {"PATCH", API "/carts/$/lines/x", NULL, "{\"quantity\":1}", 404, "no such line"},
+    {"PATCH", API "/carts/$/lines/999", NULL, "{\"quantity\":1}", 404, "isn't in the cart"},
+    {"DELETE", API "/carts/none/lines/1", NULL, NULL, 404, "no such cart"},
+    {"DELETE", API "/carts/$/lines/x", NULL, NULL, 404, "no such line"},
+    {"POST", API "/carts/none/checkout", "Idempotency-Key: k\r\n", ORDER, 404, "no such cart"},
+    {"POST", API "/carts/$/checkout", "Idempotency-Key:\r\n", ORDER, 400, "is missing"},
+    {"POST", API "/carts/$/checkout", "Idempotency-Key: a b\r\n", ORDER, 400, "is refused"},
+    {"POST", API "/carts/$/checkout", "Idempotency-Key: \xc3\xb1\r\n", ORDER, 400, "is refused"},
+    {"POST", API "/carts/$/checkout", "Idempotency-Key: k\r\n", "{", 400, "malformed"},
+    {"POST", API "/carts/$/checkout", "Idempotency-Key: k\r\n", "{\"shipping_address\":\"Calle 1\"}", 422,
+     "it isn't an object"},
+    {"POST", API "/carts/$/checkout", "Idempotency-Key: k\r\n", "{\"shipping_address\":{\"name\":\"a\\u0001\"}}", 422,
+     "control character"},
+    {"POST", API "/carts/$/checkout", "Idempotency-Key: k\r\n",
+     "{\"shipping_address\":{\"country\":\"AE\",\"postal_code\":\"012345678901234567890\"}}", 422, "it is too long"},
+    {"GET", API "/products?sort=%25", NULL, NULL, 422, "sort"},
+    {"GET", API "/products?sort=%FF&page=2", NULL, NULL, 422, "sort"},
+    {"GET", API "/products?category=%FF", NULL, NULL, 422, "category"},
+};
+
+// Not by format: there are escapes in the paths.
+static const char *with_cart(Stage *stage, const char *path, Str cart)
+{
+    size_t at = str_find_char(str_of(path), '$');
+    if (at == strlen(path))
+        return path;
+    return str_format(stage->cell.arena, "%.*s%.*s%s", (int)at, path, STR_ARG(cart), path + at + 1).data;
+}
+
+TEST(each_call_of_the_api_is_answered_or_says_what_is_wrong)
+{
+    Stage stage;
+    stage_open(&stage);
+    Str cart = cart_with(&stage, "{\"variant_id\":\"1\",\"quantity\":1}");
+    for (size_t i = 0; i < COUNT(API_CALLS); i++) {
+        const char *path = with_cart(&stage, API_CALLS[i].path, cart);
+        int status = sent(&stage, API_CALLS[i].method, path, API_CALLS[i].headers, API_CALLS[i].body);
+        ck_assert_msg(status == API_CALLS[i].status, "%s %s %s: %d %.*s", API_CALLS[i].method, path,
+                      API_CALLS[i].body ? API_CALLS[i].body : "", status, STR_ARG(stage.answer.body));
+        ck_assert_contains(stage.answer.body, str_of(API_CALLS[i].says));
+    }
+    char much[257];
+    memset(much, 'k', sizeof(much));
+    const char *checkout = with_cart(&stage, API "/carts/$/checkout", cart);
+    ck_assert_int_eq(sent(&stage, "POST", checkout, format(&stage, "Idempotency-Key: %\r\n", (Str){much, 256}), ORDER),
+                     400);
+    ck_assert_int_eq(got(&stage, stage.acme, format(&stage, API "/products?q=%", (Str){much, 201})), 422);
+    ck_assert_contains(stage.answer.body, S("it has 201 bytes"));
+    ck_assert_int_eq(got(&stage, stage.acme, format(&stage, API "/products?q=%", (Str){much, 200})), 200);
+    ck_assert_int_eq(sent(&stage, "POST", checkout, format(&stage, "Idempotency-Key: %\r\n", (Str){much, 255}), ORDER),
+                     201);
+    stage_close(&stage);
+}
+
+TEST(of_two_entity_tags_the_known_one_counts)
+{
+    Stage stage;
+    shopper_open(&stage);
+    ck_assert_int_eq(visited(&stage, "/"), 200);
+    Str etag = str_copy(stage.cell.arena, shop_answer_header(&stage.answer, S("ETag")));
+    static const char *const KNOWN[] = {"%", "W/%", "\"other\", %", "*"}, *const UNKNOWN[] = {"\"other\"", "", "W/"};
+    for (size_t i = 0; i < COUNT(KNOWN); i++) {
+        const char *tags = str_has_char(str_of(KNOWN[i]), '%') ? format(&stage, KNOWN[i], etag) : KNOWN[i];
+        Str headers = str_format(stage.cell.arena, "%.*sIf-None-Match: %s\r\n", STR_ARG(stage.cookie), tags);
+        ck_assert_int_eq(sent(&stage, "GET", "/", headers.data, NULL), 304);
+    }
+    for (size_t i = 0; i < COUNT(UNKNOWN); i++) {
+        Str headers = str_format(stage.cell.arena, "%.*sIf-None-Match: %s\r\n", STR_ARG(stage.cookie), UNKNOWN[i]);
+        ck_assert_int_eq(sent(&stage, "GET", "/", headers.data, NULL), 200);
+    }
+    stage_close(&stage);
+}
+
 // ---- hosts, states, faults ----
 
 // A gateway on this machine that adds no header must not show them to the world.
@@ -705,6 +1213,94 @@ TEST(an_unknown_host_is_told_no_name_and_a_suspended_shop_says_so)
     ck_assert_int_eq(got(&stage, stage.acme, "/"), 200);
     shop_client_close(&stranger);
     stage_close(&stage);
+}
+
+static void await_found(Stage *stage, const char *host, int status)
+{
+    int64_t until_ms = clock_ms() + 5000;
+    ShopClient *client = shop_client_open(stage->cell.port, host);
+    int found = 0;
+    while ((found = got(stage, client, "/robots.txt")) != status && clock_ms() < until_ms)
+        clock_sleep_ms(10);
+    ck_assert_msg(found == status, "%s: %d", host, found);
+    shop_client_close(&client);
+}
+
+TEST(many_changes_at_once_and_some_at_a_time_are_heard)
+{
+    Stage stage;
+    stage_open(&stage);
+    clock_sleep_ms(300);
+    test_cell_sql(&stage.cell,
+                  "begin; insert into cell.domains select 'shop' || n || '.localhost', n from "
+                  "generate_series(10, 209) n;"
+                  "insert into cell.tenants select n, 'shop' || n, 'active' from generate_series(10, 209) n;"
+                  "commit");
+    await_found(&stage, "shop10.localhost", 200);
+    await_found(&stage, "shop209.localhost", 200);
+    test_cell_sql(&stage.cell, "notify cell_tenants, 'nobody'; notify cell_catalog, '-1';"
+                               "update cell.tenants set state = 'archived' where number in (10, 11, 12);"
+                               "update cell.tenants set state = 'archived' where number in (11, 12);"
+                               "update cell.tenants set state = 'archived' where number in (12)");
+    await_found(&stage, "shop12.localhost", 404);
+    await_found(&stage, "shop10.localhost", 404);
+    await_found(&stage, "shop13.localhost", 200);
+    stage_close(&stage);
+}
+
+TEST(a_directory_that_cannot_be_read_is_read_once_it_can_be_again)
+{
+    Stage stage;
+    stage_open(&stage);
+    log_level_set(LOG_ERROR + 1);
+    clock_sleep_ms(300);
+    test_cell_sql(&stage.cell, "alter function cell.directory rename to directory_away;"
+                               "update cell.tenants set state = 'archived' where number = 2");
+    clock_sleep_ms(100);
+    ck_assert_int_eq(got(&stage, stage.beta, "/robots.txt"), 200);    // what was known goes on
+    test_cell_sql(&stage.cell, "alter function cell.directory_away rename to directory");
+    await_found(&stage, "beta.localhost", 404);
+    await_found(&stage, "acme.localhost", 200);
+    stage_close(&stage);
+}
+
+static const struct {
+    const char *sql;
+    Str dsn;    // empty: the cell's
+    ErrorCode code;
+    const char *says;
+} CELLS[] = {
+    {"drop function cell.session_key", S(""), ERR_FAILED, "isn't ready for shopd"},
+    {"drop function cell.directory", S(""), ERR_FAILED, "isn't ready for shopd"},
+    {"create or replace function cell.session_key() returns text language sql as $$ select '' $$", S(""), ERR_STATE,
+     "no session key"},
+    {"update cell.tenants set limits = '[1]'", S(""), ERR_NONE, ""},    // no limits: as without any
+    {"select 1", S("host"), ERR_INVALID, "="},
+};
+
+TEST(a_cell_that_is_not_whole_is_not_served_and_says_why)
+{
+    TestCell cell;
+    Error err = {0};
+    Server *server = NULL;
+    test_cell_open(&cell, "storefront");
+    test_cell_sql(&cell, CELLS[_i].sql);
+    Settings settings = shopd_settings_default();
+    settings.cell = CELLS[_i].dsn.len ? CELLS[_i].dsn : cell.dsn;
+    settings.role = S("postgres");
+    settings.listen = S("127.0.0.1:0");
+    settings.threads = 1;
+    ServerOptions options = {.settings = &settings, .is_embedded = true};
+    shop_options(&options);
+    bool ok = server_open(&options, &server, &err);
+    ck_assert_msg(ok == (CELLS[_i].code == ERR_NONE) && (ok || error_says(&err, CELLS[_i].says)), "%s: %s: %s (%s)",
+                  CELLS[_i].sql, error_name(err.code), err.what, err.why);
+    if (ok)
+        server_stop(server);
+    if (ok)
+        ck_assert(server_wait(server));
+    server_close(&server);
+    test_cell_close(&cell);
 }
 
 // Lets shopd in again, or ends its connections and bars it until it has noticed.
@@ -833,8 +1429,20 @@ SUITE(storefront, ONCE(the_first_answer_of_a_thread_may_be_that_nothing_is_there
       ONCE(every_line_that_lacks_stock_is_named), ONCE(each_wrong_parameter_of_a_list_is_named),
       ONCE(the_order_keeps_the_chosen_shipping_and_says_where_to_pay), ONCE(the_cart_names_every_line_that_lacks_stock),
       ONCE(a_shopper_buys_without_javascript), ONCE(a_form_of_another_site_is_refused),
+      ONCE(a_form_of_the_cart_is_taken_or_says_what_is_wrong_above_the_cart),
+      ONCE(a_form_that_cannot_be_read_changes_nothing), ONCE(a_cart_that_was_ordered_meanwhile_leaves_a_new_one),
+      ONCE(the_count_in_the_cookie_is_set_right_by_the_cart),
+      ONCE(a_wrong_checkout_is_shown_again_with_what_was_written),
+      ONCE(a_checkout_without_a_cart_or_with_an_empty_one_leads_to_the_cart),
+      ONCE(a_form_is_taken_from_the_shops_own_pages_alone), ONCE(a_file_of_the_theme_is_sent_in_the_form_that_is_taken),
+      ONCE(a_picture_is_sent_as_what_it_is_and_runs_nothing), ONCE(a_long_list_has_pages_before_and_after_in_its_order),
+      ONCE(a_shop_has_its_colours_its_address_and_its_pictures), ONCE(an_email_address_is_told_from_what_is_none),
+      ONCE(each_call_of_the_api_is_answered_or_says_what_is_wrong), ONCE(of_two_entity_tags_the_known_one_counts),
       ONCE(metrics_are_not_shown_at_a_shops_address),
       ONCE(an_unknown_host_is_told_no_name_and_a_suspended_shop_says_so),
+      ONCE(many_changes_at_once_and_some_at_a_time_are_heard),
+      ONCE(a_directory_that_cannot_be_read_is_read_once_it_can_be_again),
+      EACH(a_cell_that_is_not_whole_is_not_served_and_says_why, CELLS),
       ONCE(a_request_that_is_under_way_when_the_server_stops_is_answered),
       ONCE(without_the_database_warm_pages_go_on_and_writes_wait_for_its_return),
       ONCE(without_the_database_a_shop_that_nobody_has_seen_is_called_by_its_name_in_its_language),

@@ -28,9 +28,8 @@ bool address_read(Str text, Address *out)
 Str address_text(const Address *address, char text[ADDRESS_TEXT])
 {
     bool ipv4 = is_ipv4(address);
-    if (!inet_ntop(ipv4 ? AF_INET : AF_INET6, address->bytes + (ipv4 ? sizeof(MAPPED) : 0), text, ADDRESS_TEXT))
-        text[0] = '\0';
-    return str_of(text);
+    return str_of(
+        inet_ntop(ipv4 ? AF_INET : AF_INET6, address->bytes + (ipv4 ? sizeof(MAPPED) : 0), text, ADDRESS_TEXT));
 }
 
 static bool in_network(const Network *network, const Address *address)

@@ -392,8 +392,7 @@ static bool lane_start(Lane *lane, Query *query)
     Pool *pool = lane->pool;
     int64_t left_ms = MAX(query->deadline_ms - loop_now_ms(pool->loop), (int64_t)1);
     char path[48];
-    int length = query->tenant ? snprintf(path, sizeof(path), "t_%lld, pg_temp", (long long)query->tenant)
-                               : snprintf(path, sizeof(path), "cell, pg_temp");
+    int length = snprintf(path, sizeof(path), "t_%lld, pg_temp", (long long)query->tenant);
     const PipeCall call = {
         .search_path = {path, (size_t)length},
         .statement_timeout_ms = left_ms,
@@ -405,8 +404,7 @@ static bool lane_start(Lane *lane, Query *query)
     lane->query = query;
     query->is_running = true;
     query->queue->running++;
-    if (query->tenant)
-        lane_meet(lane, query->tenant);
+    lane_meet(lane, query->tenant);
     timer_start(pool->loop, &query->timer, left_ms + GRACE_MS);
     if (!pipe_send(lane->pipe, &call, &err)) {
         lane_lost(lane, &err);
