@@ -1,5 +1,9 @@
 // tests/test_request.c: parameters, cookies, forms, hosts, proxies and settings.
 #include "runtime/core/request.h"
+
+#include <unistd.h>
+
+#include "base/file.h"
 #include "runtime/core/settings.h"
 #include "runtime/core/target.h"
 #include "tests/support/more_check.h"
@@ -294,6 +298,148 @@ TEST(the_command_line_comes_before_variables_and_these_before_defaults)
     ck_assert_int_eq(ask, ASK_RUN);
 }
 
+static const struct {
+    char *entry;
+    const char *says;    // and where: NULL: it is taken
+} VARIABLES[] = {
+    {(char *)"SHOPD_LISEN=x", "--listen"},
+    {(char *)"SHOPD_HELP=1", "--help"},
+    {(char *)"SHOPD_THREADS2=1", "--threads"},
+    {(char *)"SHOPD_threads=x", "'x'"},
+    {(char *)"SHOPD_THREADS=x", "'x'"},
+    {(char *)"SHOPD_TRUSTED_PROXIES=", NULL},
+    {(char *)"SHOPD_0123456789012345678901234567890123456789012345678901234567890123456789=1", NULL},
+    {(char *)"SHOP=1", NULL},
+};
+
+TEST(a_wrong_variable_is_refused_by_its_name)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    char *argv[] = {(char *)"shopd", (char *)"--cell=dbname=x", NULL}, *environment[] = {VARIABLES[_i].entry, NULL};
+    Settings settings;
+    SettingsAsk ask;
+    Error err = {0};
+    bool ok = shopd_settings_read(2, argv, environment, arena, &settings, &ask, &err);
+    ck_assert_int_eq(ok, VARIABLES[_i].says == NULL);
+    if (ok)
+        return;
+    ck_assert_says(&err, ERR_USAGE, VARIABLES[_i].says);
+    Str entry = str_of(VARIABLES[_i].entry);
+    ck_assert_str(str_of(err.where), str_slice(entry, 0, str_find_char(entry, '=')));
+}
+
+static const struct {
+    const char *content, *says, *where;    // NULL: it is taken
+} CONFIGS[] = {
+    {"# of a test\n\n threads = 3 \npin = true", NULL, NULL},
+    {"threads = 3\npin = 0\nbase-domain =\n", NULL, NULL},
+    {"\nthreads", "has no value", ":2"},
+    {"thread = 3", "--threads", ":1"},
+    {"help = 1", "--help", ":1"},
+    {"config = other", "--config", ":1"},
+    {"pin = maybe", "neither true nor false", ":1"},
+    {"threads = x", "'x'", ":1"},
+    {"= 3", "--'", ":1"},
+    {NULL, "can't be read", ""},
+};
+
+TEST(a_config_file_is_read_or_the_wrong_line_is_named)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(4 * MIB);
+    char path[] = "/tmp/shopd-config-XXXXXX";
+    Error err = {0};
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    fd_close(&fd);
+    if (CONFIGS[_i].content)
+        ck_assert_ok(file_write(str_of(path), str_of(CONFIGS[_i].content), 0600, &err), &err);
+    else
+        (void)unlink(path);
+    char *argv[] = {(char *)"shopd", (char *)"--cell=dbname=x", (char *)"--config", path, NULL};
+    Settings settings;
+    SettingsAsk ask;
+    bool ok = shopd_settings_read(4, argv, NULL, arena, &settings, &ask, &err);
+    (void)unlink(path);
+    ck_assert_int_eq(ok, CONFIGS[_i].says == NULL);
+    if (ok)
+        ck_assert_int_eq(settings.threads, 3);
+    else
+        ck_assert(error_says(&err, CONFIGS[_i].says) && error_says(&err, CONFIGS[_i].where));
+}
+
+TEST(what_is_asked_for_first_is_told_and_every_option_is_in_it)
+{
+    static const struct {
+        const char *arguments[2];
+        SettingsAsk ask;
+    } ASKS[] = {{{"--help", "--version"}, ASK_HELP},
+                {{"--man", "--pin"}, ASK_MAN},
+                {{"--openapi", "--threads=1"}, ASK_OPENAPI},
+                {{"--pin", "--version"}, ASK_VERSION}};
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    for (size_t i = 0; i < COUNT(ASKS); i++) {
+        char *argv[] = {(char *)"shopd", (char *)(uintptr_t)ASKS[i].arguments[0],
+                        (char *)(uintptr_t)ASKS[i].arguments[1], NULL};
+        Settings settings;
+        SettingsAsk ask;
+        Error err = {0};
+        ck_assert_ok(shopd_settings_read(3, argv, NULL, arena, &settings, &ask, &err), &err);
+        ck_assert_int_eq(ask, ASKS[i].ask);
+        ck_assert_int_eq(settings.pin, i % 2);
+    }
+    static const char *const OPTIONS[] = {"cell", "listen", "threads", "trusted-proxies", "config", "openapi"};
+    Str help = shopd_settings_help(arena), man = str_replace(arena, shopd_settings_man(arena), '\\', ' ');
+    for (size_t i = 0; i < COUNT(OPTIONS); i++) {
+        ck_assert_contains(help, str_format(arena, "--%s", OPTIONS[i]));
+        Str name = str_slice(str_of(OPTIONS[i]), 0, str_find_char(str_of(OPTIONS[i]), '-'));
+        ck_assert_contains(man, str_format(arena, ".B  - -%.*s", STR_ARG(name)));
+    }
+    ck_assert_contains(help, S("[127.0.0.1:8080]"));
+}
+
+TEST(a_log_level_that_is_none_is_that_of_information)
+{
+    Settings settings = {.log_level = S("error")};
+    ck_assert_int_eq(shopd_settings_log_level(&settings), LOG_ERROR);
+    settings.log_level = S("debug");
+    ck_assert_int_eq(shopd_settings_log_level(&settings), LOG_DEBUG);
+    settings.log_level = S("");
+    ck_assert_int_eq(shopd_settings_log_level(&settings), LOG_INFO);
+}
+
+static const struct {
+    const char *trusted, *peer, *forwarded;
+    bool is_secure;
+} SECURE[] = {
+    {"", "127.0.0.1", "https", false},
+    {"loopback", "127.0.0.1", "https", true},
+    {"loopback", "::1", "HTTPS", true},
+    {"loopback", "127.0.0.1", "http", false},
+    {"loopback", "128.0.0.1", "https", false},
+    {"10.0.0.0/9", "10.127.0.1", "https", true},
+    {"10.0.0.0/9", "10.128.0.1", "https", false},
+    {"0.0.0.0/0", "1.2.3.4", "https", true},
+};
+
+TEST(a_client_speaks_tls_where_a_trusted_proxy_says_so)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Error err = {0};
+    Proxies proxies;
+    Address peer;
+    Str name = S("X-Forwarded-Proto"), value = str_of(SECURE[_i].forwarded);
+    Str head = str_format(arena, "%.*s%.*s", STR_ARG(name), STR_ARG(value));
+    HeaderAt header = {0, (uint16_t)name.len, (uint16_t)name.len, (uint16_t)value.len};
+    Request r = {.arena = arena, .head = head, .headers = &header, .header_count = 1};
+    ck_assert_ok(proxies_read(str_of(SECURE[_i].trusted), arena, &proxies, &err), &err);
+    ck_assert(address_read(str_of(SECURE[_i].peer), &peer));
+    ck_assert_int_eq(client_is_secure(&r, &proxies, &peer), SECURE[_i].is_secure);
+    ck_assert_int_eq(address_is_loopback(&peer),
+                     strcmp(SECURE[_i].peer, "127.0.0.1") == 0 || strcmp(SECURE[_i].peer, "::1") == 0);
+    ck_assert(!address_read(S(""), &peer));
+    ck_assert(!address_read(S("0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000"), &peer));
+}
+
 TEST(a_switch_in_a_variable_is_true_or_false)
 {
     static const struct {
@@ -350,4 +496,9 @@ SUITE(request, EACH(a_parameter_of_the_query_is_found_and_decoded, PARAMETERS),
       EACH(a_wrong_proxy_is_refused_by_name, WRONG_PROXIES),
       EACH(a_wrong_option_is_refused_with_the_nearest_right_one, WRONG_OPTIONS),
       ONCE(the_command_line_comes_before_variables_and_these_before_defaults),
-      ONCE(a_switch_in_a_variable_is_true_or_false), ONCE(settings_that_need_a_start_stay_as_they_are_and_are_named))
+      EACH(a_wrong_variable_is_refused_by_its_name, VARIABLES),
+      EACH(a_config_file_is_read_or_the_wrong_line_is_named, CONFIGS),
+      ONCE(what_is_asked_for_first_is_told_and_every_option_is_in_it),
+      ONCE(a_log_level_that_is_none_is_that_of_information),
+      EACH(a_client_speaks_tls_where_a_trusted_proxy_says_so, SECURE), ONCE(a_switch_in_a_variable_is_true_or_false),
+      ONCE(settings_that_need_a_start_stay_as_they_are_and_are_named))

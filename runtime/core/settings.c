@@ -164,7 +164,7 @@ static bool environment_read(char *const *environment, Settings *settings, Error
         const SettingRow *row = row_find((Str){name, key.len});
         Str value = str_skip(entry, str_find_char(entry, '=') + 1);
         if (!row || row->type == TYPE_ASK)
-            return unknown_option((Str){name, key.len}, err) || error_where(err, "%.*s", STR_ARG(key));
+            return unknown_option((Str){name, key.len}, err) || error_where(err, "SHOPD_%.*s", STR_ARG(key));
         if (!text_set(settings, row, value, err))
             return error_where(err, "SHOPD_%.*s", STR_ARG(key));
     }
