@@ -132,6 +132,10 @@ Json *json_from_int(int64_t value) { return json_integer(value); }
 Json *json_from_bool(bool value) { return json_boolean(value); }
 
 bool json_put(Json *object, const char *key, Json *value) { return json_object_set_new(object, key, value) == 0; }
+bool json_set(Json *object, const char *key, Json *value, Error *err)
+{
+    return json_put(object, key, value) || json_ok(NULL, err);
+}
 bool json_append(Json *array, Json *value) { return json_array_append_new(array, value) == 0; }
 
 JsonKind json_kind(const Json *json)

@@ -40,6 +40,7 @@ Json *json_from_int(int64_t value);
 Json *json_from_bool(bool value);
 // Takes `value` in every case; false without memory (also when value is NULL).
 bool json_put(Json *object, const char *key, Json *value);
+MUST_CHECK bool json_set(Json *object, const char *key, Json *value, Error *err);    // fails with ERR_NO_MEMORY
 bool json_append(Json *array, Json *value);
 
 // Reading; every function takes NULL as a value that is absent.

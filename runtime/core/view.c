@@ -122,7 +122,7 @@ static bool asset_add(Theme *theme, Str file, Str content, Arena *arena, Error *
     Str url = str_format(arena, "/assets/%.*s", STR_ARG(asset->name));
     if (!arena_ok(arena, err))
         return false;
-    return json_put(theme->asset_urls, key.data, json_from_str(url)) || json_ok(NULL, err);
+    return json_set(theme->asset_urls, key.data, json_from_str(url), err);
 }
 
 static bool theme_fill(Theme *theme, Arena *arena, Error *err)
@@ -230,8 +230,8 @@ bool theme_render(const Theme *theme, const char *page, Json *data, Arena *arena
     if (!compiled)
         return error_set(err, ERR_FAILED, "the theme has no page '%s'", page);
     for (size_t i = 0; i < COUNT(HOLES); i++)
-        if (!json_put(data, HOLES[i].name, json_from_str((Str){theme->hole_texts[i], MARKER_LEN + 1})))
-            return json_ok(NULL, err);
+        if (!json_set(data, HOLES[i].name, json_from_str((Str){theme->hole_texts[i], MARKER_LEN + 1}), err))
+            return false;
     return mustache_render(compiled, data, &options, arena, &text, err) &&
            parts_split(theme, text, arena, parts, part_count, err);
 }

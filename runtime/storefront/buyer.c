@@ -209,9 +209,10 @@ bool buyer_address(Request *r, const Buyer *buyer, Str *out, Error *err)
 {
     CLEANUP(json_close) Json *address = json_build("{}");
     for (BuyerField field = 0; field < BUYER_FIELD_COUNT; field++)
-        if (FIELDS[field].is_in_address && !json_put(address, FIELDS[field].name, json_from_str(buyer->fields[field])))
-            return json_ok(NULL, err);
-    return json_ok(address, err) && json_print(address, 0, r->arena, out, err);
+        if (FIELDS[field].is_in_address &&
+            !json_set(address, FIELDS[field].name, json_from_str(buyer->fields[field]), err))
+            return false;
+    return json_print(address, 0, r->arena, out, err);
 }
 
 bool buyer_hash(Request *r, const Buyer *buyer, Str cart, Str *out, Error *err)

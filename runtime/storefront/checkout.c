@@ -20,15 +20,15 @@ bool context_errors(Context *context, Str field, Str message, Error *err)
     Json *errors = context_member(context->data, "errors");
     if (!errors) {
         Json *made = json_build("{s:b, s:[], s:{}}", "has_errors", true, "items", "by_field");
-        if (!json_put(context->data, "errors", made))
-            return json_ok(NULL, err);
+        if (!json_set(context->data, "errors", made, err))
+            return false;
         errors = context_member(context->data, "errors");
     }
     Json *item = json_build("{s:s%, s:s%}", "field", field.data, field.len, "message", message.data, message.len);
-    return (json_append(context_member(errors, "items"), item) &&
-            json_put(context_member(errors, "by_field"), str_copy(context->r->arena, field).data,
-                     json_from_str(message))) ||
-           json_ok(NULL, err);
+    if (!json_append(context_member(errors, "items"), item))
+        return json_ok(NULL, err);
+    const char *key = str_copy(context->r->arena, field).data;
+    return json_set(context_member(errors, "by_field"), key, json_from_str(message), err);
 }
 
 // ---- the page ----
@@ -61,9 +61,8 @@ static bool countries_add(Context *context, Str selected, Error *err)
                                            (int)country->has_no_postal_code));
     country = country_find(selected);
     Json *required = json_from_bool(!country || !country->has_no_postal_code);
-    return (json_put(context->data, "countries", list) &&
-            json_put(context->data, "is_postal_code_required", required)) ||
-           json_ok(NULL, err);
+    return json_set(context->data, "countries", list, err) &&
+           json_set(context->data, "is_postal_code_required", required, err);
 }
 
 static Str label_of(Context *context, const char *prefix, Str key)
@@ -94,7 +93,7 @@ static bool shipping_add(Context *context, Str selected, Error *err)
                                      (json_int)total, "currency", currency.data, currency.len, "text", text.data,
                                      text.len, "is_selected", has_selected ? str_eq(key, selected) : i == 0));
     }
-    return json_put(context->data, "shipping_methods", list) || json_ok(NULL, err);
+    return json_set(context->data, "shipping_methods", list, err);
 }
 
 static bool payments_add(Context *context, Str selected, Error *err)
@@ -108,20 +107,20 @@ static bool payments_add(Context *context, Str selected, Error *err)
                                            label.data, label.len, "description", text.data, text.len, "is_selected",
                                            has_selected ? str_eq(PAYMENTS[i], selected) : i == 0));
     }
-    return json_put(context->data, "payment_methods", list) || json_ok(NULL, err);
+    return json_set(context->data, "payment_methods", list, err);
 }
 
 static Str form_key(Request *r) { return str_format(r->arena, "form-%.*s", STR_ARG(session_token(page_session(r)))); }
 
 static bool form_add(Context *context, const Buyer *buyer, Error *err)
 {
-    Json *form = json_build("{}");
+    if (!json_set(context->data, "form", json_build("{}"), err))
+        return false;
+    Json *form = context_member(context->data, "form");
     for (BuyerField field = 0; field < BUYER_FIELD_COUNT; field++)
-        if (!json_put(form, buyer_field_name(field), json_from_str(buyer->fields[field])))
-            return json_ok(NULL, err);
-    return (json_put(context->data, "form", form) &&
-            json_put(context->data, "idempotency_key", json_from_str(form_key(context->r)))) ||
-           json_ok(NULL, err);
+        if (!json_set(form, buyer_field_name(field), json_from_str(buyer->fields[field]), err))
+            return false;
+    return json_set(context->data, "idempotency_key", json_from_str(form_key(context->r)), err);
 }
 
 static bool checkout_complete(Context *context, Checkout *checkout, Error *err)
@@ -249,9 +248,9 @@ static bool order_make(Request *r, const Page *page, Context *context, Error *er
     context_order(context);
     Str title = str_format(r->arena, "%.*s %lld", STR_ARG(context_word(context, "order")),
                            (long long)json_int64(json_get(order, "number")));
-    return (json_put(context_member(context->data, "order"), "is_new", json_from_bool(str_eq(is_new, S("1")))) &&
-            context_page(context, title, S(""), S(""), err)) ||
-           (err->code == ERR_NONE ? json_ok(NULL, err) : false);
+    Json *is_first = json_from_bool(str_eq(is_new, S("1")));
+    return json_set(context_member(context->data, "order"), "is_new", is_first, err) &&
+           context_page(context, title, S(""), S(""), err);
 }
 
 bool order_get(Request *r, Error *err)

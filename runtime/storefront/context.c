@@ -148,7 +148,8 @@ static bool columns_read(Context *context, const Rows *rows, Error *err)
             continue;
         if (!json_parse(rows_str(rows, 0, column), &value, err))
             return error_wrap(err, "the database's answer can't be read");
-        put(context->data, name, value);
+        if (!json_set(context->data, name, value, err))    // what is absent means that there is no such thing
+            return false;
     }
     return true;
 }

@@ -76,7 +76,8 @@ static Json *operation_of(const Route *route, const Json *parameters)
 static bool paths_add(Json *document, const RouteSet *routes, Arena *arena, Error *err)
 {
     CLEANUP(json_close) Json *parameters = NULL;
-    if (!json_parse(str_of(OPENAPI_PARAMETERS), &parameters, err) || !json_put(document, "paths", json_build("{}")))
+    if (!json_parse(str_of(OPENAPI_PARAMETERS), &parameters, err) ||
+        !json_set(document, "paths", json_build("{}"), err))
         return false;
     Json *paths = (Json *)(uintptr_t)json_get(document, "paths");
     for (size_t i = 0; i < routes->count; i++) {
@@ -85,11 +86,11 @@ static bool paths_add(Json *document, const RouteSet *routes, Arena *arena, Erro
             continue;
         Str method = method_name(route->method);
         Str name = str_format(arena, "%.*s %s", STR_ARG(method), route->pattern);
-        if (!json_get(paths, route->pattern) && !json_put(paths, route->pattern, json_build("{}")))
-            return json_ok(NULL, err);
+        if (!json_get(paths, route->pattern) && !json_set(paths, route->pattern, json_build("{}"), err))
+            return false;
         Json *path = (Json *)(uintptr_t)json_get(paths, route->pattern);
-        if (!json_put(path, str_lower(arena, method).data, operation_of(route, json_get(parameters, name.data))))
-            return json_ok(NULL, err);
+        if (!json_set(path, str_lower(arena, method).data, operation_of(route, json_get(parameters, name.data)), err))
+            return false;
     }
     return true;
 }
@@ -105,11 +106,11 @@ bool openapi_print(const RouteSet *routes, Arena *arena, Str *out, Error *err)
         "A shop's catalogue, carts and orders, at the shop's own host. Amounts are in minor units, ids are texts.");
     Str text;
     bool ok = paths_add(document, routes, arena, err) &&
-              json_put(document, "components", json_build("{s:O}", "schemas", schemas)) &&
+              json_set(document, "components", json_build("{s:O}", "schemas", schemas), err) &&
               json_print(document, 2, arena, &text, err);
     json_close(&schemas);
     if (!ok)
-        return err->code == ERR_NONE ? json_ok(NULL, err) : false;
+        return false;
     *out = str_format(arena, "%.*s\n", STR_ARG(text));
     return arena_ok(arena, err);
 }

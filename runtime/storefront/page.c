@@ -417,10 +417,8 @@ static bool error_render(Request *r, const Error *about, const Json *shop, Error
                              title_word.data, title_word.len, "message", text_word.data, text_word.len, "retry",
                              (int)(retry && r->method == METHOD_GET), "field",
                              has_field ? json_from_str(str_of(about->where)) : json_build("n"));
-    if (!json_put(context.data, "error", error))
-        return json_ok(NULL, err);
-    return context_page(&context, title_word, S(""), S(""), err) &&
-           json_put(context_member(context.data, "page"), "path", json_from_str(r->path)) &&
+    return json_set(context.data, "error", error, err) && context_page(&context, title_word, S(""), S(""), err) &&
+           json_set(context_member(context.data, "page"), "path", json_from_str(r->path), err) &&
            page_answer(r, error_http_status(about->code), template, &context, err);
 }
 

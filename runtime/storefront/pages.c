@@ -71,10 +71,12 @@ static bool collection_make(Request *r, const Page *page, Context *context, Erro
         collection = json_build("{s:s, s:s%, s:n}", "handle", "all", "title", title.data, title.len, "description");
     else
         collection = json_hold(collection);
+    if (!json_set(context->data, "collection", collection, err))
+        return false;
     const Json *description = json_get(collection, "description");
     Json *html = description ? json_hold((Json *)(uintptr_t)description) : json_build("n");
-    if (!json_put(collection, "description_html", html) || !json_put(context->data, "collection", collection))
-        return json_ok(NULL, err);
+    if (!json_set(collection, "description_html", html, err))
+        return false;
     listing.base = str_format(r->arena, "/collections/%.*s", STR_ARG(percent_encode(handle, r->arena)));
     return context_listing(context, &listing, err) && context_page(context, title, S(""), listing.base, err);
 }
@@ -108,8 +110,8 @@ static bool search_make(Request *r, const Page *page, Context *context, Error *e
 {
     Listing listing = *(const Listing *)page->detail;
     Str query = listing.base;    // until it is in an address
-    if (!json_put(context->data, "query", json_from_str(query)))
-        return json_ok(NULL, err);
+    if (!json_set(context->data, "query", json_from_str(query), err))
+        return false;
     listing.base = str_format(r->arena, "/search?q=%.*s", STR_ARG(percent_encode(query, r->arena)));
     return context_listing(context, &listing, err) &&
            context_page(context, context_word(context, "search_title"), S(""), S(""), err);
