@@ -59,6 +59,7 @@ static TenantPages *tenant_make(Cache *cache, int64_t number)
     TenantPages *tenant = tenant_find(cache, number);
     if (tenant)
         return tenant;
+    arena_retry(cache->arena);
     tenant = arena_new(cache->arena, TenantPages);
     if (!tenant)
         return NULL;

@@ -20,6 +20,7 @@ extern const char __executable_start, etext;    // this program's own code, as t
 static atomic_long left = 0;    // until the one that fails, counted down in threads that aren't exempt
 static atomic_bool goes_on;     // and all after it fail too
 static atomic_bool is_ours;     // what libraries ask for neither counts nor fails
+static atomic_bool is_of_others;    // not malloc fails but what a test asks for by has_failed(NULL)
 static atomic_bool is_armed;
 static atomic_long failed_count;
 static _Thread_local bool is_exempt;    // a test's own thread
@@ -27,6 +28,8 @@ static _Thread_local bool is_exempt;    // a test's own thread
 static bool has_failed(const void *caller)
 {
     if (!atomic_load_explicit(&is_armed, memory_order_relaxed) || is_exempt)
+        return false;
+    if (caller && atomic_load(&is_of_others))
         return false;
     bool is_of_program = (const char *)caller >= &__executable_start && (const char *)caller < &etext;
     if (!is_of_program && atomic_load(&is_ours))
