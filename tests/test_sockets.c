@@ -597,7 +597,7 @@ static const struct {
     {S("GET /odd?true HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), 500, S("something is wrong here")},
     {S("GET /odd?false HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), 500, S("something is wrong here")},
     {S("GET /html HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), 422,
-     S("<p>&lt;i&gt;&quot;Fish&quot; &amp; chips&lt;/i&gt;</p>")},
+     S("<p>&lt;i&gt;&quot;Fish&quot; &amp; chips&lt;/i&gt;.</p>")},
     {S("POST /echo HTTP/1.0\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nExpect: 100-continue\r\n"
        "Content-Length: 3\r\n\r\na=b"),
      200, S("\r\n\r\na=b")},
