@@ -594,8 +594,8 @@ static const struct {
     Str says;
 } ODD[] = {
     {S("OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), 204, S("X-Request-Id: ")},
-    {S("GET /odd?true HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), 500, S("something is wrong here")},
-    {S("GET /odd?false HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), 500, S("something is wrong here")},
+    {S("GET /odd?true HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), 500, S("omething is wrong here")},
+    {S("GET /odd?false HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), 500, S("omething is wrong here")},
     {S("GET /html HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), 422,
      S("<p>&lt;i&gt;&quot;Fish&quot; &amp; chips&lt;/i&gt;.</p>")},
     {S("POST /echo HTTP/1.0\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nExpect: 100-continue\r\n"
