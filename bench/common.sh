@@ -32,6 +32,7 @@ bench_open() {
     dsn=$(cell_dsn main)
     control=$("$shopctl" status -o json | sed -n '/"control"/,/}/s/.*"dsn": *"\([^"]*\)".*/\1/p')
     postmaster=$(head -n 1 "$SHOPCTL_DATA/pg/postmaster.pid")
+    "$shopctl" cell add main --capacity 20000 -q >/dev/null
     psql="psql -X -q -A -t -v ON_ERROR_STOP=1"
 }
 bench_close() {

@@ -24,6 +24,12 @@ shops_open() {
             update t_$number.catalog_versions set version = version + 1 where exists (select from p);"
     done <"$work/shops" | $psql "$dsn" -f - >/dev/null
 }
+# shopper ADDRESS: the p99 of 200 pages a second of $work/shopper, over $duration seconds.
+duration=$((seconds * 3))
+shopper() {
+    taskset -c 1 "$load" -r 200 -c 8 -s "$duration" "$1" "$work/shopper" >"$work/answer"
+    awk '{ print $5 }' "$work/answer"
+}
 # carts_make SHOPS EACH RUN: EACH carts with a line in the first SHOPS shops; a cart's token follows from RUN and its number.
 carts_make() {
     head -n "$1" "$work/shops" | while read -r number _; do

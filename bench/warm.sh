@@ -69,4 +69,5 @@ warm() { # warm NAME PATH CONTENT_TYPE
     result "$1-p99" us nginx-memory
     mv "$work/file" "$work/pairs"
     result "$1-file" requests/cpu-s nginx-file
+    controller_go_on
 }

@@ -109,6 +109,48 @@ TEST(each_query_runs_in_its_own_tenants_schema)
     stage_close(&stage);
 }
 
+TEST(a_tenant_waits_for_the_connection_that_knows_it_but_not_for_long)
+{
+    enum { TENANTS = 3 };
+    Stage stage;
+    stage_open(&stage, 2, TENANTS);
+    PoolOptions options = {
+        .dsn = stage.dsn, .connections = 2, .timeout_ms = 10 * TIMEOUT_MS, .patience_ms = TIMEOUT_MS};
+    pool_close(&stage.pool);
+    Error err = {0};
+    ck_assert_ok(pool_open(stage.loop, &options, &stage.pool, &err), &err);
+    while (pool_counts(stage.pool).connected < 2) {
+        (void)ask(&stage, 0, S("select 1 from pg_sleep(0.01)"));
+        run(&stage);
+    }
+    Str backend[TENANTS + 1] = {0};
+    for (int i = 1; i <= TENANTS; i++) {
+        Asked *first = ask(&stage, i, S("select pg_backend_pid()::text"));
+        run(&stage);
+        backend[i] = first->value;
+    }
+    int one = str_eq(backend[1], backend[2]) || str_eq(backend[1], backend[3]) ? 1 : 2;
+    int other = str_eq(backend[one], backend[one + 1]) ? one + 1 : TENANTS;
+    ck_assert_str(backend[one], backend[other]);    // of three tenants two share a connection of two
+
+    Asked *held = ask(&stage, one, S("select pg_backend_pid()::text from pg_sleep(0.1)"));
+    Asked *waits = ask(&stage, other, S("select pg_backend_pid()::text"));
+    run(&stage);
+    ck_assert_str(held->value, backend[one]);
+    ck_assert_str(waits->value, backend[other]);
+
+    Asked *sleeps = ask(&stage, one, S("select pg_backend_pid()::text from pg_sleep(3)"));
+    waits = ask(&stage, other, S("select pg_backend_pid()::text"));
+    run(&stage);
+    ck_assert_uint_lt(waits->place, sleeps->place);
+    ck_assert(!str_eq(waits->value, backend[other]));
+    Asked *known = ask(&stage, one, S("select pg_backend_pid()::text from pg_sleep(0.5)"));
+    waits = ask(&stage, other, S("select pg_backend_pid()::text"));
+    run(&stage);
+    ck_assert_uint_lt(waits->place, known->place);    // both backends know it by now
+    stage_close(&stage);
+}
+
 TEST(a_tenant_that_asks_much_makes_no_other_wait_for_all_of_it)
 {
     Stage stage;
@@ -344,6 +386,7 @@ TEST(a_server_that_was_away_is_found_at_once_by_all_connections)
 }
 
 SUITE(pool, ONCE(a_server_that_was_away_is_found_at_once_by_all_connections),
+      ONCE(a_tenant_waits_for_the_connection_that_knows_it_but_not_for_long),
       ONCE(each_query_runs_in_its_own_tenants_schema), ONCE(a_tenant_that_asks_much_makes_no_other_wait_for_all_of_it),
       ONCE(a_failure_is_the_querys_own), ONCE(a_query_that_takes_too_long_is_ended_and_one_that_waited_too_long_too),
       EACH(a_read_is_tried_again_on_another_connection_and_a_write_says_that_nobody_knows, LOST),

@@ -11,6 +11,7 @@ enum {
     CELL_BUDGET = 16 * MIB,
     START_TIMEOUT_MS = 5000,    // a database that is being restarted is waited for
     START_PAUSE_MS = 50,
+    PATIENCE_MS = 20,    // about what a backend needs to meet a tenant
 };
 
 // Something that each thread is told. It stays the cell's, since a thread that has ended runs no task.
@@ -197,6 +198,7 @@ bool cell_thread_start(Thread *thread, Error *err)
         .dsn = cell->dsn,
         .connections = (unsigned)MAX(thread->settings->connections / thread->count, (int64_t)1),
         .timeout_ms = thread->settings->database_timeout_ms,
+        .patience_ms = PATIENCE_MS,
     };
     thread->shop = own;
     if (!cache_open(cache_budget(thread), &own->key, &own->cache, err) ||

@@ -26,6 +26,8 @@ typedef struct Lane {
     Watch watch;
     Timer timer;    // connecting takes too long, or the next attempt
     int64_t backoff_ms;
+    TenantQueue *first_turn;    // of the tenants that prefer this connection, those for which it is to do something
+    TenantQueue *last_turn;
     unsigned met_count;
     int64_t met[MET_SLOTS];    // tenants that this backend has served, hashed
 } Lane;
@@ -50,8 +52,7 @@ struct Pool {
     bool is_closing;
     Error down;    // why
     Deferred dispatch;
-    TenantQueue *first_turn;
-    TenantQueue *last_turn;
+    Timer patience;    // of the one that has waited longest for its own connection
     TenantQueue *buckets[BUCKETS];
     TenantQueue *free_queues;
     TenantQueue crowd;    // of all tenants for whose queues there was no memory
@@ -96,25 +97,31 @@ static void queue_retire(Pool *pool, TenantQueue *queue)
     pool->free_queues = queue;
 }
 
-static void turn_append(Pool *pool, TenantQueue *queue)
+static Lane *lane_of(Pool *pool, int64_t tenant) { return &pool->lanes[hash_of(tenant) % pool->lane_count]; }
+
+// Gives a queue its turn when it waits for something and hasn't got its share of the connections: some stay for others.
+static void turn_offer(Pool *pool, TenantQueue *queue)
 {
-    if (queue->has_turn)
+    unsigned kept = MAX(pool->lane_count / 4, 1U);
+    unsigned share = pool->lane_count > kept ? pool->lane_count - kept : 1;
+    if (queue->has_turn || !queue->first || queue->running >= share)
         return;
+    Lane *lane = lane_of(pool, queue->tenant);
     queue->has_turn = true;
     queue->next_turn = NULL;
-    if (pool->last_turn)
-        pool->last_turn->next_turn = queue;
+    if (lane->last_turn)
+        lane->last_turn->next_turn = queue;
     else
-        pool->first_turn = queue;
-    pool->last_turn = queue;
+        lane->first_turn = queue;
+    lane->last_turn = queue;
 }
 
-static TenantQueue *turn_take(Pool *pool)
+static TenantQueue *turn_take(Lane *lane)
 {
-    TenantQueue *queue = pool->first_turn;
-    pool->first_turn = queue->next_turn;
-    if (!pool->first_turn)
-        pool->last_turn = NULL;
+    TenantQueue *queue = lane->first_turn;
+    lane->first_turn = queue->next_turn;
+    if (!lane->first_turn)
+        lane->last_turn = NULL;
     queue->has_turn = false;
     return queue;
 }
@@ -130,7 +137,7 @@ static void query_append(Pool *pool, Query *query)
         queue->first = query;
     queue->last = query;
     COUNT_CHANGE(pool, waiting, 1);
-    turn_append(pool, queue);
+    turn_offer(pool, queue);
 }
 
 // One that was under way comes before those that weren't.
@@ -145,7 +152,7 @@ static void query_prepend(Pool *pool, Query *query)
         queue->last = query;
     queue->first = query;
     COUNT_CHANGE(pool, waiting, 1);
-    turn_append(pool, queue);
+    turn_offer(pool, queue);
 }
 
 static void query_remove(Pool *pool, Query *query)
@@ -161,6 +168,14 @@ static void query_remove(Pool *pool, Query *query)
         queue->last = query->before;
     query->next = query->before = NULL;
     COUNT_CHANGE(pool, waiting, -1U);
+}
+
+// It runs no more: another one of its tenant may.
+static void query_stop(Pool *pool, Query *query)
+{
+    query->is_running = false;
+    query->queue->running--;
+    turn_offer(pool, query->queue);
 }
 
 static void query_end(Pool *pool, Query *query)
@@ -193,8 +208,7 @@ static bool error_unknown_outcome(Error *err)
 // A query that was under way on a connection that is lost.
 static void query_lost(Pool *pool, Query *query, const Error *why)
 {
-    query->queue->running--;
-    query->is_running = false;
+    query_stop(pool, query);
     if (!query->is_write && !query->was_tried && !pool->is_closing) {
         query->was_tried = true;
         query->err.code = ERR_NONE;
@@ -211,20 +225,21 @@ static void query_lost(Pool *pool, Query *query, const Error *why)
 
 static void waiting_fail(Pool *pool)
 {
-    while (pool->first_turn) {
-        TenantQueue *queue = turn_take(pool);
-        if (!queue->first)
-            queue_retire(pool, queue);
-        while (queue->first) {
-            Query *query = queue->first;
-            query_remove(pool, query);
-            query->err = pool->down;
-            bool is_last = !queue->first;
-            query_end(pool, query);
-            if (is_last)
-                break;    // the queue may be another tenant's by now
+    for (unsigned i = 0; i < pool->lane_count; i++)
+        while (pool->lanes[i].first_turn) {
+            TenantQueue *queue = turn_take(&pool->lanes[i]);
+            if (!queue->first)
+                queue_retire(pool, queue);
+            while (queue->first) {
+                Query *query = queue->first;
+                query_remove(pool, query);
+                query->err = pool->down;
+                bool is_last = !queue->first;
+                query_end(pool, query);
+                if (is_last)
+                    break;    // the queue may be another tenant's by now
+            }
         }
-    }
 }
 
 // ---- the connections ----
@@ -293,8 +308,7 @@ static void lane_finish(Lane *lane, PipeAnswer *answer)
         query_lost(pool, query, &answer->err);
         return;
     }
-    query->queue->running--;
-    query->is_running = false;
+    query_stop(pool, query);
     query->rows = answer->rows;
     if (answer->err.code != ERR_NONE)
         query->err = answer->err;
@@ -376,12 +390,20 @@ static void lane_connect(Lane *lane)
     lane_watch(lane);
 }
 
-// Remembers that this backend has now met the tenant, for which it keeps memory until it ends.
-static void lane_meet(Lane *lane, int64_t tenant)
+static size_t met_slot(const Lane *lane, int64_t tenant)
 {
     size_t slot = hash_of(tenant) % MET_SLOTS;
     while (lane->met[slot] != 0 && lane->met[slot] != tenant)
         slot = (slot + 1) % MET_SLOTS;
+    return slot;
+}
+
+static bool lane_has_met(const Lane *lane, int64_t tenant) { return lane->met[met_slot(lane, tenant)] == tenant; }
+
+// Remembers that this backend has now met the tenant, for which it keeps memory until it ends.
+static void lane_meet(Lane *lane, int64_t tenant)
+{
+    size_t slot = met_slot(lane, tenant);
     lane->met_count += lane->met[slot] == 0 && lane->met_count < MET_SLOTS / 2;
     if (lane->met_count < MET_SLOTS / 2)
         lane->met[slot] = tenant;
@@ -404,6 +426,7 @@ static bool lane_start(Lane *lane, Query *query)
     lane->query = query;
     query->is_running = true;
     query->queue->running++;
+    turn_offer(pool, query->queue);
     lane_meet(lane, query->tenant);
     timer_start(pool->loop, &query->timer, left_ms + GRACE_MS);
     if (!pipe_send(lane->pipe, &call, &err)) {
@@ -429,7 +452,7 @@ static void pool_recycle(Pool *pool)
         Lane *lane = &pool->lanes[i];
         if (lane->met_count <= MET_MAX || !lane_is_idle(lane) || is_another_connecting(pool))
             continue;
-        if (pool->first_turn && lane->met_count < MET_FORCE)
+        if (lane->first_turn && lane->met_count < MET_FORCE)
             continue;
         loop_unwatch(pool->loop, &lane->watch);
         pipe_close(&lane->pipe);
@@ -442,13 +465,22 @@ static void pool_recycle(Pool *pool)
 
 // ---- who goes next ----
 
-static Lane *lane_for(Pool *pool, int64_t tenant)
+static bool lane_is_away(const Lane *lane) { return !lane->pipe || pipe_state(lane->pipe) == PIPE_CONNECTING; }
+
+// The queue whose turn it is at this connection, or NULL. Others' tenants come after its own, when it has met them, or
+// when they have waited for theirs for as long as it costs to be met.
+static TenantQueue *turn_next(Pool *pool, Lane *lane, bool is_own)
 {
-    unsigned preferred = (unsigned)(hash_of(tenant) % pool->lane_count);
     for (unsigned i = 0; i < pool->lane_count; i++) {
-        Lane *lane = &pool->lanes[(preferred + i) % pool->lane_count];
-        if (lane_is_idle(lane))
-            return lane;
+        Lane *owner = &pool->lanes[i];
+        if ((owner == lane) != is_own)
+            continue;
+        while (owner->first_turn && !owner->first_turn->first)
+            queue_retire(pool, turn_take(owner));
+        TenantQueue *queue = owner->first_turn;
+        if (queue && (is_own || lane_is_away(owner) || lane_has_met(lane, queue->tenant) ||
+                      queue->first->patient_until_ms <= loop_now_ms(pool->loop)))
+            return turn_take(owner);
     }
     return NULL;
 }
@@ -461,6 +493,35 @@ static void query_overdue(Pool *pool, Query *query)
     query_end(pool, query);
 }
 
+static void lane_serve(Lane *lane, bool is_own)
+{
+    Pool *pool = lane->pool;
+    TenantQueue *queue;
+    while (lane_is_idle(lane) && (queue = turn_next(pool, lane, is_own))) {
+        Query *query = queue->first;
+        query_remove(pool, query);
+        if (query->deadline_ms > loop_now_ms(pool->loop)) {
+            (void)lane_start(lane, query);    // a lane that is lost has dealt with it
+        } else {
+            turn_offer(pool, queue);
+            query_overdue(pool, query);
+        }
+    }
+}
+
+static void patience_start(Pool *pool)
+{
+    int64_t until_ms = INT64_MAX;
+    for (unsigned i = 0; i < pool->lane_count; i++) {
+        const TenantQueue *queue = pool->lanes[i].first_turn;
+        if (queue && queue->first)
+            until_ms = MIN(until_ms, queue->first->patient_until_ms);
+    }
+    timer_stop(pool->loop, &pool->patience);
+    if (until_ms > loop_now_ms(pool->loop) && until_ms < INT64_MAX)
+        timer_start(pool->loop, &pool->patience, until_ms - loop_now_ms(pool->loop));
+}
+
 static void pool_dispatch(Deferred *deferred)
 {
     Pool *pool = container_of(deferred, Pool, dispatch);
@@ -468,33 +529,18 @@ static void pool_dispatch(Deferred *deferred)
         waiting_fail(pool);
         return;
     }
-    unsigned kept = MAX(pool->lane_count / 4, 1U);                             // for the other tenants
-    unsigned share = pool->lane_count > kept ? pool->lane_count - kept : 1;    // of one tenant
-    TenantQueue *passed_over = NULL;    // the first one that has its share: once round is enough
-    while (pool->first_turn && pool->first_turn != passed_over) {
-        Lane *lane = lane_for(pool, pool->first_turn->tenant);
-        if (!lane)
-            break;
-        TenantQueue *queue = turn_take(pool);
-        Query *query = queue->first;
-        if (!query) {
-            queue_retire(pool, queue);
-            continue;
-        }
-        if (queue->running >= share) {
-            passed_over = passed_over ? passed_over : queue;
-            turn_append(pool, queue);
-            continue;
-        }
-        query_remove(pool, query);
-        if (queue->first)
-            turn_append(pool, queue);
-        if (query->deadline_ms <= loop_now_ms(pool->loop))
-            query_overdue(pool, query);
-        else
-            (void)lane_start(lane, query);    // a lane that is lost has dealt with it
-    }
+    for (unsigned i = 0; i < pool->lane_count; i++)
+        lane_serve(&pool->lanes[i], true);
+    for (unsigned i = 0; i < pool->lane_count; i++)
+        lane_serve(&pool->lanes[i], false);
+    patience_start(pool);
     pool_recycle(pool);
+}
+
+static void patience_due(Timer *timer)
+{
+    Pool *pool = container_of(timer, Pool, patience);
+    loop_defer(pool->loop, &pool->dispatch);
 }
 
 static void query_due(Timer *timer)
@@ -521,6 +567,7 @@ void pool_query(Pool *pool, Query *query)
     query->pool = pool;
     query->queue = queue_find(pool, query->tenant);
     query->deadline_ms = loop_now_ms(pool->loop) + pool->options.timeout_ms;
+    query->patient_until_ms = loop_now_ms(pool->loop) + pool->options.patience_ms;
     query->timer.due = query_due;
     query_append(pool, query);
     timer_start(pool->loop, &query->timer, pool->options.timeout_ms);
@@ -555,6 +602,7 @@ bool pool_open(Loop *loop, const PoolOptions *options, Pool **out, Error *err)
     *pool = (Pool){.loop = loop, .options = *options, .arena = arena, .lanes = lanes};
     pool->lane_count = MAX(options->connections, 1U);
     pool->dispatch.run = pool_dispatch;
+    pool->patience.due = patience_due;
     for (unsigned i = 0; i < pool->lane_count; i++) {
         lanes[i].pool = pool;
         lanes[i].timer.due = lane_due;
@@ -581,6 +629,7 @@ void pool_close(Pool **pool)
         timer_stop(closed->loop, &lane->timer);
     }
     waiting_fail(closed);
+    timer_stop(closed->loop, &closed->patience);
     Arena *arena = closed->arena;
     arena_close(&arena);
 }
