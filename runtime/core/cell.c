@@ -11,7 +11,7 @@ enum {
     CELL_BUDGET = 16 * MIB,
     START_TIMEOUT_MS = 5000,    // a database that is being restarted is waited for
     START_PAUSE_MS = 50,
-    PATIENCE_MS = 20,    // about what a backend needs to meet a tenant
+    PATIENCE_MS = 200,    // some times what a backend needs to meet a tenant
 };
 
 // Something that each thread is told. It stays the cell's, since a thread that has ended runs no task.
