@@ -19,7 +19,7 @@ cat >"$work/page.pgbench" <<'END'
 \set product random(1, :products)
 \startpipeline
 select set_config('search_path', 't_' || :number || ', pg_temp', true), set_config('statement_timeout', '5000', true), set_config('lock_timeout', '2500', true);
-select store_version() as version, shop_show() as shop, navigation_list() as navigation, product_show('product-' || :product) as product, related_list('product-' || :product) as related;
+select store_version_:number() as version, shop_show_:number() as shop, navigation_list_:number() as navigation, product_show_:number('product-' || :product) as product, related_list_:number('product-' || :product) as related;
 \endpipeline
 END
 for i in $(seq "$count"); do

@@ -58,7 +58,7 @@ orders_script() {
 \set cart :at / :shops + 1
 \startpipeline
 select set_config('search_path', 't_' || :number || ', pg_temp', true), set_config('statement_timeout', '5000', true), set_config('lock_timeout', '2500', true);
-select order_place('a-cart-of-the-bench-' || :run || '-' || :cart, 'key-' || :run || '-' || :cart, '0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef', 'ann@buyer.example', '{"name": "Ann Buyer", "line1": "Main Street 1", "line2": "", "city": "Boston", "region": "", "postal_code": "02101", "country": "US"}', 'standard', 'bank_transfer');
+select order_place_:number('a-cart-of-the-bench-' || :run || '-' || :cart, 'key-' || :run || '-' || :cart, '0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef', 'ann@buyer.example', '{"name": "Ann Buyer", "line1": "Main Street 1", "line2": "", "city": "Boston", "region": "", "postal_code": "02101", "country": "US"}', 'standard', 'bank_transfer');
 \endpipeline
 END
 }

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/embed.h"
+#include "base/tenant_sql.h"
 
 enum { ATTEMPTS = 5, ATTEMPT_PAUSE_MS = 200, CHECKSUM_TEXT = 17, BUDGET = 64 * MIB };
 
@@ -52,9 +53,18 @@ Str migration_version(const char *folder, char text[MIGRATION_VERSION])
 
 static void add_name(StrBuf *sql, Str name) { strbuf_format(sql, "\"%.*s\"", STR_ARG(name)); }
 
-// A file's text, with the names of roles put in.
+// What a tenant's functions have behind their names: that of the schema t_17 is _17.
+static Str function_suffix(const MigrationTarget *target)
+{
+    return target->tenant_role.len > 0 ? str_skip(target->schema, 1) : (Str){0};
+}
+
+// A file's text, with the names of roles and of a tenant's functions put in.
 static void add_content(StrBuf *sql, Str text, const MigrationTarget *target)
 {
+    StrBuf own = {.arena = sql->arena};
+    tenant_sql_add(&own, text, function_suffix(target));
+    text = strbuf_str(&own);
     const struct {
         Str word, name;
     } words[] = {{S(":tenant_role"), target->tenant_role}, {S(":shopd_role"), target->shopd_role}};
@@ -123,6 +133,13 @@ static const char GRANT_DEFINERS[] =
     "do $do$\n"
     "declare f regprocedure;\n"
     "begin\n"
+    "    for f in\n"
+    "        select p.oid from pg_depend d join pg_proc p on p.oid = d.objid\n"
+    "        where d.refclassid = 'pg_namespace'::regclass and d.refobjid = current_schema()::regnamespace\n"
+    "          and d.classid = 'pg_proc'::regclass and p.proname !~ '_[0-9]+$' and p.proowner = current_user::regrole\n"
+    "    loop\n"
+    "        execute format('drop function %%s', f);\n"
+    "    end loop;\n"
     "    for f in\n"
     "        select p.oid from pg_depend d join pg_proc p on p.oid = d.objid\n"
     "        where d.refclassid = 'pg_namespace'::regclass and d.refobjid = current_schema()::regnamespace\n"

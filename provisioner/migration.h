@@ -4,7 +4,8 @@
 #include "base/pg.h"
 
 // Where files of a folder go. Migrations (NNN_*.sql) run once; functions (functions/*.sql) run again whenever their
-// checksum changed. In both, the words :tenant_role and :shopd_role stand for the quoted names.
+// checksum changed. In both, the words :tenant_role and :shopd_role stand for the quoted names, and a tenant's
+// functions are named as tenant_sql_add has it, by the schema's number.
 typedef struct MigrationTarget {
     const char *folder;    // of sql/: "control", "cell", "tenant"
     Str schema;

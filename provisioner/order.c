@@ -21,7 +21,8 @@ static bool tenant_call(Platform *platform, Slug slug, Str sql, Str parameter, J
     }
     if (!platform_cell(platform, tenant.cell, &db, err) || !db_begin(db, err))
         return false;
-    bool ok = tenant_path_set(db, tenant.number, err) && db_query(db, sql, PARAMS(parameter), &rows, err) &&
+    bool ok = tenant_path_set(db, tenant.number, err) &&
+              tenant_query(db, tenant.number, sql, PARAMS(parameter), &rows, err) &&
               (rows_is_null(rows, 0, 0) || json_parse(rows_str(rows, 0, 0), out, err));
     db_rollback(db);
     return ok;
@@ -31,7 +32,7 @@ bool order_list(Platform *platform, Slug slug, int64_t limit, Json **out, Error 
 {
     char text[24];
     (void)snprintf(text, sizeof(text), "%lld", (long long)limit);
-    return tenant_call(platform, slug, S("select order_list($1)"), str_of(text), out, err);
+    return tenant_call(platform, slug, S("select :order_list($1)"), str_of(text), out, err);
 }
 
 bool order_show(Platform *platform, Slug slug, int64_t number, Json **out, Error *err)
@@ -39,7 +40,7 @@ bool order_show(Platform *platform, Slug slug, int64_t number, Json **out, Error
     char text[24];
     Json *order = NULL;
     (void)snprintf(text, sizeof(text), "%lld", (long long)number);
-    if (!tenant_call(platform, slug, S("select order_find($1)"), str_of(text), &order, err))
+    if (!tenant_call(platform, slug, S("select :order_find($1)"), str_of(text), &order, err))
         return false;
     if (!order) {
         error_set(err, ERR_NOT_FOUND, "the shop '%.*s' has no order %lld", STR_ARG(slug.text), (long long)number);

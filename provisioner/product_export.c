@@ -231,10 +231,11 @@ static bool rows_put(Export *ex, ExportPut *put, void *context, int64_t *product
     return arena_ok(ex->arena, err) && (piece.len == 0 || put(context, piece, err));
 }
 
-static bool export_in_transaction(Db *db, Export *ex, ExportPut *put, void *context, int64_t *products, Error *err)
+static bool export_in_transaction(Db *db, int64_t tenant, Export *ex, ExportPut *put, void *context, int64_t *products,
+                                  Error *err)
 {
     CLEANUP(rows_close) Rows *opened = NULL;
-    if (!db_query(db, S("select export_open()"), NO_PARAMS, &opened, err))
+    if (!tenant_query(db, tenant, S("select :export_open()"), NO_PARAMS, &opened, err))
         return false;
     ex->currency = rows_str(opened, 0, 0);
     if (!header_put(ex, put, context, err))
@@ -259,7 +260,7 @@ bool product_export(Db *db, int64_t tenant, ExportPut *put, void *context, int64
     int64_t products = 0;
     if (!arena_ok(arena, err) || !db_script(db, S("begin isolation level repeatable read read only"), err))
         return false;
-    bool ok = tenant_path_set(db, tenant, err) && export_in_transaction(db, &ex, put, context, &products, err);
+    bool ok = tenant_path_set(db, tenant, err) && export_in_transaction(db, tenant, &ex, put, context, &products, err);
     db_rollback(db);
     if (ok && out_count)
         *out_count = products;

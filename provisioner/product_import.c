@@ -30,6 +30,7 @@ enum {
 
 typedef struct Import {
     Db *db;
+    int64_t tenant;
     Str currency;
     Arena *arena;    // the report's: what lives as long as the import
     Arena *line_arena;
@@ -770,7 +771,7 @@ static bool file_import(Import *im, Str dir, Str path, Error *err)
         Str reason = fault.code == ERR_TOO_LARGE   ? S("the file has more than 512 KiB")
                      : fault.code == ERR_NOT_FOUND ? S("there is no such file beside the CSV")
                                                    : str_of(fault.why);
-        return db_run(im->db, S("select import_file_refuse($1, $2)"), PARAMS(path, reason), err);
+        return tenant_run(im->db, im->tenant, S("select :import_file_refuse($1, $2)"), PARAMS(path, reason), err);
     }
     StrBuf hex = {.arena = arena};
     strbuf_add(&hex, S("\\x"));
@@ -780,8 +781,8 @@ static bool file_import(Import *im, Str dir, Str path, Error *err)
     }
     Str content = strbuf_str(&hex);
     return arena_ok(arena, err) &&
-           db_run(im->db, S("select import_file_put($1, $2, $3, $4::bytea)"),
-                  PARAMS(path, str_of(file.content_type), str_of(file.extension), content), err);
+           tenant_run(im->db, im->tenant, S("select :import_file_put($1, $2, $3, $4::bytea)"),
+                      PARAMS(path, str_of(file.content_type), str_of(file.extension), content), err);
 }
 
 static bool files_import(Import *im, Str csv_path, Error *err)
@@ -804,10 +805,11 @@ static bool files_import(Import *im, Str csv_path, Error *err)
 
 // ---- the whole ----
 
-static bool start(Import *im, int64_t tenant, Error *err)
+static bool start(Import *im, Error *err)
 {
     CLEANUP(rows_close) Rows *rows = NULL;
-    if (!tenant_path_set(im->db, tenant, err) || !db_query(im->db, S("select import_open()"), NO_PARAMS, &rows, err))
+    if (!tenant_path_set(im->db, im->tenant, err) ||
+        !tenant_query(im->db, im->tenant, S("select :import_open()"), NO_PARAMS, &rows, err))
         return false;
     im->currency = str_copy(im->arena, rows_str(rows, 0, 0));
     return arena_ok(im->arena, err);
@@ -818,8 +820,8 @@ static bool report_fill(Import *im, ImportReport *report, Error *err)
     CLEANUP(rows_close) Rows *counts = NULL;
     CLEANUP(rows_close) Rows *faults = NULL;
     Str limit = str_format(im->arena, "%d", FAULTS_KEPT_MAX);
-    if (!db_query(im->db, S("select products, variants, images, skipped from import_counts()"), NO_PARAMS, &counts,
-                  err) ||
+    if (!tenant_query(im->db, im->tenant, S("select products, variants, images, skipped from :import_counts()"),
+                      NO_PARAMS, &counts, err) ||
         !db_query(im->db, S("select line, column_name, value, reason from import_faults order by line limit $1"),
                   PARAMS(limit), &faults, err))
         return false;
@@ -845,21 +847,20 @@ static Str sql_bool(bool value) { return value ? S("t") : S("f"); }
 static bool apply(Import *im, const ImportOptions *options, ImportReport *report, Error *err)
 {
     CLEANUP(rows_close) Rows *rows = NULL;
-    if (!db_query(im->db, S("select import_apply($1, $2, $3)"),
-                  PARAMS(sql_bool(options->set_stock), sql_bool(has_column(im, COLUMN_COMPARE_AT_PRICE)),
-                         sql_bool(has_column(im, COLUMN_VARIANT_IMAGE))),
-                  &rows, err))
+    if (!tenant_query(im->db, im->tenant, S("select :import_apply($1, $2, $3)"),
+                      PARAMS(sql_bool(options->set_stock), sql_bool(has_column(im, COLUMN_COMPARE_AT_PRICE)),
+                             sql_bool(has_column(im, COLUMN_VARIANT_IMAGE))),
+                      &rows, err))
         return false;
     report->is_changed = rows_bool(rows, 0, 0);
     return true;
 }
 
-static bool import_in_transaction(Import *im, int64_t tenant, Str path, const ImportOptions *options,
-                                  ImportReport *report, Error *err)
+static bool import_in_transaction(Import *im, Str path, const ImportOptions *options, ImportReport *report, Error *err)
 {
-    if (!start(im, tenant, err) || !lines_stage(im, path, err) ||
-        !db_run(im->db, S("select import_begin()"), NO_PARAMS, err) || !files_import(im, path, err) ||
-        !db_run(im->db, S("select import_check($1)"), PARAMS(sql_bool(options->set_stock)), err) ||
+    if (!start(im, err) || !lines_stage(im, path, err) ||
+        !tenant_run(im->db, im->tenant, S("select :import_begin()"), NO_PARAMS, err) || !files_import(im, path, err) ||
+        !tenant_run(im->db, im->tenant, S("select :import_check($1)"), PARAMS(sql_bool(options->set_stock)), err) ||
         !report_fill(im, report, err))
         return false;
     report->is_refused = report->skipped > 0 && !options->skip_invalid;
@@ -870,11 +871,11 @@ bool product_import(Db *db, int64_t tenant, Str path, const ImportOptions *optio
                     Error *err)
 {
     CLEANUP(arena_close) Arena *line_arena = arena_open(LINE_BUDGET);
-    Import im = {.db = db, .arena = arena, .line_arena = line_arena, .options = options};
+    Import im = {.db = db, .tenant = tenant, .arena = arena, .line_arena = line_arena, .options = options};
     ImportReport report = {.faults = {.arena = arena, .kept_max = FAULTS_KEPT_MAX}};
     if (!arena_ok(line_arena, err) || !db_begin(db, err))
         return false;
-    if (!import_in_transaction(&im, tenant, path, options, &report, err)) {
+    if (!import_in_transaction(&im, path, options, &report, err)) {
         db_rollback(db);
         return false;
     }

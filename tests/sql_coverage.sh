@@ -7,7 +7,7 @@ schemas="select nspname from pg_namespace where nspname in ('cell', 'control') o
 for database in $(ask postgres "select datname from pg_database where datallowconn and not datistemplate and datname <> 'postgres'"); do
     ask "$database" "create extension if not exists plpgsql_check schema public"
     for schema in $(ask "$database" "$schemas"); do    # what a function names is found by the path
-        ask "$database" "set search_path = $schema; select p.proname, s.stmtid, s.lineno, s.exec_stmts, s.stmtname, coalesce(s.parent_note, '')
+        ask "$database" "set search_path = $schema; select regexp_replace(p.proname, '_[0-9]+$', ''), s.stmtid, s.lineno, s.exec_stmts, s.stmtname, coalesce(s.parent_note, '')
             from pg_proc p join pg_language l on l.oid = p.prolang
             cross join lateral public.plpgsql_profiler_function_statements_tb(p.oid) s
             where l.lanname = 'plpgsql' and p.prorettype <> 'trigger'::regtype and p.pronamespace = '$schema'::regnamespace"

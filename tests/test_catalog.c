@@ -34,16 +34,17 @@ TEST(a_search_finds_words_in_any_form_and_only_what_is_on_sale)
     CLEANUP(rows_close) Rows *rows = NULL;
     Error err = {0};
     ck_assert_ok(db_run(db,
-                        S("update products p set search = product_search('es', title, vendor, product_type, tags, "
+                        S("update products p set search = product_search_1('es', title, vendor, product_type, tags, "
                           "(select string_agg(sku, ' ') from variants v where v.product_id = p.id), description)"),
                         NO_PARAMS, &err),
                  &err);
     ck_assert_ok(
-        db_query(db,
-                 S("select coalesce(string_agg(p.handle, ',' order by o.place), ''), max(l.total) from product_page(1, "
-                   "10, 'default', $1, null) l "
-                   "left join unnest(l.ids) with ordinality o (id, place) on true left join products p on p.id = o.id"),
-                 PARAMS(str_of(SEARCHES[_i].query)), &rows, &err),
+        db_query(
+            db,
+            S("select coalesce(string_agg(p.handle, ',' order by o.place), ''), max(l.total) from product_page_1(1, "
+              "10, 'default', $1, null) l "
+              "left join unnest(l.ids) with ordinality o (id, place) on true left join products p on p.id = o.id"),
+            PARAMS(str_of(SEARCHES[_i].query)), &rows, &err),
         &err);
     ck_assert_str(rows_str(rows, 0, 0), str_of(SEARCHES[_i].handles));
 }
@@ -52,13 +53,13 @@ TEST(another_language_finds_other_forms_of_a_word)
 {
     CLEANUP(db_close) Db *db = test_db_open(test_shop("catalog"));
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
-    static const char FOUND[] = "select total from product_page(1, 10, 'default', 'runs', null)";
+    static const char FOUND[] = "select total from product_page_1(1, 10, 'default', 'runs', null)";
     Error err = {0};
     ck_assert_ok(
-        db_script(db, S("update products set title = 'Running shoes' where id = 1; select search_rebuild()"), &err),
+        db_script(db, S("update products set title = 'Running shoes' where id = 1; select search_rebuild_1()"), &err),
         &err);
     ck_assert_str(test_value(db, arena, FOUND), S("0"));
-    ck_assert_ok(db_script(db, S("update settings set language = 'en'; select search_rebuild()"), &err), &err);
+    ck_assert_ok(db_script(db, S("update settings set language = 'en'; select search_rebuild_1()"), &err), &err);
     ck_assert_str(test_value(db, arena, FOUND), S("1"));
 }
 
@@ -74,7 +75,7 @@ TEST(a_list_comes_in_the_order_that_was_asked_for)
     CLEANUP(rows_close) Rows *rows = NULL;
     Error err = {0};
     ck_assert_ok(db_query(db,
-                          S("select string_agg(i ->> 'handle', ',') from json_array_elements(summary_list(1, 10, $1, "
+                          S("select string_agg(i ->> 'handle', ',') from json_array_elements(summary_list_1(1, 10, $1, "
                             "null, null) -> 'items') i"),
                           PARAMS(str_of(SORTS[_i].sort)), &rows, &err),
                  &err);
@@ -85,26 +86,26 @@ static const struct {
     const char *sql;
     const char *answer;
 } ANSWERS[] = {
-    {"select product_list(2, 1, 'default', null, null) #>> '{items,0,handle}'", "lampara"},
-    {"select product_list(3, 1, 'default', null, null) ->> 'total'", "2"},
-    {"select json_array_length(product_list(3, 1, 'default', null, null) -> 'items')", "0"},
-    {"select product_list(1, 10, 'default', null, 'luz') #>> '{items,0,handle}'", "lampara"},
-    {"select product_list(1, 10, 'default', null, 'nowhere') is null", "t"},
-    {"select product_list(1, 10, 'relevance', 'taza', 'luz') ->> 'total'", "0"},
-    {"select product_show('secreto') is null", "t"},
-    {"select product_show('nowhere') is null", "t"},
-    {"select product_show('taza-azul') #>> '{variants,0,available}'", "true"},
-    {"select product_show('taza-azul') #>> '{variants,1,available}'", "false"},
-    {"select product_show('taza-azul') #>> '{options,0,values,0}'", "S"},
-    {"select product_show('lampara') -> 'options'", "[]"},
-    {"select product_show('lampara') #>> '{variants,0,title}'", "L\xc3\xa1mpara de mesa"},
-    {"select string_agg(i ->> 'handle', ',') from json_array_elements(navigation_list() -> 'items') i", "tazas,luz"},
-    {"select category_list() #>> '{items,0,product_count}'", "1"},
-    {"select summary_list(1, 1, 'default', null, null) #>> '{items,0,price_varies}'", "true"},
-    {"select json_array_length(related_list('taza-azul') -> 'items')", "0"},
-    {"select shop_show() ->> 'currency'", "EUR"},
-    {"select cart_show('not a cart at all......') is null", "t"},
-    {"select length(cart_create() ->> 'id')", "32"},
+    {"select product_list_1(2, 1, 'default', null, null) #>> '{items,0,handle}'", "lampara"},
+    {"select product_list_1(3, 1, 'default', null, null) ->> 'total'", "2"},
+    {"select json_array_length(product_list_1(3, 1, 'default', null, null) -> 'items')", "0"},
+    {"select product_list_1(1, 10, 'default', null, 'luz') #>> '{items,0,handle}'", "lampara"},
+    {"select product_list_1(1, 10, 'default', null, 'nowhere') is null", "t"},
+    {"select product_list_1(1, 10, 'relevance', 'taza', 'luz') ->> 'total'", "0"},
+    {"select product_show_1('secreto') is null", "t"},
+    {"select product_show_1('nowhere') is null", "t"},
+    {"select product_show_1('taza-azul') #>> '{variants,0,available}'", "true"},
+    {"select product_show_1('taza-azul') #>> '{variants,1,available}'", "false"},
+    {"select product_show_1('taza-azul') #>> '{options,0,values,0}'", "S"},
+    {"select product_show_1('lampara') -> 'options'", "[]"},
+    {"select product_show_1('lampara') #>> '{variants,0,title}'", "L\xc3\xa1mpara de mesa"},
+    {"select string_agg(i ->> 'handle', ',') from json_array_elements(navigation_list_1() -> 'items') i", "tazas,luz"},
+    {"select category_list_1() #>> '{items,0,product_count}'", "1"},
+    {"select summary_list_1(1, 1, 'default', null, null) #>> '{items,0,price_varies}'", "true"},
+    {"select json_array_length(related_list_1('taza-azul') -> 'items')", "0"},
+    {"select shop_show_1() ->> 'currency'", "EUR"},
+    {"select cart_show_1('not a cart at all......') is null", "t"},
+    {"select length(cart_create_1() ->> 'id')", "32"},
 };
 
 TEST(a_question_has_its_answer)
@@ -119,13 +120,13 @@ static const struct {
     ErrorCode code;
     const char *says;
 } REFUSED_CALLS[] = {
-    {"select cart_line_add('cart-that-is-not-there', 1, 1, false)", ERR_NOT_FOUND, "make a new cart"},
-    {"select cart_line_add('cart-that-is-new-here-x', 4, 1, true)", ERR_INVALID, "variant_id"},
-    {"select cart_line_add('cart-that-is-new-here-x', 99, 1, true)", ERR_INVALID, "variant_id"},
-    {"select cart_line_add('cart-that-is-new-here-x', 1, 0, true)", ERR_INVALID, "quantity"},
-    {"select cart_line_add('short', 1, 1, true)", ERR_INVALID, "token"},
-    {"select cart_line_set(cart_create() ->> 'id', 1, 5)", ERR_NOT_FOUND, "line"},
-    {"select cart_line_remove(cart_create() ->> 'id', 1)", ERR_NOT_FOUND, "line"},
+    {"select cart_line_add_1('cart-that-is-not-there', 1, 1, false)", ERR_NOT_FOUND, "make a new cart"},
+    {"select cart_line_add_1('cart-that-is-new-here-x', 4, 1, true)", ERR_INVALID, "variant_id"},
+    {"select cart_line_add_1('cart-that-is-new-here-x', 99, 1, true)", ERR_INVALID, "variant_id"},
+    {"select cart_line_add_1('cart-that-is-new-here-x', 1, 0, true)", ERR_INVALID, "quantity"},
+    {"select cart_line_add_1('short', 1, 1, true)", ERR_INVALID, "token"},
+    {"select cart_line_set_1(cart_create_1() ->> 'id', 1, 5)", ERR_NOT_FOUND, "line"},
+    {"select cart_line_remove_1(cart_create_1() ->> 'id', 1)", ERR_NOT_FOUND, "line"},
 };
 
 TEST(a_wrong_call_says_why)
@@ -140,16 +141,17 @@ TEST(a_line_of_a_cart_is_added_to_changed_and_removed)
 {
     CLEANUP(db_close) Db *db = test_db_open(test_shop("catalog"));
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
-    static const char ADD[] = "select cart_line_add('cart-that-is-new-here-x', 1, 2, true) ->> 'is_new'";
+    static const char ADD[] = "select cart_line_add_1('cart-that-is-new-here-x', 1, 2, true) ->> 'is_new'";
     ck_assert_str(test_value(db, arena, ADD), S("true"));
     ck_assert_str(test_value(db, arena, ADD), S("false"));
-    ck_assert_str(test_value(db, arena, "select cart_show('cart-that-is-new-here-x') #>> '{total,amount}'"), S("7600"));
+    ck_assert_str(test_value(db, arena, "select cart_show_1('cart-that-is-new-here-x') #>> '{total,amount}'"),
+                  S("7600"));
     ck_assert_str(
-        test_value(db, arena, "select cart_line_set('cart-that-is-new-here-x', 1, 999) #>> '{lines,0,available}'"),
+        test_value(db, arena, "select cart_line_set_1('cart-that-is-new-here-x', 1, 999) #>> '{lines,0,available}'"),
         S("false"));
     ck_assert_str(test_value(db, arena, ADD), S("false"));
-    ck_assert_str(test_value(db, arena, "select cart_show('cart-that-is-new-here-x') ->> 'count'"), S("999"));
-    ck_assert_str(test_value(db, arena, "select cart_line_remove('cart-that-is-new-here-x', 1) -> 'lines'"), S("[]"));
+    ck_assert_str(test_value(db, arena, "select cart_show_1('cart-that-is-new-here-x') ->> 'count'"), S("999"));
+    ck_assert_str(test_value(db, arena, "select cart_line_remove_1('cart-that-is-new-here-x', 1) -> 'lines'"), S("[]"));
 }
 
 TEST(a_job_comes_again_until_it_is_done_or_set_aside)
@@ -158,18 +160,19 @@ TEST(a_job_comes_again_until_it_is_done_or_set_aside)
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
     Error err = {0};
     ck_assert_ok(
-        db_script(db, S("select job_add('mail', '{}'), job_add('mail', '{}', now() + interval '1 hour')"), &err), &err);
+        db_script(db, S("select job_add_1('mail', '{}'), job_add_1('mail', '{}', now() + interval '1 hour')"), &err),
+        &err);
     ck_assert_str(test_value(db, arena, "select count(*) from cell.bell"), S("2"));
-    ck_assert_str(test_value(db, arena, "select count(*) from job_take(10, '1 minute')"), S("1"));
-    ck_assert_str(test_value(db, arena, "select count(*) from job_take(10, '1 minute')"), S("0"));
-    ck_assert_ok(db_script(db, S("select job_retry(1, 'no route', 2)"), &err), &err);
+    ck_assert_str(test_value(db, arena, "select count(*) from job_take_1(10, '1 minute')"), S("1"));
+    ck_assert_str(test_value(db, arena, "select count(*) from job_take_1(10, '1 minute')"), S("0"));
+    ck_assert_ok(db_script(db, S("select job_retry_1(1, 'no route', 2)"), &err), &err);
     ck_assert_str(test_value(db, arena, "select due_at > now() and set_aside_at is null from jobs where id = 1"),
                   S("t"));
     ck_assert_ok(db_script(db, S("update jobs set due_at = now() where id = 1"), &err), &err);
-    ck_assert_str(test_value(db, arena, "select attempts from job_take(10, '1 minute')"), S("2"));
-    ck_assert_ok(db_script(db, S("select job_retry(1, 'no route', 2)"), &err), &err);
+    ck_assert_str(test_value(db, arena, "select attempts from job_take_1(10, '1 minute')"), S("2"));
+    ck_assert_ok(db_script(db, S("select job_retry_1(1, 'no route', 2)"), &err), &err);
     ck_assert_str(test_value(db, arena, "select set_aside_at is not null from jobs where id = 1"), S("t"));
-    ck_assert_ok(db_script(db, S("select job_done(2)"), &err), &err);
+    ck_assert_ok(db_script(db, S("select job_done_1(2)"), &err), &err);
     ck_assert_str(test_value(db, arena, "select count(*) from jobs"), S("1"));
 }
 

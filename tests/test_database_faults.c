@@ -131,7 +131,7 @@ TEST(what_changed_while_the_network_was_half_open_is_seen_after_it)
     stage_open(&stage);
     database_proxy_set(stage.proxy, PROXY_DEAD);
     test_cell_sql(&stage.cell, "update t_1.products set title = 'Renamed' where handle = 'taza-azul';"
-                               "set search_path = t_1; select catalog_changed()");
+                               "set search_path = t_1; select catalog_changed_1()");
     database_proxy_set(stage.proxy, PROXY_FLOWS);
     ShopAnswer answer = {0};
     bool is_seen = false;

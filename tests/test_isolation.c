@@ -21,13 +21,16 @@ typedef struct Isolation {
     Db *shopd;
 } Isolation;
 
-// The text with the schemas' names: @ is the first tenant's, # the other one's.
+// The text with the schemas' names: @ is the first tenant's, # the other one's, and with what their functions have
+// behind their names: ^ the first one's, ~ the other one's.
 static Str fill(const Isolation *isolation, const char *text)
 {
     StrBuf out = {.arena = isolation->world.arena};
     for (; *text; text++)
         if (*text == '@' || *text == '#')
             strbuf_add(&out, *text == '@' ? isolation->a : isolation->b);
+        else if (*text == '^' || *text == '~')
+            strbuf_add(&out, str_skip(*text == '^' ? isolation->a : isolation->b, 1));
         else
             strbuf_add_char(&out, *text);
     return strbuf_str(&out);
@@ -91,19 +94,19 @@ static const char *const LOGIN_REFUSED[] = {
     "create table public.t (x integer)",
     "create schema intruder",
     "create function @.f() returns integer language sql as 'select 1'",
-    "create or replace function @.shop_show() returns json language sql as 'select null::json'",
-    "alter function @.shop_show() security invoker",
+    "create or replace function @.shop_show^() returns json language sql as 'select null::json'",
+    "alter function @.shop_show^() security invoker",
     "select lo_create(0)",
     "select lo_from_bytea(0, 'x')",
     "select pg_advisory_lock(1)",
     "select pg_advisory_xact_lock(1)",
     "select pg_try_advisory_lock(1)",
-    "select @.stock_set(1, 1000, 'correction')",
-    "select @.cart_json(1)",
-    "select @.order_list(1)",
-    "select @.catalog_bump()",
-    "select @.import_open()",
-    "select #.export_open()",
+    "select @.stock_set^(1, 1000, 'correction')",
+    "select @.cart_json^(1)",
+    "select @.order_list^(1)",
+    "select @.catalog_bump^()",
+    "select @.import_open^()",
+    "select #.export_open~()",
     "select cell.tenant_state_set(1, 1, 1, 'active')",
     "select cell.spare_take(1, 1, 'x', 'x')",
     "select cell.fence_raise(1, 1)",
@@ -129,10 +132,10 @@ TEST(the_login_of_shopd_may_only_call_what_is_meant_for_it)
 }
 
 static const char *const LOGIN_ALLOWED[] = {
-    "select shop_show()",
-    "select @.product_list(1, 10, 'default', null, null)",
-    "select @.cart_line_add('aaaaaaaaaaaaaaaaaaaaaa', 1, 2, true)",
-    "select @.cart_show('aaaaaaaaaaaaaaaaaaaaaa')",
+    "select shop_show^()",
+    "select @.product_list^(1, 10, 'default', null, null)",
+    "select @.cart_line_add^('aaaaaaaaaaaaaaaaaaaaaa', 1, 2, true)",
+    "select @.cart_show^('aaaaaaaaaaaaaaaaaaaaaa')",
     "select * from cell.directory()",
     "select cell.session_key()",
 };
@@ -151,7 +154,7 @@ TEST(what_is_meant_for_shopd_works)
 
 static const char *const INJECTED_REFUSED[] = {
     "select * from #.carts",
-    "select #.cart_show('aaaaaaaaaaaaaaaaaaaaaa')",
+    "select #.cart_show~('aaaaaaaaaaaaaaaaaaaaaa')",
     "select #.injected('select 1')",
     "update #.stock set quantity = 0",
     "select * from cell.tenants",
@@ -175,7 +178,7 @@ static const char *const INJECTED_REFUSED[] = {
     "create table t (x integer)",
     "create temp table t (x integer)",
     "create function f() returns integer language sql as 'select 1'",
-    "create or replace function shop_show() returns json language sql as 'select null::json'",
+    "create or replace function shop_show^() returns json language sql as 'select null::json'",
     "create trigger t before update on orders for each row execute function suppress_redundant_updates_trigger()",
     "grant @ to #",
     "alter role @ superuser",
@@ -210,11 +213,11 @@ TEST(sql_inside_of_a_tenants_function_reaches_that_tenant_alone)
 TEST(a_function_under_another_tenants_path_is_refused_its_tables)
 {
     static const char *const CALLS[] = {
-        "select @.cart_show('aaaaaaaaaaaaaaaaaaaaaa')",
-        "select @.cart_line_add('aaaaaaaaaaaaaaaaaaaaaa', 1, 1, true)",
-        "select @.cart_create()",
-        "select @.product_show('taza')",
-        "select @.store_version()",
+        "select @.cart_show^('aaaaaaaaaaaaaaaaaaaaaa')",
+        "select @.cart_line_add^('aaaaaaaaaaaaaaaaaaaaaa', 1, 1, true)",
+        "select @.cart_create^()",
+        "select @.product_show^('taza')",
+        "select @.store_version^()",
     };
     Isolation isolation;
     open_shops(&isolation);

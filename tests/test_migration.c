@@ -241,9 +241,9 @@ TEST(cell_migrate_brings_every_tenant_to_this_version)
     test_world_bring(&world, "shop", "active");
     Str schema = spare_schema(&world), made = tenant_made(&world, schema);
     Str sql = str_format(world.arena,
-                         "update cell.tenants set version = '000-old'; drop function %.*s.store_version(); update "
+                         "update cell.tenants set version = '000-old'; drop function %.*s.store_version%.*s(); update "
                          "%.*s.migrations set checksum = 'older' where name = 'functions/catalog.sql'",
-                         STR_ARG(schema), STR_ARG(schema));
+                         STR_ARG(schema), STR_ARG(str_skip(schema, 1)), STR_ARG(schema));
     ck_assert_ok(db_script(world.cell, sql, &err), &err);
     ck_assert_ok(cell_migrate(world.platform, S("main"), &err), &err);
     check_same(tenant_made(&world, schema), made);

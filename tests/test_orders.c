@@ -21,7 +21,7 @@ static void run(Db *db, const char *sql)
 
 static bool line_add(Db *db, Str cart, const char *variant, const char *quantity, Error *err)
 {
-    return db_run(db, S("select cart_line_add($1, $2, $3, true)"), PARAMS(cart, str_of(variant), str_of(quantity)),
+    return db_run(db, S("select cart_line_add_1($1, $2, $3, true)"), PARAMS(cart, str_of(variant), str_of(quantity)),
                   err);
 }
 
@@ -30,7 +30,7 @@ static bool place(Db *db, Str cart, Str key, Str hash, Arena *arena, Str *out, E
 {
     CLEANUP(rows_close) Rows *rows = NULL;
     if (!db_query(db,
-                  S("select order_place($1, $2, $3, 'Ana@buyer.example', '{\"name\": \"Ana\"}', 'standard', "
+                  S("select order_place_1($1, $2, $3, 'Ana@buyer.example', '{\"name\": \"Ana\"}', 'standard', "
                     "'bank_transfer')"),
                   PARAMS(cart, key, hash), &rows, err))
         return false;
@@ -49,7 +49,7 @@ TEST(an_order_holds_what_was_bought_at_the_price_of_then)
     ck_assert_ok(place(db, str_of(CART), S("k"), S("h"), arena, &answer, &err), &err);
     run(db, "update variants set price_minor = 1; update products set title = 'renamed'");
     CLEANUP(json_close) Json *order = NULL;
-    ck_assert_ok(json_parse(one(db, arena, "select order_show(token) from orders"), &order, &err), &err);
+    ck_assert_ok(json_parse(one(db, arena, "select order_show_1(token) from orders"), &order, &err), &err);
     ck_assert_int_eq(json_int64(json_get(json_get(order, "total"), "amount")), 2 * 1900 + 4500);
     ck_assert_int_eq(json_int64(json_get(json_get(order, "tax"), "amount")), 1440);    // 21 % contained in 83.00
     const Json *first = json_element(json_get(order, "lines"), 0);
@@ -67,7 +67,7 @@ TEST(a_list_has_of_each_order_what_it_is_alone)
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
     Error err = {0};
     Str answer = S("");
-    ck_assert_str(one(db, arena, "select order_list(0) #>> '{}'"), S("{\"items\" : [], \"total\" : 0}"));
+    ck_assert_str(one(db, arena, "select order_list_1(0) #>> '{}'"), S("{\"items\" : [], \"total\" : 0}"));
     for (unsigned i = 1; i <= 3; i++) {
         run(db, str_format(arena, "insert into carts (token) values ('cart-of-order-number-%u')", i).data);
         Str cart = str_format(arena, "cart-of-order-number-%u", i);
@@ -78,10 +78,10 @@ TEST(a_list_has_of_each_order_what_it_is_alone)
     }
     ck_assert_str(one(db, arena,
                       "select string_agg(concat_ws(' ', i ->> 'number', json_array_length(i -> 'lines'), "
-                      "i::jsonb = order_find((i ->> 'number')::bigint)::jsonb), ', ') "
-                      "from json_array_elements(order_list(2) -> 'items') i"),
+                      "i::jsonb = order_find_1((i ->> 'number')::bigint)::jsonb), ', ') "
+                      "from json_array_elements(order_list_1(2) -> 'items') i"),
                   S("1003 2 t, 1002 2 t"));
-    ck_assert_str(one(db, arena, "select order_list(2) ->> 'total'"), S("3"));
+    ck_assert_str(one(db, arena, "select order_list_1(2) ->> 'total'"), S("3"));
 }
 
 TEST(the_same_key_gives_the_same_answer_and_another_body_is_refused)
@@ -195,19 +195,19 @@ TEST(the_pages_are_told_when_something_runs_out)
     CLEANUP(db_close) Db *listener = test_db_open(dsn);
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
     Error err = {0};
-    Str answer = S(""), before = one(db, arena, "select store_version()");
+    Str answer = S(""), before = one(db, arena, "select store_version_1()");
     bool got = true;
     run(listener, "listen cell_catalog");
     ck_assert_ok(line_add(db, str_of(CART), "1", "9", &err), &err);
     ck_assert_ok(place(db, str_of(CART), S("k1"), S("h"), arena, &answer, &err), &err);
     ck_assert_ok(db_wait_notify(listener, 50, &got, &err), &err);
     ck_assert(!got);
-    ck_assert_str(one(db, arena, "select store_version()"), before);
+    ck_assert_str(one(db, arena, "select store_version_1()"), before);
     ck_assert_ok(line_add(db, S("cart-of-the-second-buyer"), "1", "1", &err), &err);
     ck_assert_ok(place(db, S("cart-of-the-second-buyer"), S("k2"), S("h"), arena, &answer, &err), &err);
     ck_assert_ok(db_wait_notify(listener, 5000, &got, &err), &err);
     ck_assert(got);
-    ck_assert(!str_eq(one(db, arena, "select store_version()"), before));
+    ck_assert(!str_eq(one(db, arena, "select store_version_1()"), before));
 }
 
 // ---- many at once ----
@@ -303,7 +303,7 @@ TEST(carts_with_the_same_things_in_another_order_do_not_block_each_other)
     Str dsn = test_shop("orders");
     CLEANUP(db_close) Db *db = test_db_open(dsn);
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
-    run(db, "select stock_set(1, 1000, 'correction'), stock_set(3, 1000, 'correction')");
+    run(db, "select stock_set_1(1, 1000, 'correction'), stock_set_1(3, 1000, 'correction')");
     ck_assert_int_eq(buyers_run(dsn, buys_both, ERR_NONE), BUYERS);
     ck_assert_str(
         one(db, arena,

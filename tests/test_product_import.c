@@ -103,7 +103,7 @@ static const Case CASES[] = {
     {SHIRT, "select count(*) from products where search @@ to_tsquery('simple', 'shirt')", "1"},
     {"Handle,Title,Vendor,Type,Tags,Body (HTML),Option1 Name,Option1 Value,Variant SKU,Variant Price\n"
      "a,Camiones,Maker,Toys,\"x, y\",<p>of wood,Size,S,B-2,1\na,,,,,,,M,,1\na,,,,,,,L,A-1,1\nb,B,,,,,,,,1\n",
-     "select count(*) || ' ' || bool_and(search = product_words(p)) from products p", "2 true"},
+     "select count(*) || ' ' || bool_and(search = product_words_1(p)) from products p", "2 true"},
     {"\xEF\xBB\xBFhandle;TITLE; price\r\na;A;1.5\r\n;;\r\n\r\n", "select price_minor from variants", "150"},
     {"Title,Handle,Price\rA,a,2\rB,b,3\r", "select string_agg(handle, ',') from products", "a,b"},
     {"Unknown,Handle,Title,Variant Price\nx,a,A,1\n", "select attributes from products", "{}"},

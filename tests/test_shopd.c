@@ -460,7 +460,7 @@ TEST(sigterm_answers_what_is_under_way_and_closes_what_idles)
     daemon_open(&d);
     START(&d, CELL(&d), LISTEN(&d), "--threads", "2");
     test_cell_sql(&d.cell, "create table t_1.seen (n int); grant insert on t_1.seen to public;"
-                           "create or replace function t_1.cart_create() returns json language sql as $$"
+                           "create or replace function t_1.cart_create_1() returns json language sql as $$"
                            "insert into t_1.seen values (1); select pg_sleep(1); select '{\"id\":\"slow\"}'::json $$");
     ShopClient *idle[4];
     for (size_t i = 0; i < COUNT(idle); i++) {

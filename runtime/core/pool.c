@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/pg_pipe.h"
+#include "base/tenant_sql.h"
 
 enum {
     MET_MAX = 200,      // tenants of a backend, then it is replaced in a quiet moment
@@ -16,6 +17,7 @@ enum {
     BACKOFF_MAX_MS = 2000,
     SCOUT_MS = 100,    // of one lane while none is connected: its success brings the others back at once
     ARENA_BUDGET = 16 * MIB,
+    STATEMENT_MAX = 16 * KIB,
 };
 
 // A connection's place.
@@ -46,6 +48,7 @@ struct Pool {
     Loop *loop;
     PoolOptions options;
     Arena *arena;
+    Arena *scratch;    // of one statement
     Lane *lanes;
     unsigned lane_count;
     bool is_down;    // no connection, and the last attempt failed
@@ -415,11 +418,21 @@ static bool lane_start(Lane *lane, Query *query)
     int64_t left_ms = MAX(query->deadline_ms - loop_now_ms(pool->loop), (int64_t)1);
     char path[48];
     int length = snprintf(path, sizeof(path), "t_%lld, pg_temp", (long long)query->tenant);
+    char suffix[TENANT_SUFFIX];
+    StrBuf sql = {.arena = pool->scratch};
+    arena_reset(pool->scratch);
+    tenant_sql_add(&sql, query->sql, tenant_suffix(query->tenant, suffix));
+    Str text = strbuf_str(&sql);
+    if (!arena_ok(pool->scratch, &query->err)) {
+        turn_offer(pool, query->queue);
+        query_end(pool, query);
+        return true;
+    }
     const PipeCall call = {
         .search_path = {path, (size_t)length},
         .statement_timeout_ms = left_ms,
         .lock_timeout_ms = MAX(left_ms / 2, (int64_t)1),
-        .sql = query->sql,
+        .sql = text,
         .params = query->params,
     };
     Error err = {0};
@@ -599,7 +612,8 @@ bool pool_open(Loop *loop, const PoolOptions *options, Pool **out, Error *err)
         arena_close(&arena);
         return false;
     }
-    *pool = (Pool){.loop = loop, .options = *options, .arena = arena, .lanes = lanes};
+    *pool =
+        (Pool){.loop = loop, .options = *options, .arena = arena, .scratch = arena_open(STATEMENT_MAX), .lanes = lanes};
     pool->lane_count = MAX(options->connections, 1U);
     pool->dispatch.run = pool_dispatch;
     pool->patience.due = patience_due;
@@ -630,6 +644,7 @@ void pool_close(Pool **pool)
     }
     waiting_fail(closed);
     timer_stop(closed->loop, &closed->patience);
-    Arena *arena = closed->arena;
+    Arena *arena = closed->arena, *scratch = closed->scratch;
+    arena_close(&scratch);
     arena_close(&arena);
 }

@@ -110,7 +110,7 @@ bool api_products_get(Request *r, Error *err)
                           STR_ARG(sort), query.len, STR_ARG(query), STR_ARG(category)),
         .read = list_read,
     };
-    return page_serve(r, &list, S("select store_version(), product_list($1, $2, $3, $4, $5)"),
+    return page_serve(r, &list, S("select :store_version(), :product_list($1, $2, $3, $4, $5)"),
                       PARAMS(str_format(r->arena, "%lld", (long long)page),
                              str_format(r->arena, "%lld", (long long)per_page), sort, query.len ? query : SQL_NULL,
                              category.len ? category : SQL_NULL),
@@ -121,19 +121,19 @@ bool api_product_get(Request *r, Error *err)
 {
     Str handle = request_segment(r, "handle");
     const Page product = {.key = str_format(r->arena, "api product %.*s", STR_ARG(handle)), .read = product_read};
-    return page_serve(r, &product, S("select store_version(), product_show($1)"), PARAMS(handle), err);
+    return page_serve(r, &product, S("select :store_version(), :product_show($1)"), PARAMS(handle), err);
 }
 
 bool api_categories_get(Request *r, Error *err)
 {
     static const Page CATEGORIES = {.key = {"api categories", sizeof("api categories") - 1}, .read = list_read};
-    return page_serve(r, &CATEGORIES, S("select store_version(), category_list()"), NO_PARAMS, err);
+    return page_serve(r, &CATEGORIES, S("select :store_version(), :category_list()"), NO_PARAMS, err);
 }
 
 bool api_shipping_get(Request *r, Error *err)
 {
     static const Page METHODS = {.key = {"api shipping", sizeof("api shipping") - 1}, .read = list_read};
-    return page_serve(r, &METHODS, S("select store_version(), shipping_list(null)"), NO_PARAMS, err);
+    return page_serve(r, &METHODS, S("select :store_version(), :shipping_list(null)"), NO_PARAMS, err);
 }
 
 // ---- carts ----
@@ -160,7 +160,7 @@ bool api_carts_post(Request *r, Error *err)
     const Json *body = NULL;
     if (r->body.len > 0 && !request_json(r, &body, err))
         return false;
-    return request_write(r, S("select cart_create()"), NO_PARAMS, cart_made, err);
+    return request_write(r, S("select :cart_create()"), NO_PARAMS, cart_made, err);
 }
 
 // A cart's id out of the path. What can't be one isn't asked for.
@@ -181,7 +181,7 @@ static bool cart_id(Request *r, Str *out, Error *err)
 bool api_cart_get(Request *r, Error *err)
 {
     Str cart;
-    return cart_id(r, &cart, err) && request_query(r, S("select cart_show($1)"), PARAMS(cart), cart_read, err);
+    return cart_id(r, &cart, err) && request_query(r, S("select :cart_show($1)"), PARAMS(cart), cart_read, err);
 }
 
 static void quantity_check(const Json *body, Faults *faults, int64_t *out)
@@ -229,7 +229,7 @@ bool api_lines_post(Request *r, Error *err)
     quantity_check(body, &faults, &quantity);
     if (faults.count > 0)
         return answer_faults(r, &faults);
-    return request_write(r, S("select cart_line_add($1, $2, $3, false)"),
+    return request_write(r, S("select :cart_line_add($1, $2, $3, false)"),
                          PARAMS(cart, variant, str_format(r->arena, "%lld", (long long)quantity)), line_added, err);
 }
 
@@ -253,7 +253,7 @@ bool api_line_patch(Request *r, Error *err)
     quantity_check(body, &faults, &quantity);
     if (faults.count > 0)
         return answer_faults(r, &faults);
-    return request_write(r, S("select cart_line_set($1, $2, $3)"),
+    return request_write(r, S("select :cart_line_set($1, $2, $3)"),
                          PARAMS(cart, line, str_format(r->arena, "%lld", (long long)quantity)), cart_read, err);
 }
 
@@ -261,7 +261,7 @@ bool api_line_delete(Request *r, Error *err)
 {
     Str cart, line;
     return cart_id(r, &cart, err) && line_id(r, &line, err) &&
-           request_write(r, S("select cart_line_remove($1, $2)"), PARAMS(cart, line), cart_read, err);
+           request_write(r, S("select :cart_line_remove($1, $2)"), PARAMS(cart, line), cart_read, err);
 }
 
 // ---- checkout ----
@@ -321,7 +321,7 @@ static bool order_refused(Request *r, Error *err)
         return false;
     *said = *err;
     error_clear(err);
-    if (!request_query(r, S("select cart_shortages($1)"), PARAMS(cart), shortages_read, err))
+    if (!request_query(r, S("select :cart_shortages($1)"), PARAMS(cart), shortages_read, err))
         return false;
     r->database.context = said;
     return true;
@@ -358,7 +358,7 @@ static bool refuse(Request *r, const Buyer *buyer, const Faults *faults, Error *
     if (!arena_ok(r->arena, err))
         return false;
     *refused = (Refused){.buyer = *buyer, .faults = *faults};
-    if (!request_query(r, S("select shipping_list(null)"), NO_PARAMS, shipping_read, err))
+    if (!request_query(r, S("select :shipping_list(null)"), NO_PARAMS, shipping_read, err))
         return false;
     request_query_or(r, shipping_unknown);
     r->database.context = refused;
@@ -384,5 +384,5 @@ bool api_checkout_post(Request *r, Error *err)
 
 bool api_order_get(Request *r, Error *err)
 {
-    return request_query(r, S("select order_show($1)"), PARAMS(request_segment(r, "token")), order_read, err);
+    return request_query(r, S("select :order_show($1)"), PARAMS(request_segment(r, "token")), order_read, err);
 }

@@ -236,7 +236,7 @@ bool buyer_order(Request *r, const Buyer *buyer, Str cart, Str key, QueryDone *d
 {
     Str address, hash;
     return buyer_address(r, buyer, &address, err) && buyer_hash(r, buyer, cart, &hash, err) &&
-           request_write(r, S("select order_place($1, $2, $3, $4, $5, $6, $7)"),
+           request_write(r, S("select :order_place($1, $2, $3, $4, $5, $6, $7)"),
                          PARAMS(cart, key, hash, buyer->fields[BUYER_EMAIL], address,
                                 buyer->fields[BUYER_SHIPPING_METHOD], buyer->fields[BUYER_PAYMENT_METHOD]),
                          done, err);

@@ -56,7 +56,7 @@ bool cart_get(Request *r, Error *err)
     const Session *session = page_session(r);
     if (!session)
         return arena_ok(r->arena, err);
-    return page_serve(r, &CART, S("select " PAGE_COLUMNS ", cart_show($1) as cart"), PARAMS(session_token(session)),
+    return page_serve(r, &CART, S("select " PAGE_COLUMNS ", :cart_show($1) as cart"), PARAMS(session_token(session)),
                       err);
 }
 
@@ -72,7 +72,7 @@ static bool cart_shown(Request *r, const Rows *rows, Error *err)
 
 bool cart_problem(Request *r, const char *word, Error *err)
 {
-    if (!request_query(r, S("select " PAGE_COLUMNS ", cart_show($1) as cart"), PARAMS(session_token(page_session(r))),
+    if (!request_query(r, S("select " PAGE_COLUMNS ", :cart_show($1) as cart"), PARAMS(session_token(page_session(r))),
                        cart_shown, err))
         return false;
     r->database.context = (void *)(uintptr_t)word;    // read only
@@ -144,7 +144,7 @@ bool cart_lines_post(Request *r, Error *err)
         return cart_problem(r, "problem_variant", err);
     if (!is_number(quantity, 1, QUANTITY_MAX))
         return cart_problem(r, "problem_quantity", err);
-    if (!request_write(r, S("select cart_line_add($1, $2, $3, true)"),
+    if (!request_write(r, S("select :cart_line_add($1, $2, $3, true)"),
                        PARAMS(session_token(page_session(r)), variant, quantity), line_added, err))
         return false;
     request_query_or(r, line_failed);
@@ -163,10 +163,10 @@ bool cart_line_post(Request *r, Error *err)
         return cart_problem(r, "problem_line", err);
     if (!is_removed && !is_number(quantity, 1, QUANTITY_MAX))
         return cart_problem(r, "problem_quantity", err);
-    bool ok =
-        is_removed
-            ? request_write(r, S("select cart_line_remove($1, $2)"), PARAMS(token, line), line_changed, err)
-            : request_write(r, S("select cart_line_set($1, $2, $3)"), PARAMS(token, line, quantity), line_changed, err);
+    bool ok = is_removed
+                  ? request_write(r, S("select :cart_line_remove($1, $2)"), PARAMS(token, line), line_changed, err)
+                  : request_write(r, S("select :cart_line_set($1, $2, $3)"), PARAMS(token, line, quantity),
+                                  line_changed, err);
     if (ok)
         request_query_or(r, cart_failed);
     return ok;

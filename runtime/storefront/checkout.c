@@ -152,7 +152,7 @@ static bool checkout_shown(Request *r, const Rows *rows, Error *err)
 static bool checkout_show(Request *r, Checkout *checkout, Error *err)
 {
     Str token = session_token(page_session(r));
-    if (!request_query(r, S("select " PAGE_COLUMNS ", cart_show($1) as cart, shipping_list($1) as shipping"),
+    if (!request_query(r, S("select " PAGE_COLUMNS ", :cart_show($1) as cart, :shipping_list($1) as shipping"),
                        PARAMS(token), checkout_shown, err))
         return false;
     r->database.context = checkout;
@@ -256,6 +256,6 @@ static bool order_make(Request *r, const Page *page, Context *context, Error *er
 bool order_get(Request *r, Error *err)
 {
     static const Page ORDER = {.template = "order", .make = order_make};
-    return page_serve(r, &ORDER, S("select " PAGE_COLUMNS ", order_show($1) as \"order\""),
+    return page_serve(r, &ORDER, S("select " PAGE_COLUMNS ", :order_show($1) as \"order\""),
                       PARAMS(request_segment(r, "token")), err);
 }

@@ -106,7 +106,7 @@ bool media_get(Request *r, Error *err)
         .policy = S("default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"),
     };
     return page_serve(r, &page,
-                      S("select store_version(), m.content_type, m.content from (select 1) one "
-                        "left join media_show($1) m on true"),
+                      S("select :store_version(), m.content_type, m.content from (select 1) one "
+                        "left join :media_show($1) m on true"),
                       PARAMS(hash), err);
 }

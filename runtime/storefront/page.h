@@ -3,7 +3,7 @@
 #include "runtime/storefront/context.h"
 
 // The columns that every page's query has first.
-#define PAGE_COLUMNS "store_version() as version, shop_show() as shop, navigation_list() as navigation"
+#define PAGE_COLUMNS ":store_version() as version, :shop_show() as shop, :navigation_list() as navigation"
 
 typedef struct Page Page;
 // Derives what the page's template needs; `out` names the template. False: what is wrong, such as ERR_NOT_FOUND.

@@ -28,8 +28,8 @@ bool home_get(Request *r, Error *err)
 {
     static const Page HOME = {.key = S("home"), .template = "home", .make = home_make};
     return page_serve(r, &HOME,
-                      S("select " PAGE_COLUMNS ", summary_list(1, 8, 'default', null, null) as featured, "
-                        "category_list() as collections"),
+                      S("select " PAGE_COLUMNS ", :summary_list(1, 8, 'default', null, null) as featured, "
+                        ":category_list() as collections"),
                       NO_PARAMS, err);
 }
 
@@ -97,12 +97,12 @@ bool collection_get(Request *r, Error *err)
     };
     if (str_eq(handle, S("all")))
         return page_serve(r, &page,
-                          S("select " PAGE_COLUMNS ", category_show('all') as collection, "
-                            "summary_list($1, $2, $3, null, null) as products"),
+                          S("select " PAGE_COLUMNS ", :category_show('all') as collection, "
+                            ":summary_list($1, $2, $3, null, null) as products"),
                           PARAMS(number, per_page, listing->sort), err);
     return page_serve(r, &page,
-                      S("select " PAGE_COLUMNS ", category_show($4) as collection, "
-                        "summary_list($1, $2, $3, null, $4) as products"),
+                      S("select " PAGE_COLUMNS ", :category_show($4) as collection, "
+                        ":summary_list($1, $2, $3, null, $4) as products"),
                       PARAMS(number, per_page, listing->sort, handle), err);
 }
 
@@ -140,7 +140,7 @@ bool search_get(Request *r, Error *err)
     };
     if (query.len == 0)
         return page_serve(r, &page, S("select " PAGE_COLUMNS), NO_PARAMS, err);
-    return page_serve(r, &page, S("select " PAGE_COLUMNS ", summary_list($1, $2, $3, $4, null) as products"),
+    return page_serve(r, &page, S("select " PAGE_COLUMNS ", :summary_list($1, $2, $3, $4, null) as products"),
                       PARAMS(number, per_page, listing->sort, query), err);
 }
 
@@ -165,6 +165,7 @@ bool product_get(Request *r, Error *err)
     Str handle = request_segment(r, "handle");
     const Page page = {
         .key = str_format(r->arena, "product %.*s", STR_ARG(handle)), .template = "product", .make = product_make};
-    return page_serve(r, &page, S("select " PAGE_COLUMNS ", product_show($1) as product, related_list($1) as related"),
+    return page_serve(r, &page,
+                      S("select " PAGE_COLUMNS ", :product_show($1) as product, :related_list($1) as related"),
                       PARAMS(handle), err);
 }

@@ -146,12 +146,13 @@ static void command_goods(CommandRunner *runner)
         "set search_path = t_%.*s, pg_temp; insert into carts (token) values (repeat('a', 22));"
         "insert into cart_lines (cart_id, variant_id, quantity) select max(c.id), min(v.id), 1 from carts c, variants "
         "v;"
-        "select order_place(repeat('a', 22), 'key', 'hash', 'ana@example.org', '{\"name\": \"Ana\"}', 'standard', "
+        "select order_place_%.*s(repeat('a', 22), 'key', 'hash', 'ana@example.org', '{\"name\": \"Ana\"}', 'standard', "
         "'bank_transfer'); reset search_path";
     TestWorld *world = &runner->world;
     command_check(runner, "tenant create $ " SPEC " --domains $.example");
     command_check(runner, "product import $ ~.csv");
-    command_sql(world->cell, str_format(world->arena, ORDER, STR_ARG(command_number(runner))));
+    command_sql(world->cell,
+                str_format(world->arena, ORDER, STR_ARG(command_number(runner)), STR_ARG(command_number(runner))));
 }
 
 void command_shop_open(CommandRunner *runner, const char *noun)

@@ -5,6 +5,7 @@
 
 #include "base/embed.h"
 #include "base/pg.h"
+#include "base/tenant_sql.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
 
@@ -26,7 +27,7 @@ static const char CATALOGUE[] =
     "    ('taza-azul', 'Taza azul', '<p>De cer\xc3\xa1mica</p>', 'Acme', 'Tazas', '{azul}', true),"
     "    ('lampara', 'L\xc3\xa1mpara de mesa', '', 'Lumen', 'Luz', '{}', true),"
     "    ('secreto', 'Taza secreta', '', '', 'Tazas', '{}', false);"
-    "update products set search = product_search('es', title, vendor, product_type, tags, '', description);"
+    "update products set search = :product_search('es', title, vendor, product_type, tags, '', description);"
     "insert into product_categories (product_id, category_id) values (1, 1), (2, 2), (3, 1);"
     "insert into options (product_id, position, name) values (1, 1, 'Tama\xc3\xb1o');"
     "insert into variants (product_id, position, option_values, price_minor, sku) values"
@@ -35,10 +36,13 @@ static const char CATALOGUE[] =
     "insert into stock_movements (variant_id, quantity, reason)"
     "    select variant_id, quantity, 'import' from stock where quantity > 0";
 
-// The file's text with the role's name where it stands for it.
-static Str with_role(Arena *arena, Str sql, Str role)
+// The file's text with the role's name where it stands for it, and the names of the tenant's functions.
+static Str with_names(Arena *arena, Str text, Str role, int number)
 {
-    StrBuf buf = {.arena = arena};
+    char suffix[TENANT_SUFFIX];
+    StrBuf own = {.arena = arena}, buf = {.arena = arena};
+    tenant_sql_add(&own, text, tenant_suffix(number, suffix));
+    Str sql = strbuf_str(&own);
     static const Str WORD = S(":tenant_role");
     for (size_t at = 0; (at = str_find(sql, WORD)) < sql.len; sql = str_skip(sql, at + WORD.len)) {
         strbuf_add(&buf, str_slice(sql, 0, at));
@@ -56,8 +60,8 @@ void test_shop_add(Db *db, int number)
     ck_assert_ok(db_script(db, schema, &err), &err);
     for (const Embedded *file = EMBEDDED_SQL; file->name; file++)
         if (str_has_prefix(str_of(file->name), S("tenant/")))
-            ck_assert_ok(db_script(db, with_role(arena, embedded_content(file), S("postgres")), &err), &err);
-    ck_assert_ok(db_script(db, str_of(CATALOGUE), &err), &err);
+            ck_assert_ok(db_script(db, with_names(arena, embedded_content(file), S("postgres"), number), &err), &err);
+    ck_assert_ok(db_script(db, with_names(arena, str_of(CATALOGUE), S("postgres"), number), &err), &err);
     ck_assert_ok(db_script(db, S("set search_path = t_1, pg_temp"), &err), &err);
 }
 

@@ -117,7 +117,7 @@ begin
     perform pg_notify('cell_catalog', p_number::text);
     if v_language <> p_settings ->> 'language' then
         perform set_config('search_path', format('t_%s, pg_temp', p_number), true);    -- until this function ends
-        execute 'select search_rebuild()';
+        execute format('select search_rebuild_%s()', p_number);
     end if;
 end
 $$;

@@ -1,23 +1,23 @@
 -- sql/tenant/functions/cart.sql: what a shopper is about to buy. The token is the cart's id outside.
 
-create or replace function cart_json(p_cart bigint) returns json language plpgsql stable as $$
+create or replace function :cart_json(p_cart bigint) returns json language plpgsql stable as $$
 begin
     return (
         select json_build_object(
             'id', c.token, 'lines', coalesce(l.lines, '[]'), 'count', coalesce(l.quantity, 0), 'currency', s.currency,
-            'subtotal', money(coalesce(l.total_minor, 0), s.currency), 'total', money(coalesce(l.total_minor, 0), s.currency))
+            'subtotal', :money(coalesce(l.total_minor, 0), s.currency), 'total', :money(coalesce(l.total_minor, 0), s.currency))
         from carts c
         cross join settings s
         cross join lateral (
             select sum(l.quantity)::bigint quantity, sum(l.quantity * v.price_minor)::bigint total_minor,
                    json_agg(json_build_object(
                        'id', l.id::text, 'variant_id', v.id::text, 'handle', p.handle, 'title', p.title,
-                       'variant_title', variant_title(v.option_values), 'url', '/products/' || p.handle,
+                       'variant_title', :variant_title(v.option_values), 'url', '/products/' || p.handle,
                        'sku', nullif(v.sku, ''),
                        'image', coalesce(v.image_src, (
                            select i.src from images i where i.product_id = p.id order by i.position, i.id limit 1)),
-                       'quantity', l.quantity, 'price', money(v.price_minor, s.currency),
-                       'total', money(v.price_minor * l.quantity, s.currency),
+                       'quantity', l.quantity, 'price', :money(v.price_minor, s.currency),
+                       'total', :money(v.price_minor * l.quantity, s.currency),
                        'available', not k.is_tracked or k.is_backorder or k.quantity >= l.quantity,
                        'available_quantity', case when k.is_tracked and not k.is_backorder then k.quantity end)
                        order by l.id) lines
@@ -31,7 +31,7 @@ end
 $$;
 
 -- The open cart with this token, locked; raises not-found.
-create or replace function cart_open(p_token text) returns bigint language plpgsql as $$
+create or replace function :cart_open(p_token text) returns bigint language plpgsql as $$
 declare
     v_id bigint;
 begin
@@ -44,7 +44,7 @@ begin
 end
 $$;
 
-create or replace function cart_create() returns json language plpgsql security definer as $$
+create or replace function :cart_create() returns json language plpgsql security definer as $$
 declare
     v_id bigint;
 begin
@@ -56,18 +56,18 @@ begin
         select key from idempotency_keys where created_at < now() - interval '24 hours'
         order by created_at limit 5 for update skip locked);
     insert into carts (token) values (replace(gen_random_uuid()::text, '-', '')) returning id into v_id;
-    return cart_json(v_id);
+    return :cart_json(v_id);
 end
 $$;
 
-create or replace function cart_show(p_token text) returns json language plpgsql stable security definer as $$
+create or replace function :cart_show(p_token text) returns json language plpgsql stable security definer as $$
 begin
-    return (select cart_json(id) from carts where token = p_token and order_id is null);
+    return (select :cart_json(id) from carts where token = p_token and order_id is null);
 end
 $$;
 
 -- Adds to the line of this variant, or makes one. With p_may_create a cart that isn't there is made with the token.
-create or replace function cart_line_add(p_token text, p_variant bigint, p_quantity integer, p_may_create boolean)
+create or replace function :cart_line_add(p_token text, p_variant bigint, p_quantity integer, p_may_create boolean)
     returns json language plpgsql security definer as $$
 declare
     v_cart bigint;
@@ -76,7 +76,7 @@ begin
     if p_may_create then
         insert into carts (token) values (p_token) on conflict (token) do nothing;
     end if;
-    v_cart := cart_open(p_token);
+    v_cart := :cart_open(p_token);
     if not exists (select 1 from variants v join products p on p.id = v.product_id where v.id = p_variant and p.is_published) then
         raise exception using errcode = 'SH001', constraint = 'invalid', message = 'the variant isn''t there',
             detail = 'no product on sale has a variant ' || p_variant, hint = 'take an id from the product''s variants',
@@ -90,50 +90,50 @@ begin
     on conflict (cart_id, variant_id) do update set quantity = least(l.quantity + excluded.quantity, 999)
     returning xmax = 0 into v_is_new;
     update carts set updated_at = now() where id = v_cart;
-    return json_build_object('is_new', v_is_new, 'cart', cart_json(v_cart));
+    return json_build_object('is_new', v_is_new, 'cart', :cart_json(v_cart));
 end
 $$;
 
-create or replace function cart_line_missing(p_line bigint) returns void language plpgsql as $$
+create or replace function :cart_line_missing(p_line bigint) returns void language plpgsql as $$
 begin
     raise exception using errcode = 'SH001', constraint = 'not-found', message = 'the line isn''t in the cart',
         detail = 'the cart has no line ' || p_line, hint = 'take an id from the cart''s lines', column = 'line';
 end
 $$;
 
-create or replace function cart_line_set(p_token text, p_line bigint, p_quantity integer)
+create or replace function :cart_line_set(p_token text, p_line bigint, p_quantity integer)
     returns json language plpgsql security definer as $$
 declare
-    v_cart bigint := cart_open(p_token);
+    v_cart bigint := :cart_open(p_token);
 begin
     update cart_lines set quantity = p_quantity where cart_id = v_cart and id = p_line;
     if not found then
-        perform cart_line_missing(p_line);
+        perform :cart_line_missing(p_line);
     end if;
     update carts set updated_at = now() where id = v_cart;
-    return cart_json(v_cart);
+    return :cart_json(v_cart);
 end
 $$;
 
-create or replace function cart_line_remove(p_token text, p_line bigint) returns json language plpgsql security definer as $$
+create or replace function :cart_line_remove(p_token text, p_line bigint) returns json language plpgsql security definer as $$
 declare
-    v_cart bigint := cart_open(p_token);
+    v_cart bigint := :cart_open(p_token);
 begin
     delete from cart_lines where cart_id = v_cart and id = p_line;
     if not found then
-        perform cart_line_missing(p_line);
+        perform :cart_line_missing(p_line);
     end if;
     update carts set updated_at = now() where id = v_cart;
-    return cart_json(v_cart);
+    return :cart_json(v_cart);
 end
 $$;
 
 -- The shop's ways of shipping: the same for every cart.
-create or replace function shipping_list(p_token text) returns json language plpgsql stable security definer as $$
+create or replace function :shipping_list(p_token text) returns json language plpgsql stable security definer as $$
 begin
     return (
         select json_build_object('items', coalesce(json_agg(json_build_object(
-                   'code', m.key, 'price', money(m.price_minor, s.currency)) order by m.position, m.key), '[]'))
+                   'code', m.key, 'price', :money(m.price_minor, s.currency)) order by m.position, m.key), '[]'))
         from shipping_methods m cross join settings s);
 end
 $$;

@@ -4,47 +4,47 @@
 -- are SECURITY DEFINER. PL/pgSQL where shopd calls, since it keeps plans; plain SQL for helpers, since it is inlined.
 
 -- {"amount": minor units, "currency": ISO 4217}; null for no amount
-create or replace function money(p_amount bigint, p_currency text) returns json language sql immutable as $$
+create or replace function :money(p_amount bigint, p_currency text) returns json language sql immutable as $$
     select case when p_amount is not null then json_build_object('amount', p_amount, 'currency', p_currency) end
 $$;
 
-create or replace function catalog_bump() returns bigint language sql as $$
+create or replace function :catalog_bump() returns bigint language sql as $$
     update catalog_versions set version = version + 1 where id = 1 returning version
 $$;
 
 -- The number in the schema's name, as the cell's channels carry it.
-create or replace function tenant_number() returns text language sql stable as $$
+create or replace function :tenant_number() returns text language sql stable as $$
     select substr(current_schema(), 3)
 $$;
 
 -- What a change that shoppers can see ends with: pages of before are dropped.
-create or replace function catalog_changed() returns void language plpgsql as $$
+create or replace function :catalog_changed() returns void language plpgsql as $$
 begin
-    perform catalog_bump();
-    perform pg_notify('cell_catalog', tenant_number());
+    perform :catalog_bump();
+    perform pg_notify('cell_catalog', :tenant_number());
 end
 $$;
 
-create or replace function text_config(p_language text) returns regconfig language sql immutable as $$
+create or replace function :text_config(p_language text) returns regconfig language sql immutable as $$
     select case p_language when 'es' then 'cell.spanish'::regconfig else 'cell.english'::regconfig end
 $$;
 
 -- A product as the search finds it: the title weighs most, then vendor, type and tags, then the description's text. Stable,
 -- as concat_ws is: PostgreSQL then puts the expression in the place of the call, which costs more than half as much.
-create or replace function product_search(
+create or replace function :product_search(
     p_language text, p_title text, p_vendor text, p_type text, p_tags text[], p_skus text, p_description text)
     returns tsvector language sql stable as $$
-    select setweight(to_tsvector(text_config(p_language), p_title), 'A') ||
-           setweight(to_tsvector(text_config(p_language),
+    select setweight(to_tsvector(:text_config(p_language), p_title), 'A') ||
+           setweight(to_tsvector(:text_config(p_language),
                                  concat_ws(' ', p_vendor, p_type, array_to_string(p_tags, ' '), p_skus)), 'B') ||
-           setweight(to_tsvector(text_config(p_language),
+           setweight(to_tsvector(:text_config(p_language),
                                  left(regexp_replace(p_description, '<[^>]*>', ' ', 'g'), 100000)), 'D')
 $$;
 
 -- What a shopper typed, as a query: all words, the last one also as a beginning. Null where no word is left.
-create or replace function search_query(p_language text, p_text text) returns tsquery language plpgsql stable as $$
+create or replace function :search_query(p_language text, p_text text) returns tsquery language plpgsql stable as $$
 declare
-    v_config regconfig := text_config(p_language);
+    v_config regconfig := :text_config(p_language);
     v_words tsquery := websearch_to_tsquery(v_config, p_text);
     v_last text := (regexp_match(p_text, '([[:alnum:]]{2,})\s*$'))[1];
     v_begin tsquery;
@@ -61,13 +61,13 @@ begin
 end
 $$;
 
-create or replace function store_version() returns bigint language plpgsql stable security definer as $$
+create or replace function :store_version() returns bigint language plpgsql stable security definer as $$
 begin
     return (select version from catalog_versions where id = 1);
 end
 $$;
 
-create or replace function shop_show() returns json language plpgsql stable security definer as $$
+create or replace function :shop_show() returns json language plpgsql stable security definer as $$
 begin
     return (
         select json_build_object('name', name, 'email', email, 'language', language, 'country', country,
@@ -77,7 +77,7 @@ begin
 end
 $$;
 
-create or replace function navigation_list() returns json language plpgsql stable security definer as $$
+create or replace function :navigation_list() returns json language plpgsql stable security definer as $$
 begin
     return (
         select json_build_object('items', coalesce(json_agg(json_build_object(
@@ -89,7 +89,7 @@ begin
 end
 $$;
 
-create or replace function category_list() returns json language plpgsql stable security definer as $$
+create or replace function :category_list() returns json language plpgsql stable security definer as $$
 begin
     return (
         select json_build_object('items', coalesce(json_agg(json_build_object(
@@ -106,7 +106,7 @@ begin
 end
 $$;
 
-create or replace function category_show(p_handle text) returns json language plpgsql stable security definer as $$
+create or replace function :category_show(p_handle text) returns json language plpgsql stable security definer as $$
 begin
     return (
         select json_build_object('handle', handle, 'title', title, 'description', nullif(description, ''),
@@ -116,23 +116,23 @@ end
 $$;
 
 -- Can one more be sold of this row of stock?
-create or replace function is_available(p_stock stock) returns boolean language sql immutable as $$
+create or replace function :is_available(p_stock stock) returns boolean language sql immutable as $$
     select not p_stock.is_tracked or p_stock.is_backorder or p_stock.quantity > 0
 $$;
 
 -- A variant's name: its option values, null where the product has no choice.
-create or replace function variant_title(p_values text[]) returns text language sql immutable as $$
+create or replace function :variant_title(p_values text[]) returns text language sql immutable as $$
     select nullif(nullif(array_to_string(p_values, ' / '), ''), 'Default Title')
 $$;
 
-create or replace function product_json(p products, p_currency text) returns json language plpgsql stable as $$
+create or replace function :product_json(p products, p_currency text) returns json language plpgsql stable as $$
 begin
     return (
         select json_build_object(
             'handle', p.handle, 'title', p.title, 'url', '/products/' || p.handle, 'description', p.description,
             'vendor', p.vendor, 'type', p.product_type, 'tags', to_json(p.tags),
-            'price', money(v.price_minor, p_currency),
-            'compare_at_price', money(v.compare_at_price_minor, p_currency),
+            'price', :money(v.price_minor, p_currency),
+            'compare_at_price', :money(v.compare_at_price_minor, p_currency),
             'available', coalesce(v.available, false),
             'options', coalesce((
                 select json_agg(json_build_object('name', o.name, 'values', (
@@ -155,46 +155,46 @@ begin
             'seo', json_build_object('title', nullif(p.seo_title, ''), 'description', nullif(p.seo_description, '')))
         from (
             select count(*) variant_count,
-                   bool_or(is_available(s)) available,
+                   bool_or(:is_available(s)) available,
                    (array_agg(v.price_minor order by v.price_minor, v.position))[1] price_minor,
                    (array_agg(v.compare_at_price_minor order by v.price_minor, v.position))[1] compare_at_price_minor,
                    json_agg(json_build_object(
                        'id', v.id::text, 'sku', nullif(v.sku, ''), 'barcode', nullif(v.barcode, ''),
-                       'title', coalesce(variant_title(v.option_values), p.title), 'options', to_json(v.option_values),
-                       'price', money(v.price_minor, p_currency),
-                       'compare_at_price', money(v.compare_at_price_minor, p_currency),
-                       'available', is_available(s), 'image', v.image_src, 'weight_grams', v.weight_grams)
+                       'title', coalesce(:variant_title(v.option_values), p.title), 'options', to_json(v.option_values),
+                       'price', :money(v.price_minor, p_currency),
+                       'compare_at_price', :money(v.compare_at_price_minor, p_currency),
+                       'available', :is_available(s), 'image', v.image_src, 'weight_grams', v.weight_grams)
                        order by v.position, v.id) variants
             from variants v join stock s on s.variant_id = v.id where v.product_id = p.id) v);
 end
 $$;
 
-create or replace function summary_json(p products, p_currency text) returns json language plpgsql stable as $$
+create or replace function :summary_json(p products, p_currency text) returns json language plpgsql stable as $$
 begin
     return (
         select json_build_object(
             'handle', p.handle, 'title', p.title, 'url', '/products/' || p.handle, 'vendor', p.vendor,
-            'price', money(v.price_minor, p_currency),
-            'compare_at_price', money(v.compare_at_price_minor, p_currency),
+            'price', :money(v.price_minor, p_currency),
+            'compare_at_price', :money(v.compare_at_price_minor, p_currency),
             'price_varies', coalesce(v.price_varies, false), 'available', coalesce(v.available, false),
             'image', (select json_build_object('src', i.src, 'alt', i.alt)
                       from images i where i.product_id = p.id order by i.position, i.id limit 1))
         from (
-            select bool_or(is_available(s)) available, max(v.price_minor) > min(v.price_minor) price_varies,
+            select bool_or(:is_available(s)) available, max(v.price_minor) > min(v.price_minor) price_varies,
                    (array_agg(v.price_minor order by v.price_minor, v.position))[1] price_minor,
                    (array_agg(v.compare_at_price_minor order by v.price_minor, v.position))[1] compare_at_price_minor
             from variants v join stock s on s.variant_id = v.id where v.product_id = p.id) v);
 end
 $$;
 
-create or replace function product_show(p_handle text) returns json language plpgsql stable security definer as $$
+create or replace function :product_show(p_handle text) returns json language plpgsql stable security definer as $$
 begin
-    return (select product_json(p, s.currency) from products p, settings s where p.handle = p_handle and p.is_published);
+    return (select :product_json(p, s.currency) from products p, settings s where p.handle = p_handle and p.is_published);
 end
 $$;
 
 -- The page's product ids in order, and how many there are in all.
-create or replace function product_page(
+create or replace function :product_page(
     p_page integer, p_per_page integer, p_sort text, p_q text, p_category text, out ids bigint[], out total bigint)
     language plpgsql stable as $$
 declare
@@ -210,7 +210,7 @@ begin
         end if;
     end if;
     if p_q is not null then
-        v_query := search_query((select language from settings), p_q);
+        v_query := :search_query((select language from settings), p_q);
         if v_query is null then
             total := 0;
             ids := '{}';
@@ -246,42 +246,42 @@ end
 $$;
 
 -- A page of products, whole or as summaries; null where there is no such category.
-create or replace function listing_json(
+create or replace function :listing_json(
     p_page integer, p_per_page integer, p_sort text, p_q text, p_category text, p_is_summary boolean)
     returns json language plpgsql stable as $$
 declare
     v record;
 begin
-    v := product_page(p_page, p_per_page, p_sort, p_q, p_category);
+    v := :product_page(p_page, p_per_page, p_sort, p_q, p_category);
     if v.total is null then
         return null;
     end if;
     return json_build_object('items', coalesce((
-        select json_agg(case when p_is_summary then summary_json(p, s.currency) else product_json(p, s.currency) end order by o.place)
+        select json_agg(case when p_is_summary then :summary_json(p, s.currency) else :product_json(p, s.currency) end order by o.place)
         from unnest(v.ids) with ordinality o (id, place) join products p on p.id = o.id cross join settings s), '[]'),
         'page', p_page, 'per_page', p_per_page, 'total', v.total);
 end
 $$;
 
-create or replace function product_list(p_page integer, p_per_page integer, p_sort text, p_q text, p_category text)
+create or replace function :product_list(p_page integer, p_per_page integer, p_sort text, p_q text, p_category text)
     returns json language plpgsql stable security definer as $$
 begin
-    return listing_json(p_page, p_per_page, p_sort, p_q, p_category, false);
+    return :listing_json(p_page, p_per_page, p_sort, p_q, p_category, false);
 end
 $$;
 
-create or replace function summary_list(p_page integer, p_per_page integer, p_sort text, p_q text, p_category text)
+create or replace function :summary_list(p_page integer, p_per_page integer, p_sort text, p_q text, p_category text)
     returns json language plpgsql stable security definer as $$
 begin
-    return listing_json(p_page, p_per_page, p_sort, p_q, p_category, true);
+    return :listing_json(p_page, p_per_page, p_sort, p_q, p_category, true);
 end
 $$;
 
 -- Up to four others: of the same categories first, the nearest in the catalogue's order first.
-create or replace function related_list(p_handle text) returns json language plpgsql stable security definer as $$
+create or replace function :related_list(p_handle text) returns json language plpgsql stable security definer as $$
 begin
     return (
-        select json_build_object('items', coalesce(json_agg(summary_json(p, s.currency) order by r.place), '[]'))
+        select json_build_object('items', coalesce(json_agg(:summary_json(p, s.currency) order by r.place), '[]'))
         from settings s
         cross join lateral (
             select o.id, row_number() over (order by abs(o.id - t.id), o.id) place
@@ -304,7 +304,7 @@ begin
 end
 $$;
 
-create or replace function media_show(p_sha256 text) returns table (content_type text, content bytea)
+create or replace function :media_show(p_sha256 text) returns table (content_type text, content bytea)
     language plpgsql stable security definer as $$
 begin
     return query select m.content_type, m.content from media m where m.sha256 = p_sha256;

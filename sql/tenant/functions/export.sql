@@ -1,6 +1,6 @@
 -- sql/tenant/functions/export.sql: the catalogue as the lines of a product file, for provisioner/product_export.c. Line k of a
 -- product has its k-th variant and its k-th image.
-create or replace function export_list() returns table (
+create or replace function :export_list() returns table (
     handle text, line bigint, title text, description text, vendor text, product_type text, tags text, is_published boolean,
     seo_title text, seo_description text, attributes text, category_handles text[], category_titles text[], option_names text[],
     variant_id bigint, option_values text[], sku text, barcode text, price_minor bigint, compare_at_price_minor bigint,
@@ -39,12 +39,12 @@ end
 $$;
 
 -- The same with arrays as JSON, in pieces of any size, as of one moment: fetch from this cursor.
-create or replace function export_open() returns text language plpgsql as $$
+create or replace function :export_open() returns text language plpgsql as $$
 declare
     v_lines cursor for
         select e.*, to_json(e.category_handles) handles_json, to_json(e.category_titles) titles_json,
                to_json(e.option_names) names_json, to_json(e.option_values) values_json
-        from export_list() e;
+        from :export_list() e;
 begin
     v_lines := 'export_lines';
     open v_lines;

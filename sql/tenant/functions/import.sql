@@ -2,7 +2,7 @@
 -- these in one transaction as the owner of the tables. Null in a column of import_lines: the file has no such column.
 
 -- Makes the staging tables; answers the currency that prices are read in.
-create or replace function import_open() returns text language plpgsql as $$
+create or replace function :import_open() returns text language plpgsql as $$
 begin
     create temp table import_lines (
         line integer not null,
@@ -52,7 +52,7 @@ $$;
 
 -- Tables that have just grown are planned for as if they were small, and then joined by loops in loops. Of their columns
 -- those by which they are joined are looked at; the others are autovacuum's.
-create or replace function import_analyze() returns void language plpgsql as $$
+create or replace function :import_analyze() returns void language plpgsql as $$
 begin
     if (select count(*) from import_lines) > 1000 then
         analyze products (id, handle), variants (id, product_id), stock (variant_id), options (product_id, position),
@@ -62,7 +62,7 @@ end
 $$;
 
 -- After the lines were copied in: puts the bad ones aside and lists the image files that lie beside the CSV.
-create or replace function import_begin() returns void language plpgsql as $$
+create or replace function :import_begin() returns void language plpgsql as $$
 begin
     insert into import_faults (line, column_name, value, reason)
     select l.line, f ->> 'column', f ->> 'value', f ->> 'reason'
@@ -78,7 +78,7 @@ begin
 end
 $$;
 
-create or replace function import_file_put(p_path text, p_content_type text, p_extension text, p_content bytea)
+create or replace function :import_file_put(p_path text, p_content_type text, p_extension text, p_content bytea)
     returns void language plpgsql as $$
 declare
     v_sha256 text := encode(sha256(p_content), 'hex');
@@ -89,20 +89,20 @@ begin
 end
 $$;
 
-create or replace function import_file_refuse(p_path text, p_reason text) returns void language plpgsql as $$
+create or replace function :import_file_refuse(p_path text, p_reason text) returns void language plpgsql as $$
 begin
     update import_files set reason = p_reason where path = p_path;
 end
 $$;
 
-create or replace function import_src(p_src text) returns text language plpgsql stable as $$
+create or replace function :import_src(p_src text) returns text language plpgsql stable as $$
 begin
     return case when p_src like 'file:%' then (select src from import_files where path = substr(p_src, 6)) else p_src end;
 end
 $$;
 
 -- Lists each handle's product and variants anew from the lines that are left.
-create or replace function import_list() returns void language plpgsql as $$
+create or replace function :import_list() returns void language plpgsql as $$
 begin
     delete from import_products;
     delete from import_variants;
@@ -135,7 +135,7 @@ end
 $$;
 
 -- What is wrong with the lines that are left, taken together.
-create or replace function import_find_faults(p_set_stock boolean)
+create or replace function :import_find_faults(p_set_stock boolean)
     returns table (line integer, column_name text, value text, reason text) language plpgsql stable as $$
 #variable_conflict use_column
 begin
@@ -193,17 +193,17 @@ end
 $$;
 
 -- Puts bad lines aside until none is left: a line that goes may take others with it. From here on no other import runs.
-create or replace function import_check(p_set_stock boolean) returns void language plpgsql as $$
+create or replace function :import_check(p_set_stock boolean) returns void language plpgsql as $$
 declare
     v_found bigint;
 begin
     perform 1 from settings where id = 1 for update;
-    perform import_analyze();
+    perform :import_analyze();
     loop
-        perform import_list();
+        perform :import_list();
         with found as (
             insert into import_faults (line, column_name, value, reason)
-            select f.line, f.column_name, f.value, f.reason from import_find_faults(p_set_stock) f
+            select f.line, f.column_name, f.value, f.reason from :import_find_faults(p_set_stock) f
             returning line)
         delete from import_lines l using found where l.line = found.line;
         get diagnostics v_found = row_count;
@@ -213,7 +213,7 @@ end
 $$;
 
 -- What the file names.
-create or replace function import_counts(out products bigint, out variants bigint, out images bigint, out skipped bigint)
+create or replace function :import_counts(out products bigint, out variants bigint, out images bigint, out skipped bigint)
     language plpgsql stable as $$
 begin
     select count(distinct l.handle), count(*) filter (where l.option_values <> '{"","",""}'),
@@ -224,7 +224,7 @@ begin
 end
 $$;
 
-create or replace function import_categories() returns bigint language plpgsql as $$
+create or replace function :import_categories() returns bigint language plpgsql as $$
 declare
     v_changed bigint;
     v_count bigint;
@@ -255,7 +255,7 @@ begin
 end
 $$;
 
-create or replace function import_put_products() returns bigint language plpgsql as $$
+create or replace function :import_put_products() returns bigint language plpgsql as $$
 declare
     v_limit bigint := (select product_limit from settings);
     v_added bigint;
@@ -268,7 +268,7 @@ begin
     select l.handle, l.title, coalesce(l.description, ''), coalesce(l.vendor, ''), coalesce(l.product_type, ''),
            coalesce(l.tags, '{}'), coalesce(l.is_published, true), coalesce(l.seo_title, ''), coalesce(l.seo_description, ''),
            coalesce(l.attributes, '{}'),
-           product_search(s.language, l.title, coalesce(l.vendor, ''), coalesce(l.product_type, ''), coalesce(l.tags, '{}'),
+           :product_search(s.language, l.title, coalesce(l.vendor, ''), coalesce(l.product_type, ''), coalesce(l.tags, '{}'),
                           k.skus, coalesce(l.description, ''))
     from import_products p
     join import_lines l on l.line = p.line
@@ -313,7 +313,7 @@ $$;
 
 -- A product's options are those of the file when it has variants there. Where their names change, variants that the file
 -- doesn't have no longer fit, and go.
-create or replace function import_options() returns bigint language plpgsql as $$
+create or replace function :import_options() returns bigint language plpgsql as $$
 declare
     v_changed bigint;
     v_count bigint;
@@ -349,7 +349,7 @@ end
 $$;
 
 -- p_has_compare_at, p_has_image: the file has the column, so that an empty cell takes the old value away.
-create or replace function import_put_variants(p_has_compare_at boolean, p_has_image boolean) returns bigint
+create or replace function :import_put_variants(p_has_compare_at boolean, p_has_image boolean) returns bigint
     language plpgsql as $$
 declare
     v_added bigint;
@@ -361,7 +361,7 @@ begin
            v.position + coalesce(o.last, 0),
            v.option_values, coalesce(l.sku, ''), coalesce(l.barcode, ''), l.price_minor, l.compare_at_price_minor,
            coalesce(l.weight_grams, 0), coalesce(l.requires_shipping, true), coalesce(l.is_taxable, true),
-           nullif(import_src(l.variant_image), ''), coalesce(l.variant_attributes, '{}')
+           nullif(:import_src(l.variant_image), ''), coalesce(l.variant_attributes, '{}')
     from import_variants v
     join import_lines l using (line)
     join import_products p on p.handle = v.handle
@@ -370,7 +370,7 @@ begin
     order by v.line;
     get diagnostics v_added = row_count;
     if v_added > 0 then
-        perform import_analyze();
+        perform :import_analyze();
     end if;
     insert into stock (variant_id, quantity, is_tracked, is_backorder)
     select n.id, coalesce(l.quantity, 0), coalesce(l.is_tracked, l.quantity is not null), coalesce(l.is_backorder, false)
@@ -400,7 +400,7 @@ begin
                coalesce(l.weight_grams, w.weight_grams) weight_grams,
                coalesce(l.requires_shipping, w.requires_shipping) requires_shipping,
                coalesce(l.is_taxable, w.is_taxable) is_taxable,
-               case when p_has_image then nullif(import_src(l.variant_image), '') else w.image_src end image_src,
+               case when p_has_image then nullif(:import_src(l.variant_image), '') else w.image_src end image_src,
                coalesce(l.variant_attributes, w.attributes) attributes
         from import_variants v
         join import_lines l using (line)
@@ -421,7 +421,7 @@ end
 $$;
 
 -- Stock of variants that were there before: how it is kept, and with p_set_stock how much there is.
-create or replace function import_stock(p_set_stock boolean) returns bigint language plpgsql as $$
+create or replace function :import_stock(p_set_stock boolean) returns bigint language plpgsql as $$
 declare
     v_changed bigint;
 begin
@@ -447,7 +447,7 @@ end
 $$;
 
 -- The images of a product are those of the file when it has any there.
-create or replace function import_images() returns bigint language plpgsql as $$
+create or replace function :import_images() returns bigint language plpgsql as $$
 declare
     v_changed bigint;
     v_count bigint;
@@ -460,7 +460,7 @@ begin
             select distinct on (p.product_id, s.src) p.product_id, s.src, l.image_position, l.image_alt as alt, l.line
             from import_lines l
             join import_products p using (handle)
-            cross join lateral import_src(l.image_src) s (src)
+            cross join lateral :import_src(l.image_src) s (src)
             where l.image_src <> ''
             order by p.product_id, s.src, l.line) i) n;
     analyze import_images;
@@ -487,34 +487,34 @@ end
 $$;
 
 -- The words that a product is found by, in the shop's language.
-create or replace function product_words(p products) returns tsvector language sql stable as $$
-    select product_search((select language from settings), p.title, p.vendor, p.product_type, p.tags,
+create or replace function :product_words(p products) returns tsvector language sql stable as $$
+    select :product_search((select language from settings), p.title, p.vendor, p.product_type, p.tags,
                           (select string_agg(sku, ' ' order by position, id) from variants where product_id = p.id and sku <> ''),
                           p.description)
 $$;
 
-create or replace function import_search() returns void language plpgsql as $$
+create or replace function :import_search() returns void language plpgsql as $$
 begin
     update products p
     set search = n.search
-    from (select o.id, product_words(o) search from products o join import_products i on i.product_id = o.id
+    from (select o.id, :product_words(o) search from products o join import_products i on i.product_id = o.id
           where not i.is_new offset 0) n
     where p.id = n.id and p.search <> n.search;    -- offset 0: else it is worked out twice
 end
 $$;
 
 -- All of them again, when the shop speaks another language.
-create or replace function search_rebuild() returns void language plpgsql as $$
+create or replace function :search_rebuild() returns void language plpgsql as $$
 begin
     update products p set search = n.search
-    from (select o.id, product_words(o) search from products o offset 0) n
+    from (select o.id, :product_words(o) search from products o offset 0) n
     where p.id = n.id and p.search <> n.search;
 end
 $$;
 
 -- Only imports bring files, so each removes those that nothing shows any more: of products, of variants, of orders that were
 -- placed, of the shop itself, of descriptions.
-create or replace function import_media() returns void language plpgsql as $$
+create or replace function :import_media() returns void language plpgsql as $$
 begin
     delete from media m
     where not exists (
@@ -532,21 +532,21 @@ end
 $$;
 
 -- Does what the lines say, and tells whether anything changed.
-create or replace function import_apply(p_set_stock boolean, p_has_compare_at boolean, p_has_image boolean) returns boolean
+create or replace function :import_apply(p_set_stock boolean, p_has_compare_at boolean, p_has_image boolean) returns boolean
     language plpgsql as $$
 declare
     v_changed bigint;
 begin
-    v_changed := import_put_products();
-    v_changed := v_changed + import_stock(p_set_stock);
-    v_changed := v_changed + import_options();
-    v_changed := v_changed + import_put_variants(p_has_compare_at, p_has_image);
-    v_changed := v_changed + import_images();
-    v_changed := v_changed + import_categories();
-    perform import_media();
+    v_changed := :import_put_products();
+    v_changed := v_changed + :import_stock(p_set_stock);
+    v_changed := v_changed + :import_options();
+    v_changed := v_changed + :import_put_variants(p_has_compare_at, p_has_image);
+    v_changed := v_changed + :import_images();
+    v_changed := v_changed + :import_categories();
+    perform :import_media();
     if v_changed > 0 then
-        perform import_search();
-        perform catalog_changed();
+        perform :import_search();
+        perform :catalog_changed();
     end if;
     return v_changed > 0;
 end

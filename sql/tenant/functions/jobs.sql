@@ -1,6 +1,6 @@
 -- sql/tenant/functions/jobs.sql: what can wait. A job is added in the transaction of what it follows from, and rings the cell's bell.
 
-create or replace function job_add(p_kind text, p_payload jsonb, p_due_at timestamptz default now()) returns void
+create or replace function :job_add(p_kind text, p_payload jsonb, p_due_at timestamptz default now()) returns void
     language plpgsql as $$
 begin
     insert into jobs (kind, payload, due_at) values (p_kind, p_payload, p_due_at);
@@ -9,7 +9,7 @@ end
 $$;
 
 -- Takes up to p_count due jobs until p_lease has passed: then they are due again, unless job_done or job_retry ended them before.
-create or replace function job_take(p_count integer, p_lease interval) returns setof jobs
+create or replace function :job_take(p_count integer, p_lease interval) returns setof jobs
     language plpgsql security definer as $$
 begin
     return query
@@ -22,14 +22,14 @@ begin
 end
 $$;
 
-create or replace function job_done(p_id bigint) returns void language plpgsql security definer as $$
+create or replace function :job_done(p_id bigint) returns void language plpgsql security definer as $$
 begin
     delete from jobs where id = p_id;
 end
 $$;
 
 -- Due again after 2^attempts seconds (an hour at most); set aside after p_attempts_max attempts.
-create or replace function job_retry(p_id bigint, p_error text, p_attempts_max integer) returns void
+create or replace function :job_retry(p_id bigint, p_error text, p_attempts_max integer) returns void
     language plpgsql security definer as $$
 begin
     update jobs

@@ -2,21 +2,21 @@
 
 -- Documents of orders, the newest first, whatever their number by one query. Where to pay is what the shop said when the
 -- order was placed; where it said nothing then, what it says now.
-create or replace function orders_json(p_orders orders[]) returns table (document json) language plpgsql stable as $$
+create or replace function :orders_json(p_orders orders[]) returns table (document json) language plpgsql stable as $$
 begin
     return query
         with lines as (
             select l.order_id, json_agg(json_build_object(
                        'id', l.id::text, 'variant_id', l.variant_id::text, 'title', l.title, 'variant_title', l.variant_title,
                        'sku', nullif(l.sku, ''), 'handle', l.handle, 'image', l.image, 'quantity', l.quantity,
-                       'price', money(l.price_minor, o.currency), 'total', money(l.total_minor, o.currency)) order by l.id) list
+                       'price', :money(l.price_minor, o.currency), 'total', :money(l.total_minor, o.currency)) order by l.id) list
             from unnest(p_orders) o join order_lines l on l.order_id = o.id
             group by l.order_id)
         select json_build_object(
             'token', o.token, 'number', o.number, 'status', o.status, 'currency', o.currency, 'email', o.email,
             'lines', l.list,
-            'subtotal', money(o.subtotal_minor, o.currency), 'shipping', money(o.shipping_minor, o.currency),
-            'tax', money(o.tax_minor, o.currency), 'total', money(o.total_minor, o.currency),
+            'subtotal', :money(o.subtotal_minor, o.currency), 'shipping', :money(o.shipping_minor, o.currency),
+            'tax', :money(o.tax_minor, o.currency), 'total', :money(o.total_minor, o.currency),
             'shipping_address', o.shipping_address, 'shipping_method', o.shipping_method,
             'payment_method', o.payment_method,
             'payment_instructions', coalesce(nullif(o.payment_instructions, ''),
@@ -28,15 +28,15 @@ begin
 end
 $$;
 
-create or replace function order_json(o orders) returns json language plpgsql stable as $$
+create or replace function :order_json(o orders) returns json language plpgsql stable as $$
 begin
-    return (select d.document from orders_json(array[o]) d);
+    return (select d.document from :orders_json(array[o]) d);
 end
 $$;
 
 -- The answer that this key has already, null where it is new and now ours: another request with it waits until we end. An
 -- expired key may be removed between the two statements (see cart_create): then it is new.
-create or replace function idempotency_claim(p_key text, p_hash text) returns json language plpgsql as $$
+create or replace function :idempotency_claim(p_key text, p_hash text) returns json language plpgsql as $$
 declare
     v_row idempotency_keys;
 begin
@@ -63,11 +63,11 @@ end
 $$;
 
 -- Turns a cart into an order. The same key and hash give the same answer for 24 hours. Nothing is sold that isn't there.
-create or replace function order_place(
+create or replace function :order_place(
     p_cart text, p_key text, p_hash text, p_email text, p_address jsonb, p_shipping_method text, p_payment_method text)
     returns json language plpgsql security definer as $$
 declare
-    v_answer json := idempotency_claim(p_key, p_hash);
+    v_answer json := :idempotency_claim(p_key, p_hash);
     v_cart carts;
     v_shipping bigint;
     v_order orders;
@@ -90,7 +90,7 @@ begin
             detail = format('there is no method ''%s''', p_shipping_method),
             hint = coalesce('use ' || (select string_agg(key, ', ' order by position) from shipping_methods), 'the shop ships nothing'), column = 'shipping_method';
     end if;
-    v_ran_out := stock_take_cart(v_cart.id);
+    v_ran_out := :stock_take_cart(v_cart.id);
 
     with customer as (
         insert into customers as c (email, name) values (lower(p_email), coalesce(p_address ->> 'name', ''))
@@ -121,7 +121,7 @@ begin
 
     with lines as (
         insert into order_lines (order_id, variant_id, handle, title, variant_title, sku, image, price_minor, quantity, total_minor)
-        select v_order.id, v.id, p.handle, p.title, variant_title(v.option_values), v.sku,
+        select v_order.id, v.id, p.handle, p.title, :variant_title(v.option_values), v.sku,
                coalesce(v.image_src, (select i.src from images i where i.product_id = p.id order by i.position, i.id limit 1)),
                v.price_minor, l.quantity, v.price_minor * l.quantity
         from cart_lines l join variants v on v.id = l.variant_id join products p on p.id = v.product_id
@@ -134,33 +134,33 @@ begin
         where l.cart_id = v_cart.id and k.is_tracked)
     update carts set order_id = v_order.id, updated_at = now() where id = v_cart.id;
 
-    v_answer := order_json(v_order);
+    v_answer := :order_json(v_order);
     update idempotency_keys set answer = v_answer where key = p_key;
     if v_ran_out then
-        perform catalog_changed();
+        perform :catalog_changed();
     end if;
     return v_answer;
 end
 $$;
 
-create or replace function order_show(p_token text) returns json language plpgsql stable security definer as $$
+create or replace function :order_show(p_token text) returns json language plpgsql stable security definer as $$
 begin
-    return (select order_json(o) from orders o where o.token = p_token);
+    return (select :order_json(o) from orders o where o.token = p_token);
 end
 $$;
 
 -- For the platform's operators, who come as the owner of the tables: the newest first; p_limit 0: all.
-create or replace function order_list(p_limit bigint) returns json language plpgsql stable as $$
+create or replace function :order_list(p_limit bigint) returns json language plpgsql stable as $$
 begin
     return json_build_object(
         'items', coalesce((select json_agg(d.document)
-                           from orders_json(array(select o from orders o order by o.number desc limit nullif(p_limit, 0))) d), '[]'),
+                           from :orders_json(array(select o from orders o order by o.number desc limit nullif(p_limit, 0))) d), '[]'),
         'total', (select count(*) from orders));
 end
 $$;
 
-create or replace function order_find(p_number bigint) returns json language plpgsql stable as $$
+create or replace function :order_find(p_number bigint) returns json language plpgsql stable as $$
 begin
-    return (select order_json(o) from orders o where o.number = p_number);
+    return (select :order_json(o) from orders o where o.number = p_number);
 end
 $$;

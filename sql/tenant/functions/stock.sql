@@ -2,7 +2,7 @@
 
 -- Takes the quantities of a cart out of stock, or raises out-of-stock for the first line that can't be had (cart_shortages
 -- tells of all). Rows are locked in the order of variants, as everywhere. Answers whether something ran out, which shoppers must see.
-create or replace function stock_take_cart(p_cart bigint) returns boolean language plpgsql as $$
+create or replace function :stock_take_cart(p_cart bigint) returns boolean language plpgsql as $$
 declare
     v_line record;
     v_ran_out boolean;
@@ -26,7 +26,7 @@ begin
     if v_taken = v_lines then
         return v_ran_out;
     end if;
-    select l.id, l.quantity, k.quantity as left_over, p.title, variant_title(v.option_values) variant
+    select l.id, l.quantity, k.quantity as left_over, p.title, :variant_title(v.option_values) variant
     into v_line
     from cart_lines l
     join stock k on k.variant_id = l.variant_id
@@ -43,11 +43,11 @@ end
 $$;
 
 -- The lines of a cart that can't be had in their quantity: [{"id", "title", "variant_title", "wanted", "left"}].
-create or replace function cart_shortages(p_token text) returns json language plpgsql stable security definer as $$
+create or replace function :cart_shortages(p_token text) returns json language plpgsql stable security definer as $$
 begin
     return (
         select coalesce(json_agg(json_build_object(
-                   'id', l.id::text, 'title', p.title, 'variant_title', variant_title(v.option_values),
+                   'id', l.id::text, 'title', p.title, 'variant_title', :variant_title(v.option_values),
                    'wanted', l.quantity, 'left', greatest(k.quantity, 0)) order by l.id), '[]')
         from carts c
         join cart_lines l on l.cart_id = c.id
@@ -59,7 +59,7 @@ end
 $$;
 
 -- Sets a balance by a movement of the difference; p_reason as in stock_movements. True when it changed.
-create or replace function stock_set(p_variant bigint, p_quantity bigint, p_reason text) returns boolean language plpgsql as $$
+create or replace function :stock_set(p_variant bigint, p_quantity bigint, p_reason text) returns boolean language plpgsql as $$
 declare
     v_before bigint;
 begin
