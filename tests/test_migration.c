@@ -177,9 +177,9 @@ TEST(a_schema_of_another_program_is_left_alone)
 
 // ---- tenants
 
-// What a tenant's schema consists of, without its name; $ stands for it.
+// What a tenant's schema consists of, without its name, for which $ stands, and its number behind the functions' names.
 static const char TENANT_MADE[] =
-    "select replace(concat_ws(E'\\n', (select string_agg(concat_ws(' ', table_name, column_name, data_type, "
+    "select replace(replace(concat_ws(E'\\n', (select string_agg(concat_ws(' ', table_name, column_name, data_type, "
     "column_default, is_nullable), E'\\n' order by table_name, ordinal_position) from information_schema.columns where "
     "table_schema = '$'), (select string_agg(concat_ws(' ', pg_get_functiondef(p.oid), p.proowner::regrole, "
     "array(select "
@@ -189,7 +189,7 @@ static const char TENANT_MADE[] =
     "array(select a::text from unnest(c.relacl) a order by a::text)), E'\\n' order by c.relname) from pg_class c where "
     "relnamespace = '$'::regnamespace and relkind <> 'c'), (select string_agg(name || ' ' || checksum, E'\\n' order by "
     "name) from $.migrations), array(select a::text from pg_namespace, unnest(nspacl) a where nspname = '$' order by "
-    "a::text)), '$', 'SCHEMA')";
+    "a::text)), '$', 'SCHEMA'), substr('$', 2) || '(', '(')";
 
 static Str tenant_made(TestWorld *world, Str schema)
 {
