@@ -212,7 +212,7 @@ TEST(a_warm_page_needs_no_query_and_answers_304_to_who_has_it)
     stage_open(&stage);
     stage.cookie = S("");
     ck_assert_int_eq(visited(&stage, "/products/taza-azul"), 200);
-    test_cell_sql(&stage.cell, "alter function t_1.product_show rename to product_hidden");
+    test_cell_sql(&stage.cell, "alter function t_1.product_show_1 rename to product_hidden");
     ck_assert_int_eq(visited(&stage, "/products/taza-azul"), 200);
     Str etag = str_copy(stage.cell.arena, shop_answer_header(&stage.answer, S("ETag")));
     Str headers = str_format(stage.cell.arena, "%.*sIf-None-Match: %.*s\r\n", STR_ARG(stage.cookie), STR_ARG(etag));
@@ -333,7 +333,7 @@ TEST(a_crowd_at_a_cold_page_shares_its_render)
 {
     Stage stage;
     stage_open(&stage);
-    test_cell_sql(&stage.cell, "create sequence t_1.renders; alter function t_1.category_show rename to category_there;"
+    test_cell_sql(&stage.cell, "create sequence t_1.renders; alter function t_1.category_show_1 rename to category_there;"
                                "create function t_1.category_show_1(p text) returns json language sql as $$"
                                "select category_there(p) from pg_sleep(0.5), nextval('renders') $$");
     pthread_t crowd[CROWD];

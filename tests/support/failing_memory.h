@@ -17,9 +17,9 @@ void *REAL(calloc)(size_t count, size_t size);
 void *REAL(realloc)(void *bytes, size_t size);
 extern const char __executable_start, etext;    // this program's own code, as the linker knows it
 
-static atomic_long left = 0;    // until the one that fails, counted down in threads that aren't exempt
-static atomic_bool goes_on;     // and all after it fail too
-static atomic_bool is_ours;     // what libraries ask for neither counts nor fails
+static atomic_long left = 0;        // until the one that fails, counted down in threads that aren't exempt
+static atomic_bool goes_on;         // and all after it fail too
+static atomic_bool is_ours;         // what libraries ask for neither counts nor fails
 static atomic_bool is_of_others;    // not malloc fails but what a test asks for by has_failed(NULL)
 static atomic_bool is_armed;
 static atomic_long failed_count;
