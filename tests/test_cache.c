@@ -131,7 +131,7 @@ TEST(pages_and_tenants_that_fall_together_are_told_apart)
 {
     enum { PAGES = 4000, TENANTS = 1500, ROOM = 16 * MIB };
     Cache *cache = cache_new(ROOM);
-    char name[16];
+    char name[16] = "";
     for (int64_t tenant = 1; tenant <= TENANTS; tenant++)
         put(cache, key_of(tenant, S("home")), tenant, S("text"));
     for (int i = 0; i < PAGES; i++)
