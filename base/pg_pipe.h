@@ -25,7 +25,7 @@ typedef struct PipeCall {
     Str search_path;    // empty: the connection's, and no timeouts
     int64_t statement_timeout_ms;
     int64_t lock_timeout_ms;
-    Str sql;    // one statement of constant text
+    Str sql;    // one statement, of which no part comes from outside
     Params params;
 } PipeCall;
 // Sends the settings, the statement and Sync, on a connection that is idle; what the socket doesn't take now goes by

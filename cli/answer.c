@@ -8,6 +8,15 @@ bool answer_say(const CommandCall *call, const Json *answer, Str text, Error *er
     return call->format == OUTPUT_TABLE ? command_print(call, text, err) : command_answer(call, answer, err);
 }
 
+bool answer_text(const CommandCall *call, const char *name_key, Str name, const char *text_key, Str text, Error *err)
+{
+    if (call->format == OUTPUT_TABLE)
+        return command_print(call, text, err);
+    CLEANUP(json_close) Json *answer = json_build("{}");
+    return json_set(answer, name_key, json_from_str(name), err) &&
+           json_set(answer, text_key, json_from_str(text), err) && command_answer(call, answer, err);
+}
+
 bool answer_operation(const CommandCall *call, const Json *answer, Error *err)
 {
     const Json *back = json_get(answer, "would_revert");

@@ -5,6 +5,10 @@
 // For a person the text, a line or two; for scripts the answer.
 MUST_CHECK bool answer_say(const CommandCall *call, const Json *answer, Str text, Error *err);
 
+// A text that is printed as it is; with -o json or yaml, {name_key: name, text_key: text}, which has UTF-8 alone.
+MUST_CHECK bool answer_text(const CommandCall *call, const char *name_key, Str name, const char *text_key, Str text,
+                            Error *err);
+
 // What --dry-run says by the preview of an operation: {"id", "kind", "tenant", "would_do"|"would_revert": [...]}.
 // For a person: would go on with operation 17 (create of acme): register, smoke, activate
 MUST_CHECK bool answer_operation(const CommandCall *call, const Json *answer, Error *err);

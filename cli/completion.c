@@ -480,10 +480,7 @@ static bool completion_run(CommandCall *call, Error *err)
     for (size_t i = 0; i < COUNT(SHELLS); i++)
         if (str_eq(SHELLS[i].shell, shell))
             SHELLS[i].script(&buf, call->nouns);
-    Str script = strbuf_str(&buf);
-    CLEANUP(json_close)
-    Json *answer = json_build("{s:s%, s:s%}", "shell", shell.data, shell.len, "script", script.data, script.len);
-    return arena_ok(call->arena, err) && json_ok(answer, err) && answer_say(call, answer, script, err);
+    return arena_ok(call->arena, err) && answer_text(call, "shell", shell, "script", strbuf_str(&buf), err);
 }
 
 const Command COMPLETION_COMMANDS[] = {

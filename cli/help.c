@@ -139,9 +139,7 @@ static bool help_run(CommandCall *call, Error *err)
         return false;
     Str text = help_text(call->nouns, asked->noun, asked->command, call->arena);
     Str path = command_path(asked->noun, asked->command, call->arena);
-    CLEANUP(json_close)
-    Json *answer = json_build("{s:s%, s:s%}", "command", path.data, path.len, "text", text.data, text.len);
-    return arena_ok(call->arena, err) && json_ok(answer, err) && answer_say(call, answer, text, err);
+    return arena_ok(call->arena, err) && answer_text(call, "command", path, "text", text, err);
 }
 
 const Command HELP_COMMANDS[] = {

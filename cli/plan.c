@@ -31,7 +31,7 @@ static Json *plan_answer(const Plan *plan, Error *err)
     char checksum[PLAN_CHECKSUM_TEXT];
     if (!plan_to_json(plan, &json, err))
         return NULL;
-    if (!json_put(json, "checksum", json_from_str(plan_checksum(plan, checksum))) && !json_ok(NULL, err))
+    if (!json_set(json, "checksum", json_from_str(plan_checksum(plan, checksum)), err))
         return NULL;
     return TAKE(json);
 }

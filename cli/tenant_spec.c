@@ -17,7 +17,7 @@ static bool list_put(const CommandCall *call, const char *name, Json *object, Er
     Json *list = json_build("[]");
     for (size_t i = 0; i < command_count(call, name); i++)
         (void)json_append(list, json_from_str(command_text_at(call, name, i)));
-    return json_put(object, name, list) || json_ok(NULL, err);
+    return json_set(object, name, list, err);
 }
 
 bool tenant_spec_pairs(const CommandCall *call, const char *option, Json **out, Error *err)
@@ -30,8 +30,8 @@ bool tenant_spec_pairs(const CommandCall *call, const char *option, Json **out, 
             error_set(err, ERR_USAGE, "--%s names '%.*s' twice", option, STR_ARG(key));
             return error_next(err, "give it once");
         }
-        if (!json_put(pairs, str_copy(call->arena, key).data, json_from_str(value)))
-            return json_ok(NULL, err);
+        if (!json_set(pairs, str_copy(call->arena, key).data, json_from_str(value), err))
+            return false;
     }
     if (!json_ok(pairs, err))
         return false;
@@ -42,7 +42,7 @@ bool tenant_spec_pairs(const CommandCall *call, const char *option, Json **out, 
 static bool pairs_put(const CommandCall *call, const char *name, Json *object, Error *err)
 {
     Json *pairs = NULL;
-    return tenant_spec_pairs(call, name, &pairs, err) && (json_put(object, name, pairs) || json_ok(NULL, err));
+    return tenant_spec_pairs(call, name, &pairs, err) && json_set(object, name, pairs, err);
 }
 
 // A file has them in each of its shops, so the table of options can't require them.
@@ -65,8 +65,8 @@ bool tenant_spec_given(const CommandCall *call, Json **out, Error *err)
     if (!required_check(call, err))
         return false;
     CLEANUP(json_close) Json *object = json_build("{}");
-    if (!json_put(object, "slug", json_from_str(command_argument(call, 0))))
-        return json_ok(NULL, err);
+    if (!json_set(object, "slug", json_from_str(command_argument(call, 0)), err))
+        return false;
     for (const Option *option = OPTIONS; option->name; option++) {
         const char *name = option->name;
         if (!command_has(call, name))

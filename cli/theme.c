@@ -13,14 +13,9 @@ static const OutputKey KEYS[] = {
 static bool render_run(CommandCall *call, Error *err)
 {
     Str file = command_argument(call, 0), text = S("");
-    if (!theme_render_files(file, command_text(call, "data"), command_text(call, "partials"), call->arena, &text, err))
-        return false;
-    if (call->format == OUTPUT_TABLE)    // any bytes, while a document has UTF-8 alone
-        return command_print(call, text, err);
-    CLEANUP(json_close)
-    Json *answer =
-        json_build("{s:s%, s:s%}", "template", file.data, file.len, "text", text.data ? text.data : "", text.len);
-    return json_ok(answer, err) && command_answer(call, answer, err);
+    return theme_render_files(file, command_text(call, "data"), command_text(call, "partials"), call->arena, &text,
+                              err) &&
+           answer_text(call, "template", file, "text", text, err);
 }
 
 const Command THEME_COMMANDS[] = {

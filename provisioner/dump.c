@@ -194,8 +194,8 @@ static bool manifest_write(Operation *op, Str directory, Json *parts, Error *err
     if (!json_ok(manifest, err))
         return false;
     for (JsonIter it = json_iter(parts); json_next(&it);)
-        if (!json_put(manifest, str_copy(arena, it.key).data, json_hold(it.value)))
-            return json_ok(NULL, err);
+        if (!json_set(manifest, str_copy(arena, it.key).data, json_hold(it.value), err))
+            return false;
     Str path = str_format(arena, "%.*s/%s", STR_ARG(directory), MANIFEST);
     return json_print(manifest, 1, arena, &text, err) && file_write(path, text, 0600, err);
 }

@@ -47,6 +47,15 @@ static bool add_migration(Preview *preview, Str name, size_t files, int64_t shop
 
 // ---- the databases ----
 
+// The first cell is to be made, and the control database where it is named here.
+static bool first_make(Preview *preview, Str database, bool is_first_time, Error *err)
+{
+    return (database.len == 0 ||
+            add(preview->make, str_format(preview->arena, "database %.*s", STR_ARG(database)), err)) &&
+           add(preview->make, str_format(preview->arena, "cell %s", FIRST_CELL), err) &&
+           (!is_first_time || add(preview->start, str_format(preview->arena, "shopd-%s", FIRST_CELL), err));
+}
+
 // The cells that the control database knows, with those programs that would serve them.
 static bool cells_look(Preview *preview, Platform *platform, bool is_first_time, Error *err)
 {
@@ -70,17 +79,7 @@ static bool cells_look(Preview *preview, Platform *platform, bool is_first_time,
             !add(preview->start, str_format(preview->arena, "shopd-%.*s", STR_ARG(name)), err))
             return false;
     }
-    return has_first ||
-           (add(preview->make, str_format(preview->arena, "cell %s", FIRST_CELL), err) &&
-            (!is_first_time || add(preview->start, str_format(preview->arena, "shopd-%s", FIRST_CELL), err)));
-}
-
-static bool all_is_new(Preview *preview, Str database, bool is_first_time, Error *err)
-{
-    return (database.len == 0 ||
-            add(preview->make, str_format(preview->arena, "database %.*s", STR_ARG(database)), err)) &&
-           add(preview->make, str_format(preview->arena, "cell %s", FIRST_CELL), err) &&
-           (!is_first_time || add(preview->start, str_format(preview->arena, "shopd-%s", FIRST_CELL), err));
+    return has_first || first_make(preview, S(""), is_first_time, err);
 }
 
 static bool control_look(Preview *preview, Str dsn, bool is_first_time, Error *err)
@@ -95,7 +94,7 @@ static bool control_look(Preview *preview, Str dsn, bool is_first_time, Error *e
                   err))
         return false;
     return rows_bool(rows, 0, 0) ? cells_look(preview, platform, is_first_time, err)
-                                 : all_is_new(preview, S(""), is_first_time, err);
+                                 : first_make(preview, S(""), is_first_time, err);
 }
 
 static bool databases_look(Preview *preview, const Json *record, const Running *running, Error *err)
@@ -107,10 +106,10 @@ static bool databases_look(Preview *preview, const Json *record, const Running *
     if (place->is_embedded && !is_running)
         return is_cluster_made(place) ? record || add(preview->start, S("shopd-main"), err)
                                       : add(preview->make, S("PostgreSQL cluster"), err) &&
-                                            all_is_new(preview, S("shop_control"), !record, err);
+                                            first_make(preview, S("shop_control"), !record, err);
     if (!server_control_check(dsn, &is_missing, err))
         return false;
-    return is_missing ? all_is_new(preview, dsn_database(dsn, preview->arena), !record, err)
+    return is_missing ? first_make(preview, dsn_database(dsn, preview->arena), !record, err)
                       : control_look(preview, dsn, !record, err);
 }
 

@@ -378,9 +378,9 @@ static bool answer_make(const Installation *in, const Json *record, const Runnin
     if (!running_open(&in->launch.place, record, in->arena, &now, err) || !started_list(before, &now, &started, err) ||
         !installation_status(in->options, &answer, err))
         return false;
-    if (!json_put(answer, "changed", json_from_bool(json_count(started) > 0)) ||
-        !json_put(answer, "started", json_hold(started)))
-        return json_ok(NULL, err);
+    if (!json_set(answer, "changed", json_from_bool(json_count(started) > 0), err) ||
+        !json_set(answer, "started", json_hold(started), err))
+        return false;
     *out = TAKE(answer);
     return true;
 }

@@ -129,23 +129,22 @@ static void add_tenant_begin(StrBuf *sql, const MigrationTarget *target)
     strbuf_format(sql, TENANT_DEFAULTS, STR_ARG(target->owner));
 }
 
-static const char GRANT_DEFINERS[] =
+// Functions whose names have no number are of tenants made by an older program: those with one stand in their place.
+static const char FUNCTIONS_SETTLE[] =
     "do $do$\n"
-    "declare f regprocedure;\n"
+    "declare f record;\n"
     "begin\n"
     "    for f in\n"
-    "        select p.oid from pg_depend d join pg_proc p on p.oid = d.objid\n"
+    "        select p.oid::regprocedure called, p.proname, p.prosecdef from pg_depend d join pg_proc p on p.oid = "
+    "d.objid\n"
     "        where d.refclassid = 'pg_namespace'::regclass and d.refobjid = current_schema()::regnamespace\n"
-    "          and d.classid = 'pg_proc'::regclass and p.proname !~ '_[0-9]+$' and p.proowner = current_user::regrole\n"
+    "          and d.classid = 'pg_proc'::regclass and p.proowner = current_user::regrole\n"
     "    loop\n"
-    "        execute format('drop function %%s', f);\n"
-    "    end loop;\n"
-    "    for f in\n"
-    "        select p.oid from pg_depend d join pg_proc p on p.oid = d.objid\n"
-    "        where d.refclassid = 'pg_namespace'::regclass and d.refobjid = current_schema()::regnamespace\n"
-    "          and d.classid = 'pg_proc'::regclass and p.prosecdef and p.proowner = current_user::regrole\n"
-    "    loop\n"
-    "        execute format('grant execute on function %%s to %.*s', f);\n"
+    "        if f.proname !~ '_[0-9]+$' then\n"
+    "            execute format('drop function %%s', f.called);\n"
+    "        elsif f.prosecdef then\n"
+    "            execute format('grant execute on function %%s to %.*s', f.called);\n"
+    "        end if;\n"
     "    end loop;\n"
     "end $do$;\n";
 
@@ -153,7 +152,7 @@ static void add_tenant_end(StrBuf *sql, const MigrationTarget *target)
 {
     if (target->shopd_role.len > 0) {
         Str quoted = str_format(sql->arena, "\"%.*s\"", STR_ARG(target->shopd_role));
-        strbuf_format(sql, GRANT_DEFINERS, STR_ARG(quoted));
+        strbuf_format(sql, FUNCTIONS_SETTLE, STR_ARG(quoted));
     }
     strbuf_add(sql, S("reset role;\n"));
     add_role(sql, target->owner);

@@ -89,16 +89,6 @@ static bool control_document(Platform *platform, Str sql, const Json *document, 
     return json_print(document, 0, arena, &text, err) && control_run(platform, sql, PARAMS(text), err);
 }
 
-bool tenant_check(Platform *platform, const TenantSpec *spec, Json **out, Error *err)
-{
-    CLEANUP(json_close) Json *input = NULL;
-    if (!input_make(platform, spec, &input, err) ||
-        !control_document(platform, S("select control.tenant_check_new($1::jsonb)"), input, err))
-        return false;
-    *out = TAKE(input);
-    return true;
-}
-
 bool tenant_place_check(Platform *platform, const TenantSpec *spec, Error *err)
 {
     CLEANUP(json_close)
@@ -372,6 +362,13 @@ bool tenant_preview(Platform *platform, const char *verb, Slug slug, Json **out,
                 : act_check(platform, act, slug, err) && tenant_steps(act->driver->kind, out, err);
 }
 
+// That nothing bars a new tenant with this input.
+static bool new_check(Platform *platform, const TenantSpec *spec, const Json *input, Error *err)
+{
+    return turn_check(platform, spec->slug, true, err) &&
+           control_document(platform, S("select control.tenant_check_new($1::jsonb)"), input, err);
+}
+
 bool tenant_create_preview(Platform *platform, const TenantSpec *spec, Json **out, Error *err)
 {
     CLEANUP(json_close) Json *input = NULL;
@@ -380,16 +377,13 @@ bool tenant_create_preview(Platform *platform, const TenantSpec *spec, Json **ou
         return false;
     if (left)
         return operation_preview(platform, left, false, out, err);
-    return turn_check(platform, spec->slug, true, err) &&
-           control_document(platform, S("select control.tenant_check_new($1::jsonb)"), input, err) &&
-           tenant_steps(SCHEMA_CREATE.kind, out, err);
+    return new_check(platform, spec, input, err) && tenant_steps(SCHEMA_CREATE.kind, out, err);
 }
 
 bool tenant_request_preview(Platform *platform, const TenantSpec *spec, Json **out, Error *err)
 {
     CLEANUP(json_close) Json *input = NULL;
-    return input_make(platform, spec, &input, err) && turn_check(platform, spec->slug, true, err) &&
-           control_document(platform, S("select control.tenant_check_new($1::jsonb)"), input, err) &&
+    return input_make(platform, spec, &input, err) && new_check(platform, spec, input, err) &&
            status_change(S(""), TENANT_REQUESTED, out, err);
 }
 

@@ -22,12 +22,9 @@ typedef struct TenantSpec {
     const Plan *plan;
 } TenantSpec;
 
-// Checks all that can be checked without writing, and gives the operation's input. The caller closes *out. Fails with
-// ERR_INVALID (where = the field), ERR_EXISTS, or ERR_STATE.
-MUST_CHECK bool tenant_check(Platform *platform, const TenantSpec *spec, Json **out, Error *err);
-// Of that, only what the platform knows: that the slug, or a host, is another tenant's, and that there is room in the
-// cell. Needs the spec's slug; the other values may be missing or wrong. A creation that a crash left is gone on with,
-// whatever they are.
+// Of what making a tenant checks, what the platform alone knows: that the slug, or a host, is another tenant's, and
+// that there is room in the cell. Needs the spec's slug; the other values may be missing or wrong. A creation that a
+// crash left is gone on with, whatever they are.
 MUST_CHECK bool tenant_place_check(Platform *platform, const TenantSpec *spec, Error *err);
 
 // Makes a shop by its tier's driver: returns when it answers. Run again after a crash it goes on. *out_id (may be NULL)

@@ -12,13 +12,14 @@
 #include "runtime/core/connection.h"
 #include "runtime/core/plain_page.h"
 #include "runtime/core/token.h"
+#include "tests/support/core_server.h"
 #include "tests/support/more_check.h"
 
-enum { ANSWER_MAX = 4 * MIB, WAIT_MS = 5000, BIG_PARTS = 100, BIG_PART = 32 * KIB };
+enum { ANSWER_MAX = 4 * MIB, WAIT_MS = 5000 };
 
 // ---- the server's routes ----
 
-static atomic_int handled, resumed, held;
+static atomic_int handled, resumed;
 
 static bool hello_get(Request *r, Error *err UNUSED)
 {
@@ -82,18 +83,7 @@ static bool fault_post(Request *r, Error *err)
     return faults_none(&faults, S("the form"), err) || respond_error(r, err, &faults);
 }
 
-static void big_release(void *thing UNUSED) { atomic_fetch_sub(&held, 1); }
-
-static bool big_get(Request *r, Error *err UNUSED)
-{
-    static char bytes[BIG_PART];
-    static Str parts[BIG_PARTS];
-    memset(bytes, 'b', sizeof(bytes));
-    for (size_t i = 0; i < BIG_PARTS; i++)
-        parts[i] = (Str){bytes, sizeof(bytes)};
-    atomic_fetch_add(&held, 1);
-    return respond_parts(r, 200, S("text/plain"), parts, BIG_PARTS, (Hold){bytes, big_release});
-}
+static bool big_get(Request *r, Error *err UNUSED) { return core_server_big(r, CORE_SERVER_PART_MAX); }
 
 static bool move_get(Request *r, Error *err UNUSED) { return respond_redirect(r, 303, r->query); }
 
@@ -156,17 +146,7 @@ static const ServerHooks TENANT_HOOKS = {.find_tenant = tenant_find, .release_te
 
 static Server *server_start(Settings settings, const ServerHooks *hooks)
 {
-    Error err = {0};
-    Server *server = NULL;
-    log_level_set(LOG_ERROR + 1);
-    ck_assert_ok(server_open(&(ServerOptions){.settings = &settings,
-                                              .hooks = hooks,
-                                              .routes = SETS,
-                                              .route_set_count = COUNT(SETS),
-                                              .is_embedded = true},
-                             &server, &err),
-                 &err);
-    return server;
+    return core_server_open(&settings, hooks, SETS);
 }
 
 static Settings short_times(void)
@@ -184,11 +164,8 @@ static Settings short_times(void)
 
 static void server_end(Server **server)
 {
-    server_stop(*server);
-    ck_assert(server_wait(*server));
-    server_close(server);
+    core_server_close(server);
     ck_assert_int_eq(atomic_load(&tenants_held), 0);
-    ck_assert_int_eq(atomic_load(&held), 0);
 }
 
 static int client_open(const Server *server)
@@ -588,7 +565,7 @@ TEST(a_large_answer_is_sent_whole_to_a_slow_reader)
     clock_sleep_ms(200);
     Str answer = client_read(fd, arena, WAIT_MS, NULL);
     ck_assert_contains(answer, S("Content-Length: 3276800\r\n"));
-    ck_assert_uint_gt(answer.len, BIG_PARTS * BIG_PART);
+    ck_assert_uint_gt(answer.len, CORE_SERVER_PARTS * CORE_SERVER_PART_MAX);
     ck_assert(str_has_suffix(answer, S("\r\n\r\nhello")));
     fd_close(&fd);
     server_end(&server);
@@ -602,11 +579,11 @@ TEST(a_client_that_never_reads_is_cut)
     for (int i = 0; i < 8; i++)
         (void)client_send(fd, S("GET /big HTTP/1.1\r\nHost: a\r\n\r\n"));
     int64_t start = clock_ms();
-    while (atomic_load(&held) == 0 && clock_ms() - start < WAIT_MS)
+    while (core_server_held() == 0 && clock_ms() - start < WAIT_MS)
         clock_sleep_ms(5);
-    while (atomic_load(&held) > 0 && clock_ms() - start < WAIT_MS)
+    while (core_server_held() > 0 && clock_ms() - start < WAIT_MS)
         clock_sleep_ms(20);
-    ck_assert_int_eq(atomic_load(&held), 0);    // its answer was dropped
+    ck_assert_int_eq(core_server_held(), 0);    // its answer was dropped
     ck_assert_int_ge(clock_ms() - start, 380);
     fd_close(&fd);
     server_end(&server);

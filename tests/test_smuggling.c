@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "runtime/core/connection.h"
+#include "tests/support/core_server.h"
 #include "tests/support/more_check.h"
 #include "tests/support/raw_client.h"
 
@@ -44,22 +45,7 @@ static Server *server_start(void)
     Settings settings = shopd_settings_default();
     settings.listen = S("127.0.0.1:0");
     settings.threads = 1;
-    Error err = {0};
-    Server *server = NULL;
-    log_level_set(LOG_ERROR + 1);
-    ck_assert_ok(server_open(
-                     &(ServerOptions){
-                         .settings = &settings, .routes = SETS, .route_set_count = COUNT(SETS), .is_embedded = true},
-                     &server, &err),
-                 &err);
-    return server;
-}
-
-static void server_end(Server **server)
-{
-    server_stop(*server);
-    ck_assert(server_wait(*server));
-    server_close(server);
+    return core_server_open(&settings, NULL, SETS);
 }
 
 // ---- the requests ----
@@ -496,7 +482,7 @@ static void siege_lay(void (*attack_in_turn)(const Siege *siege, const Attack *a
         arena_reset(arena);
         attack_in_turn(&(Siege){.server = server, .arena = arena, .breaches = &breaches}, &ATTACKS[i]);
     }
-    server_end(&server);
+    core_server_close(&server);
     (void)fprintf(stderr, "%.*s", STR_ARG(strbuf_str(&breaches)));
     ck_assert_msg(breaches.len == 0, "the rows above");
 }

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "runtime/core/connection.h"
+#include "tests/support/core_server.h"
 #include "tests/support/more_check.h"
 #include "tests/support/raw_client.h"
 
@@ -119,26 +120,13 @@ static long disarm(void)
 
 // ---- the server ----
 
-enum { BIG_PARTS = 100, BIG_PART = 8 * KIB, BUDGET = 256 * MIB, QUIET_MS = 1000, CROWD = 300, ONE_BY_ONE = 100000 };
-
-static atomic_int held;
+enum { BUDGET = 256 * MIB, QUIET_MS = 1000, CROWD = 300, ONE_BY_ONE = 100000 };
 
 static bool hello_get(Request *r, Error *err UNUSED) { return respond(r, 200, S("text/plain"), S("hello")); }
 
 static bool echo_post(Request *r, Error *err UNUSED) { return respond(r, 200, S("text/plain"), r->body); }
 
-static void big_release(void *thing UNUSED) { atomic_fetch_sub(&held, 1); }
-
-static bool big_get(Request *r, Error *err UNUSED)
-{
-    static char bytes[BIG_PART];
-    static Str parts[BIG_PARTS];
-    memset(bytes, 'b', sizeof(bytes));
-    for (size_t i = 0; i < BIG_PARTS; i++)
-        parts[i] = (Str){bytes, sizeof(bytes)};
-    atomic_fetch_add(&held, 1);
-    return respond_parts(r, 200, S("text/plain"), parts, BIG_PARTS, (Hold){bytes, big_release});
-}
+static bool big_get(Request *r, Error *err UNUSED) { return core_server_big(r, 8 * KIB); }
 
 typedef struct Pause {
     Timer timer;
@@ -194,26 +182,8 @@ static Settings settings_of_test(void)
 
 static Server *server_start(const Settings *settings, const ServerHooks *hooks)
 {
-    Error err = {0};
-    Server *server = NULL;
     is_exempt = true;
-    log_level_set(LOG_ERROR + 1);
-    ck_assert_ok(server_open(&(ServerOptions){.settings = settings,
-                                              .hooks = hooks,
-                                              .routes = SETS,
-                                              .route_set_count = COUNT(SETS),
-                                              .is_embedded = true},
-                             &server, &err),
-                 &err);
-    return server;
-}
-
-static void server_end(Server **server)
-{
-    server_stop(*server);
-    ck_assert(server_wait(*server));
-    server_close(server);
-    ck_assert_int_eq(atomic_load(&held), 0);
+    return core_server_open(settings, hooks, SETS);
 }
 
 #define POST "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -279,7 +249,7 @@ TEST(a_call_that_comes_to_nothing_or_does_a_part_changes_no_answer)
                           "'%.*s' gets '%.*s'", STR_ARG(REQUESTS[i].request), STR_ARG(answer));
             arena_reset(arena);
         }
-    server_end(&server);
+    core_server_close(&server);
 }
 
 static const struct {
@@ -305,7 +275,7 @@ TEST(a_connection_whose_calls_fail_ends_and_no_other_does)
     ck_assert(raw_send(other, S(LAST)));
     ck_assert_int_eq(raw_status(raw_await(other, arena, QUIET_MS)), 200);
     fd_close(&other);
-    server_end(&server);
+    core_server_close(&server);
 }
 
 TEST(an_answer_that_breaks_off_in_its_middle_lets_go_of_what_it_holds)
@@ -324,11 +294,11 @@ TEST(an_answer_that_breaks_off_in_its_middle_lets_go_of_what_it_holds)
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
     fd_close(&fd);    // a reset
     int64_t until_ms = clock_ms() + RAW_WAIT_MS;
-    while (atomic_load(&held) > 0 && clock_ms() < until_ms)
+    while (core_server_held() > 0 && clock_ms() < until_ms)
         clock_sleep_ms(1);
-    ck_assert_int_eq(atomic_load(&held), 0);
+    ck_assert_int_eq(core_server_held(), 0);
     check_served(server, arena);
-    server_end(&server);
+    core_server_close(&server);
 }
 
 TEST(a_queue_that_cannot_be_asked_for_counts_as_empty)
@@ -342,15 +312,15 @@ TEST(a_queue_that_cannot_be_asked_for_counts_as_empty)
     for (int i = 0; i < 16; i++)
         (void)raw_send(fd, S("GET /big HTTP/1.1\r\nHost: a\r\n\r\n"));
     int64_t until_ms = clock_ms() + RAW_WAIT_MS;
-    while (atomic_load(&held) == 0 && clock_ms() < until_ms)
+    while (core_server_held() == 0 && clock_ms() < until_ms)
         clock_sleep_ms(1);
-    while (atomic_load(&held) > 0 && clock_ms() < until_ms)
+    while (core_server_held() > 0 && clock_ms() < until_ms)
         clock_sleep_ms(5);
-    ck_assert_int_eq(atomic_load(&held), 0);    // a reader that takes nothing is cut all the same
+    ck_assert_int_eq(core_server_held(), 0);    // a reader that takes nothing is cut all the same
     ck_assert_int_gt(disarm(), 0);
     fd_close(&fd);
     check_served(server, arena);
-    server_end(&server);
+    core_server_close(&server);
 }
 
 // ---- clients that end ----
@@ -406,7 +376,7 @@ TEST(a_client_may_end_after_any_byte)
             end_after(server, str_slice(ENDINGS[_i], 0, len), ending);
     await_open(server, arena, 0, 0);
     check_served(server, arena);
-    server_end(&server);
+    core_server_close(&server);
 }
 
 // ---- many ----
@@ -433,7 +403,7 @@ TEST(a_crowd_of_half_sent_requests_is_answered_and_its_memory_goes)
             arena_reset(arena);
         }
     }
-    server_end(&server);
+    core_server_close(&server);
 }
 
 TEST(accepting_pauses_while_all_places_are_busy_and_goes_on_after)
@@ -451,7 +421,7 @@ TEST(accepting_pauses_while_all_places_are_busy_and_goes_on_after)
         ck_assert_contains(raw_await(fds[i], arena, QUIET_MS), S("\r\n\r\nwaited"));
         fd_close(&fds[i]);
     }
-    server_end(&server);
+    core_server_close(&server);
 }
 
 TEST(without_a_descriptor_the_longest_idle_connection_goes)
@@ -471,7 +441,7 @@ TEST(without_a_descriptor_the_longest_idle_connection_goes)
     ck_assert_uint_eq(raw_read(idle, arena, RAW_WAIT_MS, &is_closed).len, 0);
     ck_assert(is_closed);
     fd_close(&idle);
-    server_end(&server);
+    core_server_close(&server);
 }
 
 // ---- the start ----
@@ -527,7 +497,7 @@ TEST(a_server_without_descriptors_does_not_start_says_so_and_keeps_none)
         ck_assert_msg(ok || err.what[0], "call %ld: no error is said", first);
         refused += !ok;
         if (ok)
-            server_end(&server);
+            core_server_close(&server);
         ck_assert_int_eq(lowest_fd(), before);
     }
     ck_assert_int_gt(refused, 10);
@@ -621,7 +591,7 @@ TEST(each_odd_request_has_its_answer)
                   STR_ARG(answer));
     ck_assert_contains(answer, ODD[_i].says);
     ck_assert_uint_eq(str_find(answer, S("HTTP/1.1 100")), answer.len);
-    server_end(&server);
+    core_server_close(&server);
 }
 
 TEST(a_second_head_grows_in_the_place_of_the_first)
@@ -637,7 +607,7 @@ TEST(a_second_head_grows_in_the_place_of_the_first)
         Str answer = answer_of(server, requests, arena);
         ck_assert_uint_eq(raw_count(answer, S("HTTP/1.1 200 OK\r\n")), 2);
     }
-    server_end(&server);
+    core_server_close(&server);
 }
 
 static const char *const TRACES[] = {
@@ -665,7 +635,7 @@ TEST(a_trace_that_is_not_of_the_form_is_left_out)
         ck_assert_int_eq(raw_status(answer), 200);
         ck_assert_msg(str_find(answer, S("Traceparent")) == answer.len, "%s", TRACES[i]);
     }
-    server_end(&server);
+    core_server_close(&server);
 }
 
 TEST(an_id_of_a_trusted_proxy_is_taken_where_it_is_one)
@@ -688,7 +658,7 @@ TEST(an_id_of_a_trusted_proxy_is_taken_where_it_is_one)
         Str line = str_format(arena, "\r\nX-Request-Id: %s\r\n", IDS[i].id);
         ck_assert_msg((str_find(answer, line) < answer.len) == IDS[i].is_taken, "%s: %.*s", IDS[i].id, STR_ARG(answer));
     }
-    server_end(&server);
+    core_server_close(&server);
 }
 
 static bool is_never_ready(Server *server UNUSED) { return false; }
@@ -702,7 +672,7 @@ TEST(a_server_that_is_not_ready_says_503)
     ck_assert_int_eq(raw_status(answer), 503);
     ck_assert_contains(answer, S("Retry-After: "));
     ck_assert_int_eq(raw_status(answer_of(server, S("GET /healthz HTTP/1.0\r\n\r\n"), arena)), 200);
-    server_end(&server);
+    core_server_close(&server);
 }
 
 SUITE(sockets, EACH(a_call_that_comes_to_nothing_or_does_a_part_changes_no_answer, NUISANCES),

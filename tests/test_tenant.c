@@ -304,21 +304,18 @@ TEST(a_creation_waits_for_a_request_of_its_slug_and_leaves_no_trace)
     test_world_open(&world, "tenant", false);
     Attempt attempt = {.world = &world, .platform = test_world_platform(&world, 0), .slug = "wish"};
     CLEANUP(db_close) Db *watch = test_db_open(world.control_dsn);
-    CLEANUP(json_close) Json *input = NULL;
+    Db *control = platform_control(world.platform);
     TenantSpec spec = test_world_spec(&world, "wish");
-    Str text = S("");
-    ck_assert_ok(tenant_check(world.platform, &spec, &input, &err), &err);
-    ck_assert_ok(json_print(input, 0, world.arena, &text, &err), &err);
-    ck_assert_ok(db_script(world.control, S("begin"), &err), &err);
-    ck_assert_ok(db_run(world.control, S("select control.tenant_request($1::jsonb)"), PARAMS(text), &err), &err);
-    Str requested = test_value(world.control, world.arena, RECORDED);
+    ck_assert_ok(db_script(control, S("begin"), &err), &err);
+    ck_assert_ok(tenant_request(world.platform, &spec, &err), &err);
+    Str requested = test_value(control, world.arena, RECORDED);
     ck_assert_int_eq(pthread_create(&thread, NULL, attempt_run, &attempt), 0);
     static const char WAITING[] = "select count(*) from pg_stat_activity where datname = current_database() and "
                                   "wait_event_type = 'Lock'";
     int64_t until_ms = clock_ms() + SOON_MS;
     while (!str_eq(test_value(watch, world.arena, WAITING), S("1")) && clock_ms() < until_ms)
         clock_sleep_ms(PAUSE_MS);
-    ck_assert_ok(db_script(world.control, S("commit"), &err), &err);
+    ck_assert_ok(db_script(control, S("commit"), &err), &err);
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
     platform_close(&attempt.platform);
     ck_assert(!attempt.ok);

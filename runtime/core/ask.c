@@ -1,5 +1,6 @@
 // runtime/core/ask.c: a request's calls of its tenant's functions: to the home thread of the tenant and back.
 #include "base/arena.h"
+#include "base/tenant_sql.h"
 #include "runtime/core/cell.h"
 
 static void answer_take(RequestQuery *asked)
@@ -41,6 +42,9 @@ static bool ask(Request *r, Str sql, Params params, bool is_write, QueryDone *do
 {
     RequestQuery *asked = &r->database;
     assert(!asked->is_waiting && r->tenant.number > 0);
+    char suffix[TENANT_SUFFIX];
+    StrBuf own = {.arena = r->arena};
+    tenant_sql_add(&own, sql, tenant_suffix(r->tenant.number, suffix));
     Str *values = arena_array(r->arena, params.count + 1, Str);
     if (!arena_ok(r->arena, err))
         return false;
@@ -50,7 +54,7 @@ static bool ask(Request *r, Str sql, Params params, bool is_write, QueryDone *do
     memset(query, 0, offsetof(Query, err));
     query->err.code = ERR_NONE;
     query->tenant = r->tenant.number;
-    query->sql = sql;
+    query->sql = strbuf_str(&own);
     query->params = (Params){values, params.count};
     query->is_write = is_write;
     query->ended = query_ended;

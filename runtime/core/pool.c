@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/pg_pipe.h"
-#include "base/tenant_sql.h"
 
 enum {
     MET_MAX = 200,      // tenants of a backend, then it is replaced in a quiet moment
@@ -17,7 +16,6 @@ enum {
     BACKOFF_MAX_MS = 2000,
     SCOUT_MS = 100,    // of one lane while none is connected: its success brings the others back at once
     ARENA_BUDGET = 16 * MIB,
-    STATEMENT_MAX = 16 * KIB,
 };
 
 // A connection's place.
@@ -48,7 +46,6 @@ struct Pool {
     Loop *loop;
     PoolOptions options;
     Arena *arena;
-    Arena *scratch;    // of one statement
     Lane *lanes;
     unsigned lane_count;
     bool is_down;    // no connection, and the last attempt failed
@@ -249,6 +246,7 @@ static void waiting_fail(Pool *pool)
 
 static void lane_connect(Lane *lane);
 
+static bool lane_is_away(const Lane *lane) { return !lane->pipe || pipe_state(lane->pipe) == PIPE_CONNECTING; }
 static bool lane_is_idle(const Lane *lane) { return lane->pipe && pipe_state(lane->pipe) == PIPE_IDLE && !lane->query; }
 
 // A pause that doubles with each attempt that fails.
@@ -418,21 +416,11 @@ static bool lane_start(Lane *lane, Query *query)
     int64_t left_ms = MAX(query->deadline_ms - loop_now_ms(pool->loop), (int64_t)1);
     char path[48];
     int length = snprintf(path, sizeof(path), "t_%lld, pg_temp", (long long)query->tenant);
-    char suffix[TENANT_SUFFIX];
-    StrBuf sql = {.arena = pool->scratch};
-    arena_reset(pool->scratch);
-    tenant_sql_add(&sql, query->sql, tenant_suffix(query->tenant, suffix));
-    Str text = strbuf_str(&sql);
-    if (!arena_ok(pool->scratch, &query->err)) {
-        turn_offer(pool, query->queue);
-        query_end(pool, query);
-        return true;
-    }
     const PipeCall call = {
         .search_path = {path, (size_t)length},
         .statement_timeout_ms = left_ms,
         .lock_timeout_ms = MAX(left_ms / 2, (int64_t)1),
-        .sql = text,
+        .sql = query->sql,
         .params = query->params,
     };
     Error err = {0};
@@ -450,10 +438,10 @@ static bool lane_start(Lane *lane, Query *query)
     return true;
 }
 
-static bool is_another_connecting(const Pool *pool)
+static bool is_any_away(const Pool *pool)
 {
     for (unsigned i = 0; i < pool->lane_count; i++)
-        if (!pool->lanes[i].pipe || pipe_state(pool->lanes[i].pipe) == PIPE_CONNECTING)
+        if (lane_is_away(&pool->lanes[i]))
             return true;
     return false;
 }
@@ -463,7 +451,7 @@ static void pool_recycle(Pool *pool)
 {
     for (unsigned i = 0; i < pool->lane_count; i++) {
         Lane *lane = &pool->lanes[i];
-        if (lane->met_count <= MET_MAX || !lane_is_idle(lane) || is_another_connecting(pool))
+        if (lane->met_count <= MET_MAX || !lane_is_idle(lane) || is_any_away(pool))
             continue;
         if (lane->first_turn && lane->met_count < MET_FORCE)
             continue;
@@ -477,8 +465,6 @@ static void pool_recycle(Pool *pool)
 }
 
 // ---- who goes next ----
-
-static bool lane_is_away(const Lane *lane) { return !lane->pipe || pipe_state(lane->pipe) == PIPE_CONNECTING; }
 
 // The queue whose turn it is at this connection, or NULL. Others' tenants come after its own, when it has met them, or
 // when they have waited for theirs for as long as it costs to be met.
@@ -612,8 +598,7 @@ bool pool_open(Loop *loop, const PoolOptions *options, Pool **out, Error *err)
         arena_close(&arena);
         return false;
     }
-    *pool =
-        (Pool){.loop = loop, .options = *options, .arena = arena, .scratch = arena_open(STATEMENT_MAX), .lanes = lanes};
+    *pool = (Pool){.loop = loop, .options = *options, .arena = arena, .lanes = lanes};
     pool->lane_count = MAX(options->connections, 1U);
     pool->dispatch.run = pool_dispatch;
     pool->patience.due = patience_due;
@@ -644,7 +629,6 @@ void pool_close(Pool **pool)
     }
     waiting_fail(closed);
     timer_stop(closed->loop, &closed->patience);
-    Arena *arena = closed->arena, *scratch = closed->scratch;
-    arena_close(&scratch);
+    Arena *arena = closed->arena;
     arena_close(&arena);
 }

@@ -39,9 +39,9 @@ PoolCounts pool_counts(const Pool *pool);
 
 // ---- for handlers ----
 
-// Runs one call of the tenant's functions on the tenant's home thread, then calls `done` on the request's own thread,
-// at most once, never before this returns; false from it, or a failure, goes to core. Params are copied, their texts
-// must live as long as the request. Fails with ERR_NO_MEMORY.
+// Runs one call of the tenant's functions, `sql` with their names as tenant_sql_add has them, on the tenant's home
+// thread, then calls `done` on the request's own thread, at most once, never before this returns; false from it, or a
+// failure, goes to core. Params are copied, their texts must live as long as the request. Fails with ERR_NO_MEMORY.
 MUST_CHECK bool request_query(Request *r, Str sql, Params params, QueryDone *done, Error *err);
 // The same for a call that changes something: when the connection is lost, it is not tried again and the answer says
 // that the outcome is unknown.

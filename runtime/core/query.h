@@ -8,7 +8,7 @@ typedef struct Query Query;
 typedef struct TenantQueue TenantQueue;
 typedef struct Pool Pool;
 
-// What is to be called, and what came of it. `sql` is constant text; texts of `params` live until it has ended.
+// What is to be called, and what came of it. The texts of `sql` and `params` live until it has ended.
 struct Query {
     int64_t tenant;    // number: whose schema the call runs in, and whose queue it waits in; 0: the cell's own
     Str sql;
