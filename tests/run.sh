@@ -49,6 +49,7 @@ for name in $(cat "$work/suites"); do
     ok=$(echo "$line" | sed -n 's/.*: \([0-9]*\) passed.*/\1/p') bad=$(echo "$line" | sed -n 's/.*, \([0-9]*\) failed.*/\1/p')
     [ "$(cat "$work/out/$name.exit")" = 0 ] || [ "${bad:-0}" != 0 ] || bad=1
     passed=$((passed + ${ok:-0})) failed=$((failed + ${bad:-1}))
+    [ "${bad:-1}" = 0 ] || grep -E ':[EF]:|^FAILED|AddressSanitizer|runtime error|exit code|took more' "$work/out/$name" | head -n 9 || true
     [ "${bad:-1}" = 0 ] || echo "repeat with: make $kind SUITE=$name${test:+ TEST=$test}"
 done
 echo "$passed passed, $failed failed"
