@@ -11,6 +11,8 @@
 
 enum { ROW_MAX = 1 * MIB, FIELDS_MAX = 2000, HEAD_MAX = 64 * KIB, READ_STEP = 64 * KIB, BLOCK = 1 * KIB };
 
+typedef enum Skip { SKIP_NOTHING, SKIP_LINE, SKIP_ROW } Skip;
+
 struct Csv {
     struct csv_parser parser;
     CsvOptions options;
@@ -29,9 +31,13 @@ struct Csv {
     unsigned row_line;
     bool is_started;    // the delimiter is known
     bool is_row_begun;
-    bool is_skipping;    // the rest of a line whose row is broken
+    bool is_quoted;    // an odd number of quotes stood in the row so far
+    Skip skip;         // what of the row under way isn't read: it is broken, or too large
     bool was_cr;
 };
+
+static const char QUOTE_ALL[] = "put the whole field into quotes, and write each quote in it twice";
+static const char CLOSE_QUOTE[] = "look for a quote in that line that isn't closed";
 
 static bool line_ends(char c) { return c == '\n' || c == '\r'; }
 
@@ -42,6 +48,7 @@ static void row_reset(Csv *csv)
     csv->field_count = 0;
     csv->row_bytes = 0;
     csv->is_row_begun = false;
+    csv->is_quoted = false;
 }
 
 static void field_take(void *data, size_t size, void *context)
@@ -52,13 +59,6 @@ static void field_take(void *data, size_t size, void *context)
         csv->ends[csv->field_count] = csv->text.len;
     }
     csv->field_count++;
-}
-
-static bool too_large(Csv *csv, const char *what, size_t limit)
-{
-    error_set(csv->err, ERR_TOO_LARGE, "the row has more than %zu %s", limit, what);
-    error_where(csv->err, "line %u", csv->row_line);
-    return error_next(csv->err, "look for a quote in that line that isn't closed");
 }
 
 static void row_give(Csv *csv, CsvRow *row)
@@ -73,11 +73,7 @@ static void row_take(int end, void *context)
 {
     (void)end;
     Csv *csv = context;
-    if (csv->field_count > csv->options.field_max_count) {
-        (void)too_large(csv, "fields", csv->options.field_max_count);
-        return;
-    }
-    CsvRow row = {.fields = csv->fields, .count = csv->field_count};
+    CsvRow row = {.fields = csv->fields, .count = MIN(csv->field_count, csv->options.field_max_count)};
     size_t start = 0;
     for (size_t i = 0; i < row.count; start = csv->ends[i++]) {
         csv->fields[i] = csv->ends[i] > start ? (Str){csv->text.data + start, csv->ends[i] - start} : S("");
@@ -88,6 +84,12 @@ static void row_take(int end, void *context)
             row.fault_field = i;
             row.fault_text = csv->fields[i];
         }
+    }
+    if (csv->field_count > csv->options.field_max_count) {
+        row.fault = "the row has too many fields";
+        row.next = CLOSE_QUOTE;
+        row.fault_field = csv->options.field_max_count;
+        row.fault_text = S("");
     }
     row_give(csv, &row);
 }
@@ -102,11 +104,9 @@ static bool parser_open(Csv *csv)
 }
 
 // `rest` is what follows the field's part that is read: the character that broke it, or nothing.
-static bool broken_give(Csv *csv, const char *fault, Str rest)
+static bool broken_give(Csv *csv, const char *fault, const char *next, Str rest)
 {
-    CsvRow row = {.fault = fault,
-                  .next = "put the whole field into quotes, and write each quote in it twice",
-                  .fault_field = csv->field_count};
+    CsvRow row = {.fault = fault, .next = next, .fault_field = csv->field_count};
     csv->text.len = 0;
     strbuf_add(&csv->text, (Str){(const char *)csv->parser.entry_buf, csv->parser.entry_pos});
     strbuf_add(&csv->text, rest);
@@ -118,12 +118,24 @@ static bool broken_give(Csv *csv, const char *fault, Str rest)
     return csv->err->code == ERR_NONE;
 }
 
+static bool quotes_are_odd(Str text)
+{
+    bool odd = false;
+    for (Str rest = text; str_has_char(rest, '"'); rest = str_skip(rest, str_find_char(rest, '"') + 1))
+        odd = !odd;
+    return odd;
+}
+
 // A line with its end, or a part of one.
 static bool feed_line(Csv *csv, Str part)
 {
     bool ends = line_ends(part.data[part.len - 1]);
-    if (csv->is_skipping) {
-        csv->is_skipping = !ends;
+    csv->is_quoted ^= quotes_are_odd(part);
+    if (csv->skip) {
+        if (ends && (csv->skip == SKIP_LINE || !csv->is_quoted)) {
+            csv->skip = SKIP_NOTHING;
+            csv->is_quoted = false;
+        }
         return true;
     }
     if (!csv->is_row_begun) {
@@ -133,8 +145,13 @@ static bool feed_line(Csv *csv, Str part)
         csv->is_row_begun = true;
     }
     csv->row_bytes += part.len;
-    if (csv->row_bytes > csv->options.row_max_bytes)
-        return too_large(csv, "bytes", csv->options.row_max_bytes);
+    if (csv->row_bytes > csv->options.row_max_bytes) {
+        bool is_quoted = csv->is_quoted;
+        csv->skip = ends && !is_quoted ? SKIP_NOTHING : SKIP_ROW;
+        bool ok = broken_give(csv, "the row is too large", CLOSE_QUOTE, S(""));
+        csv->is_quoted = is_quoted && csv->skip;
+        return ok;
+    }
     size_t parsed = csv_parse(&csv->parser, part.data, part.len, field_take, row_take, csv);
     if (parsed == part.len)
         return csv->err->code == ERR_NONE;
@@ -142,8 +159,8 @@ static bool feed_line(Csv *csv, Str part)
         return false;
     if (csv_error(&csv->parser) != CSV_EPARSE)
         return error_set(csv->err, ERR_NO_MEMORY, "there isn't enough memory to read a row");
-    csv->is_skipping = !ends;
-    return broken_give(csv, "a quote stands inside of a field, or a field goes on behind its closing quote",
+    csv->skip = ends ? SKIP_NOTHING : SKIP_LINE;
+    return broken_give(csv, "a quote stands inside of a field, or a field goes on behind its closing quote", QUOTE_ALL,
                        str_slice(part, parsed, parsed + 1));
 }
 
@@ -263,7 +280,7 @@ bool csv_end(Csv *csv, Error *err)
         return false;
     if (csv_fini(&csv->parser, field_take, row_take, csv) == 0 || err->code != ERR_NONE)
         return err->code == ERR_NONE;
-    return broken_give(csv, "a quote isn't closed before the end of the file", S(""));
+    return broken_give(csv, "a quote isn't closed before the end of the file", QUOTE_ALL, S(""));
 }
 
 void csv_close(Csv **csv)

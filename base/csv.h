@@ -25,11 +25,12 @@ typedef struct CsvOptions {
 } CsvOptions;
 
 // A reader that is fed in pieces of any size. Takes off a UTF-8 byte order mark and Excel's line sep=; . A row with a
-// broken quote, NUL or text that isn't UTF-8 comes with its fault, and reading goes on with the next line.
+// broken quote, NUL or text that isn't UTF-8, or beyond the limits, comes with its fault. Reading goes on with the next
+// line, behind a row that is too large with the next one outside of its quotes.
 typedef struct Csv Csv;
 MUST_CHECK bool csv_open(const CsvOptions *options, CsvTake *take, void *context, Csv **out, Error *err);
-// Both fail as `take` does, with ERR_MALFORMED for UTF-16 and UTF-32, ERR_TOO_LARGE for a row beyond the limits (where
-// = the line), and ERR_NO_MEMORY. After a failure the reader can only be closed.
+// Both fail as `take` does, with ERR_MALFORMED for UTF-16 and UTF-32, and ERR_NO_MEMORY. After a failure the reader can
+// only be closed.
 MUST_CHECK bool csv_feed(Csv *csv, Str bytes, Error *err);
 MUST_CHECK bool csv_end(Csv *csv, Error *err);    // the document is whole: the last row may come
 void csv_close(Csv **csv);

@@ -44,6 +44,8 @@ typedef struct Import {
     StrBuf out;                     // the staged line, or its values
     size_t out_count;
     StrBuf faults;
+    bool has_option_value;    // the line under way
+    Str image_src;            // of it
     bool is_copying;
     const ImportOptions *options;
     int64_t line_count;
@@ -521,28 +523,26 @@ static bool put_product(Import *im, Error *err)
 
 // ---- the variant's and the image's part ----
 
-// Sets *has_value when the line has an option value.
-static void put_options(Import *im, bool *has_value)
+static void put_options(Import *im)
 {
     static const ProductColumn NAMES[] = {COLUMN_OPTION1_NAME, COLUMN_OPTION2_NAME, COLUMN_OPTION3_NAME};
     static const ProductColumn VALUES[] = {COLUMN_OPTION1_VALUE, COLUMN_OPTION2_VALUE, COLUMN_OPTION3_VALUE};
     StrBuf names = {.arena = im->line_arena}, values = {.arena = im->line_arena};
-    *has_value = false;
     for (size_t i = 0; i < COUNT(NAMES); i++) {
         array_add(&names, short_cell(im, NAMES[i], TEXT_MAX));
         Str value = short_cell(im, VALUES[i], TEXT_MAX);
         array_add(&values, value);
-        *has_value = *has_value || value.len > 0;
+        im->has_option_value = im->has_option_value || value.len > 0;
     }
     put_array(im, &names);
     put_array(im, &values);
 }
 
 // A line is a variant when it has an option value or a price; in a file without prices also by what else it says.
-static bool is_variant(const Import *im, bool has_value)
+static bool is_variant(const Import *im)
 {
     bool has_more = cell(im, COLUMN_SKU).len + cell(im, COLUMN_BARCODE).len + cell(im, COLUMN_QUANTITY).len > 0;
-    return has_value || cell(im, COLUMN_PRICE).len > 0 || (!has_column(im, COLUMN_PRICE) && has_more);
+    return im->has_option_value || cell(im, COLUMN_PRICE).len > 0 || (!has_column(im, COLUMN_PRICE) && has_more);
 }
 
 static void put_stock(Import *im)
@@ -568,9 +568,8 @@ static void put_stock(Import *im)
 
 static void put_variant(Import *im)
 {
-    bool has_value = false;
-    put_options(im, &has_value);
-    bool is_one = is_variant(im, has_value);
+    put_options(im);
+    bool is_one = is_variant(im);
     put_bool(im, is_one);
     if (!is_one) {
         enum { VARIANT_COLUMNS = 12 };
@@ -594,6 +593,7 @@ static void put_image(Import *im)
 {
     int64_t position = 0;
     Str src = src_cell(im, COLUMN_IMAGE_SRC);
+    im->image_src = src.len > 0 ? src : cell(im, COLUMN_IMAGE_SRC);
     put_text(im, src);
     if (src.len > 0 && int_cell(im, COLUMN_IMAGE_POSITION, 1, POSITION_MAX, &position))
         put_int(im, position);
@@ -684,17 +684,20 @@ static void out_begin(Import *im)
     im->out_count = 0;
 }
 
-// What a line that can't be used has in the place of values.
+// What a line that can't be used has in the place of values: what is counted of it.
 static Str no_values(Import *im)
 {
-    enum { BEFORE_OPTIONS = 11, AFTER_OPTIONS = 15 };
+    enum { BEFORE_OPTIONS = 11, OPTIONS_TO_IMAGE = 12, AFTER_IMAGE = 2 };
     out_begin(im);
     for (int i = 0; i < BEFORE_OPTIONS; i++)
         put_null(im);
     put_text(im, S("{}"));
-    put_text(im, S("{}"));
+    put_text(im, im->has_option_value ? S("{1}") : S("{}"));
     put_bool(im, false);
-    for (int i = 0; i < AFTER_OPTIONS; i++)
+    for (int i = 0; i < OPTIONS_TO_IMAGE; i++)
+        put_null(im);
+    put_text(im, im->image_src);
+    for (int i = 0; i < AFTER_IMAGE; i++)
         put_null(im);
     return strbuf_str(&im->out);
 }
@@ -703,6 +706,8 @@ static Str no_values(Import *im)
 static bool line_put(Import *im, Error *err)
 {
     out_begin(im);
+    im->has_option_value = false;
+    im->image_src = (Str){0};
     if (im->row->fault) {
         broken_line(im);
     } else {

@@ -38,6 +38,7 @@ begin
         image_position integer,
         image_alt text) on commit drop;
     create temp table import_faults (line integer not null, column_name text, value text, reason text) on commit drop;
+    create temp table import_named (products bigint, variants bigint, images bigint) on commit drop;
     create temp table import_files (path text primary key, src text, reason text) on commit drop;
     create temp table import_products (
         handle text primary key, line integer, option_names text[], option_count integer, product_id bigint,
@@ -61,9 +62,14 @@ begin
 end
 $$;
 
--- After the lines were copied in: puts the bad ones aside and lists the image files that lie beside the CSV.
+-- After the lines were copied in: counts what they name, puts the bad ones aside and lists the image files that lie beside
+-- the CSV.
 create or replace function :import_begin() returns void language plpgsql as $$
 begin
+    insert into import_named
+    select count(distinct nullif(l.handle, '')), count(*) filter (where '' < any (l.option_values)),
+           count(distinct (l.handle, l.image_src)) filter (where l.image_src <> '')
+    from import_lines l;
     insert into import_faults (line, column_name, value, reason)
     select l.line, f ->> 'column', f ->> 'value', f ->> 'reason'
     from import_lines l cross join lateral jsonb_array_elements(l.faults) f;
@@ -216,11 +222,9 @@ $$;
 create or replace function :import_counts(out products bigint, out variants bigint, out images bigint, out skipped bigint)
     language plpgsql stable as $$
 begin
-    select count(distinct l.handle), count(*) filter (where l.option_values <> '{"","",""}'),
-           count(distinct (l.handle, l.image_src)) filter (where l.image_src <> ''),
-           (select count(distinct f.line) from import_faults f)
+    select n.products, n.variants, n.images, (select count(distinct f.line) from import_faults f)
     into products, variants, images, skipped
-    from import_lines l;
+    from import_named n;
 end
 $$;
 
