@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -71,6 +72,34 @@ TEST(the_last_one_that_shares_a_table_removes_it)
     ck_assert(!is_there(&name));
     limits_close(&none);
     ck_assert_ptr_null(second);
+}
+
+// In a process of its own, which ends as a killed one does.
+static void share_and_vanish(const Name *name)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        Error err = {0};
+        Limits *limits = NULL;
+        _exit(limits_open(&limits, &err) && limits_share(limits, name->id, &err) ? 0 : 1);
+    }
+    int status = 0;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+}
+
+TEST(who_comes_removes_what_killed_ones_left_and_nothing_else)
+{
+    Name killed = name_new(), living = name_new(), ours = name_new();
+    Error err = {0};
+    share_and_vanish(&killed);
+    Limits *one = limits_new(), *other = limits_new();
+    ck_assert_ok(limits_share(one, living.id, &err), &err);
+    ck_assert(!is_there(&killed));
+    ck_assert_ok(limits_share(other, ours.id, &err), &err);
+    ck_assert(is_there(&living));
+    limits_close(&one);
+    limits_close(&other);
 }
 
 // ---- what may lie in its place ----
@@ -205,6 +234,7 @@ TEST(tenants_beyond_the_table_share_places_and_are_served)
 }
 
 SUITE(limit, ONCE(the_last_one_that_shares_a_table_removes_it),
+      ONCE(who_comes_removes_what_killed_ones_left_and_nothing_else),
       EACH(what_is_not_a_file_of_ours_alone_is_not_taken_and_rates_hold_in_the_process, LAID),
       ONCE(a_table_for_which_there_is_no_room_is_an_error), ONCE(who_comes_while_another_goes_has_a_table),
       ONCE(threads_that_meet_a_tenant_at_once_count_together),

@@ -1,6 +1,7 @@
 // runtime/core/limit.c: token buckets in a table that threads, and processes, share.
 #include "runtime/core/limit.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -14,6 +15,8 @@
 
 // 1 MiB of address space, of which only touched pages are memory. A process that ever meets more limited tenants than
 // this lets the last ones share buckets.
+#define FILE_PREFIX "/shopd-%u-"
+#define SHM_FOLDER "/dev/shm"
 enum { BUCKETS = 65536, PROBES = 256, NAME_ROOM = 64 };
 
 typedef struct Bucket {
@@ -65,6 +68,30 @@ void limits_close(Limits **limits)
     arena_close(&arena);
 }
 
+static bool is_private(const struct stat *file)
+{
+    return file->st_uid == geteuid() && (file->st_mode & (S_IRWXG | S_IRWXO)) == 0;
+}
+
+// Removes the files of this user's processes that were killed: whoever lives holds a lock on its own.
+static void files_sweep(void)
+{
+    char ours[NAME_ROOM];
+    (void)snprintf(ours, sizeof(ours), FILE_PREFIX, geteuid());
+    DIR *all = opendir(SHM_FOLDER);
+    for (const struct dirent *entry = NULL; all && (entry = readdir(all));) {
+        struct stat found;
+        CLEANUP(fd_close) int fd = -1;
+        if (strncmp(entry->d_name, ours + 1, strlen(ours + 1)) != 0 || entry->d_type != DT_REG)
+            continue;
+        fd = openat(dirfd(all), entry->d_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0 && fstat(fd, &found) == 0 && is_private(&found) && flock(fd, LOCK_EX | LOCK_NB) == 0)
+            (void)unlinkat(dirfd(all), entry->d_name, 0);
+    }
+    if (all)
+        (void)closedir(all);
+}
+
 // Opens the file, or makes it; another process may remove it between our opening and our lock.
 static bool file_join(Limits *limits, Error *err)
 {
@@ -73,9 +100,9 @@ static bool file_join(Limits *limits, Error *err)
         limits->file = shm_open(limits->name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
         if (limits->file < 0 || flock(limits->file, LOCK_SH) != 0 || fstat(limits->file, &found) != 0)
             return error_from_errno(err, errno, "the shared table of rate limits can't be opened");
-        if (found.st_uid != geteuid() || (found.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        if (!is_private(&found)) {
             error_set(err, ERR_FORBIDDEN, "the shared table of rate limits isn't taken");
-            return error_why(err, "/dev/shm%s is open to others", limits->name);
+            return error_why(err, SHM_FOLDER "%s is open to others", limits->name);
         }
         if (found.st_nlink > 0)
             return found.st_size >= (off_t)sizeof(Table) || ftruncate(limits->file, sizeof(Table)) == 0 ||
@@ -86,7 +113,7 @@ static bool file_join(Limits *limits, Error *err)
 
 bool limits_share(Limits *limits, uint64_t id, Error *err)
 {
-    (void)snprintf(limits->name, sizeof(limits->name), "/shopd-%u-%016llx", geteuid(), (unsigned long long)id);
+    (void)snprintf(limits->name, sizeof(limits->name), FILE_PREFIX "%016llx", geteuid(), (unsigned long long)id);
     if (!file_join(limits, err)) {
         fd_close(&limits->file);
         return false;
@@ -99,6 +126,7 @@ bool limits_share(Limits *limits, uint64_t id, Error *err)
     }
     (void)munmap(limits->buckets, sizeof(Table));
     limits->buckets = table;
+    files_sweep();
     return true;
 }
 

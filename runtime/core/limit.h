@@ -10,8 +10,8 @@ MUST_CHECK bool limits_open(Limits **out, Error *err);    // fails with ERR_NO_M
 void limits_close(Limits **limits);
 
 // From now on the table is that of all processes of this user on this machine that share `id`: a file in memory, which
-// the last of them removes. Before any thread uses the table. Fails with ERR_FAILED or ERR_FORBIDDEN; then it is as it
-// was.
+// the last of them removes. Files that killed processes of this user left are removed as well. Before any thread uses
+// the table. Fails with ERR_FAILED or ERR_FORBIDDEN; then it is as it was.
 MUST_CHECK bool limits_share(Limits *limits, uint64_t id, Error *err);
 
 // Takes a token of tenant `number` (from 1). The bucket holds `burst` tokens (0: as many as per_second) and gets
