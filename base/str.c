@@ -242,11 +242,15 @@ size_t str_distance(Str a, Str b)
 Str str_nearest(Str text, const Str *names, size_t count)
 {
     Str nearest = S("");
-    size_t best = SIZE_MAX;
+    size_t best = SIZE_MAX, best_prefix = 0;
     for (size_t i = 0; i < count; i++) {
-        size_t distance = str_distance(text, names[i]);
-        if (distance < best && distance <= (MAX(text.len, names[i].len) + 2) / 3) {
+        size_t distance = str_distance(text, names[i]), prefix = 0;
+        while (prefix < MIN(text.len, names[i].len) && text.data[prefix] == names[i].data[prefix])
+            prefix++;
+        bool is_nearer = distance < best || (distance == best && prefix > best_prefix);
+        if (is_nearer && distance <= (MAX(text.len, names[i].len) + 2) / 3) {
             best = distance;
+            best_prefix = prefix;
             nearest = names[i];
         }
     }

@@ -48,7 +48,7 @@ Str str_visible(Arena *arena, Str text);
 MUST_CHECK bool str_int64(Str text, int64_t min, int64_t max, int64_t *out, Error *err);
 
 // The row of `count` names that is nearest to `text` by edit distance, or the empty text where none is near enough to
-// suggest (more than a third of the letters differ).
+// suggest (more than a third of the letters differ). Of two that are as near, the one that begins more like it.
 Str str_nearest(Str text, const Str *names, size_t count);
 
 // The number of single-character edits between two texts of up to 64 bytes each (Damerau-Levenshtein, optimal string

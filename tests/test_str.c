@@ -101,6 +101,8 @@ TEST(the_nearest_name_is_found_or_none)
     static const Str NAMES[] = {S("tenant"), S("plan"), S("product")};
     ck_assert_str(str_nearest(S("prodcut"), NAMES, COUNT(NAMES)), S("product"));
     ck_assert_str(str_nearest(S("zebra"), NAMES, COUNT(NAMES)), S(""));
+    static const Str SHELLS[] = {S("bash"), S("zsh"), S("fish")};
+    ck_assert_str(str_nearest(S("fsh"), SHELLS, COUNT(SHELLS)), S("fish"));    // 'zsh' is as near
 }
 
 TEST(a_text_is_cut_at_each_separator)
