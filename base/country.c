@@ -1,7 +1,7 @@
 // base/country.c: the codes of ISO 3166-1.
 #include "base/country.h"
 
-#define COUNTRY(code, english, spanish, has_no_postal_code) code " "
+#define COUNTRY(code, english, spanish, is_postal_code_optional) code " "
 static const char CODES[] =
 #include "base/country.def"
     ;

@@ -105,7 +105,7 @@ static bool has_control(Str text)
 static bool is_required(const Buyer *buyer, BuyerField field)
 {
     const Country *country = country_find(buyer->fields[BUYER_COUNTRY]);
-    return FIELDS[field].is_required && !(field == BUYER_POSTAL_CODE && country && country->has_no_postal_code);
+    return FIELDS[field].is_required && !(field == BUYER_POSTAL_CODE && country && country->is_postal_code_optional);
 }
 
 static const char *problem_of(const Buyer *buyer, BuyerField field)

@@ -57,12 +57,9 @@ static bool countries_add(Context *context, Str selected, Error *err)
     for (size_t i = 0; (country = country_by_name(context->language, i)); i++)
         (void)json_append(list, json_build("{s:s, s:s, s:b, s:b}", "code", country->code, "name",
                                            country->names[context->language], "is_selected",
-                                           str_eq(str_of(country->code), selected), "has_no_postal_code",
-                                           (int)country->has_no_postal_code));
-    country = country_find(selected);
-    Json *required = json_from_bool(!country || !country->has_no_postal_code);
-    return json_set(context->data, "countries", list, err) &&
-           json_set(context->data, "is_postal_code_required", required, err);
+                                           str_eq(str_of(country->code), selected), "is_postal_code_optional",
+                                           (int)country->is_postal_code_optional));
+    return json_set(context->data, "countries", list, err);
 }
 
 static Str label_of(Context *context, const char *prefix, Str key)

@@ -2,8 +2,8 @@
 #include "runtime/storefront/countries.h"
 
 const Country COUNTRIES[] = {
-#define COUNTRY(code, english, spanish, has_no_postal_code)                                                            \
-    {code, {[LANGUAGE_EN] = (english), [LANGUAGE_ES] = (spanish)}, has_no_postal_code},
+#define COUNTRY(code, english, spanish, is_postal_code_optional)                                                       \
+    {code, {[LANGUAGE_EN] = (english), [LANGUAGE_ES] = (spanish)}, is_postal_code_optional},
 #include "base/country.def"
 #undef COUNTRY
     {NULL, {NULL, NULL}, false},

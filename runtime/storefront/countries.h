@@ -5,7 +5,7 @@
 typedef struct Country {
     const char *code;    // alpha-2
     const char *names[LANGUAGE_COUNT];
-    bool has_no_postal_code;
+    bool is_postal_code_optional;
 } Country;
 
 // In the order of the codes; the last one's code is NULL.

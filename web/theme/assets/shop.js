@@ -189,7 +189,7 @@ function setUpCheckout(form) {
     }));
     const country = form.querySelector("[name=country]");
     const needPostalCode = () => {
-        form.querySelector("[name=postal_code]").required = !country.selectedOptions[0].hasAttribute("data-no-postal-code");
+        form.querySelector("[name=postal_code]").required = !country.selectedOptions[0].hasAttribute("data-postal-code-optional");
     };
     country.addEventListener("change", needPostalCode);
     needPostalCode();
