@@ -175,6 +175,14 @@ static bool page_send(Request *r, const Page *shown, CachedPage *page, Error *er
     return respond_parts(r, 200, page->content_type, parts, count, hold);
 }
 
+static bool has_hole(const PagePart *parts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (parts[i].hole != HOLE_NONE)
+            return true;
+    return false;
+}
+
 bool page_answer(Request *r, int status, const char *template, Context *context, Error *err)
 {
     const PagePart *parts = NULL;
@@ -185,7 +193,7 @@ bool page_answer(Request *r, int status, const char *template, Context *context,
         !theme_render(context->theme, template, context->data, r->arena, &parts, &count, err) ||
         !parts_fill(r, parts, count, session, &filled, err))
         return false;
-    if (session->is_new)
+    if (session->is_new && has_hole(parts, count))
         page_set_cookie(r, session);
     if (status < 400)
         respond_header(r, S("Cache-Control"), S("private, no-store"));
