@@ -22,6 +22,7 @@
         {.key = "shopd[].cell", .type = "text", .help = "The cell that it serves."},                                   \
         {.key = "processes", .type = "list", .help = "What the supervisor keeps running, and itself."},                \
         {.key = "processes[].name", .type = "text", .help = "postgres, shopd-CELL, controller or supervisor."},        \
+        {.key = "missing", .type = "list", .help = "Which of them don't run, where others do."},                       \
     {                                                                                                                  \
         .key = "processes[].pid", .type = "integer", .help = "Its process id."                                         \
     }
@@ -163,6 +164,9 @@ static bool status_run(CommandCall *call, Error *err)
     strbuf_format(&buf, "the platform in %.*s: %.*s\n", STR_ARG(json_str(json_get(json, "data"))),
                   STR_ARG(json_str(json_get(json, "state"))));
     processes_text(&buf, json);
+    Str missing = names_text(json_get(json, "missing"), call->arena);
+    if (missing.len)
+        strbuf_format(&buf, "not running: %.*s; 'shopctl up' starts what is missing\n", STR_ARG(missing));
     Str control = json_str(json_get(json_get(json, "control"), "dsn"));
     if (control.len)
         strbuf_format(&buf, "control database\n  %.*s\n", STR_ARG(control));
@@ -213,7 +217,8 @@ const Command DOWN_COMMANDS[] = {
 
 const Command STATUS_COMMANDS[] = {
     {.summary = "says what of the platform runs on this machine",
-     .description = "The connection strings work with psql for root and for the platform's owner; those of an existing "
+     .description = "The exit code is 0 whatever runs: scripts look at `state`. The connection strings work with psql "
+                    "for root and for the platform's owner; those of an existing "
                     "PostgreSQL hold no password, which psql takes from ~/.pgpass.",
      .examples =
          (const Example[]){{"shopctl status", "Says what runs."},

@@ -147,6 +147,21 @@ static Json *processes_list(const Running *running)
     return list;
 }
 
+// The names of what should run and doesn't; nothing is missing of a platform that is stopped.
+static Json *missing_list(const Running *running)
+{
+    Json *list = json_build("[]");
+    bool ok = list != NULL, is_stopped = running->alive == 0 && !running->supervisor.pid;
+    if (ok && !is_stopped && !running->supervisor.pid)
+        ok = json_append(list, json_from_str(S("supervisor")));
+    for (size_t i = 0; i < running->count && ok && !is_stopped; i++)
+        if (!running->services[i].process.pid)
+            ok = json_append(list, json_from_str(running->services[i].name));
+    if (!ok)
+        json_close(&list);
+    return list;
+}
+
 bool installation_status(const InstallationOptions *options, Json **out, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
@@ -169,7 +184,8 @@ bool installation_status(const InstallationOptions *options, Json **out, Error *
                               "url", url.data, url.len, "control", "dsn", dsn.len ? dsn.data : "", dsn.len);
     if (!answer || !json_put(answer, "cells", cells_now(options, record, alive > 0)) ||
         !json_put(answer, "shopd", services_shopd_list(&place, record)) ||
-        !json_put(answer, "processes", processes_list(&running)))
+        !json_put(answer, "processes", processes_list(&running)) ||
+        !json_put(answer, "missing", missing_list(&running)))
         json_close(&answer);
     if (!json_ok(answer, err))
         return false;

@@ -18,7 +18,7 @@ enum {
     BUDGET = MIB,
     POSTGRES_FAST_MS = 60000,
     POSTGRES_IMMEDIATE_MS = 5000,
-    COMMAND_LINE_MAX = 16 * KIB,
+    PROCESS_TEXT_MAX = 16 * KIB,
 };
 
 // ---- which ----
@@ -226,6 +226,16 @@ static Str option_value(Str line, Str option)
     return value;
 }
 
+// The value of a variable in an environment as the kernel gives it; empty where it isn't set or we may not read it.
+static Str variable_value(Str environment, Str prefix)
+{
+    Str entry;
+    while (str_cut(&environment, '\0', &entry))
+        if (str_has_prefix(entry, prefix))
+            return str_skip(entry, prefix.len);
+    return S("");
+}
+
 static Str program_name(Str line)
 {
     Str program = str_slice(line, 0, str_find_char(line, '\0'));
@@ -272,11 +282,34 @@ static Json *modules_list(Str text)
     return list;
 }
 
-static Json *shopd_item(const char *pid, Str listen, Str modules, Str cell)
+// What the kernel says of a process: its command line, or its environment.
+static Str process_text(const char *pid, const char *what, char *buffer)
 {
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/proc/%.20s/%s", pid, what);
+    CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, buffer, PROCESS_TEXT_MAX);
+    return (Str){buffer, length > 0 ? (size_t)length : 0};
+}
+
+// What a shopd was told by an option, or by the variable that stands for it.
+typedef struct ShopdWords {
+    Str line;
+    Str environment;
+} ShopdWords;
+
+static Str told(const ShopdWords *words, const char *option, const char *variable)
+{
+    Str value = option_value(words->line, str_of(option));
+    return value.len ? value : variable_value(words->environment, str_of(variable));
+}
+
+static Json *shopd_item(const char *pid, const ShopdWords *words, Str cell)
+{
+    Str listen = told(words, "--listen", "SHOPD_LISTEN=");
     Json *item = json_build("{s:I, s:s%, s:s%}", "pid", (json_int)strtol(pid, NULL, 10), "listen",
                             listen.len ? listen.data : "", listen.len, "cell", cell.data, cell.len);
-    if (!item || !json_put(item, "modules", modules_list(modules)))
+    if (!item || !json_put(item, "modules", modules_list(told(words, "--modules", "SHOPD_MODULES="))))
         json_close(&item);
     return item;
 }
@@ -304,19 +337,16 @@ Json *services_shopd_list(const Place *place, const Json *record)
     Json *list = json_build("[]");
     DIR *all = opendir("/proc");
     for (struct dirent *entry; list && all && (entry = readdir(all));) {
-        char path[64], text[COMMAND_LINE_MAX];
+        char line[PROCESS_TEXT_MAX], environment[PROCESS_TEXT_MAX];
         if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
             continue;
-        (void)snprintf(path, sizeof(path), "/proc/%.20s/cmdline", entry->d_name);
-        CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
-        ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof(text));
-        Str line = {text, length > 0 ? (size_t)length : 0};
-        if (!str_eq(program_name(line), S("shopd")))
+        ShopdWords words = {.line = process_text(entry->d_name, "cmdline", line)};
+        if (!str_eq(program_name(words.line), S("shopd")))
             continue;
+        words.environment = process_text(entry->d_name, "environ", environment);
         const Service *own = own_service(services, count, entry->d_name);
-        Str cell = own ? own->cell : cell_of(place, record, option_value(line, S("--cell")), arena);
-        if (cell.len && !json_append(list, shopd_item(entry->d_name, option_value(line, S("--listen")),
-                                                      option_value(line, S("--modules")), cell)))
+        Str cell = own ? own->cell : cell_of(place, record, told(&words, "--cell", "SHOPD_CELL="), arena);
+        if (cell.len && !json_append(list, shopd_item(entry->d_name, &words, cell)))
             json_close(&list);
     }
     if (all)

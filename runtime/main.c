@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "base/pg.h"
 #include "runtime/core/version.h"
 #include "runtime/shop.h"
 #include "runtime/storefront/openapi.h"
@@ -17,12 +18,20 @@ static struct {
 } command_line;
 
 // Everybody may read our command line, and our user our environment: a copy stays with us alone. What is left there
-// is as long and tells nothing.
-static char *hide(Arena *arena, char *text, size_t shown)
+// is as long and tells no password; of a connection string it is the rest, by which `shopctl status` knows the cell.
+static char *hide(Arena *arena, char *text, size_t shown, bool is_dsn)
 {
-    Str copy = str_copy(arena, str_of(text));
-    if (copy.len > shown)
-        memset(text + shown, '*', copy.len - shown);
+    Error ignored = {0};
+    Str copy = str_copy(arena, str_of(text)), rest = S("");
+    if (copy.len <= shown)
+        return (char *)(uintptr_t)copy.data;
+    size_t length = copy.len - shown;
+    if (!is_dsn || !dsn_public(str_skip(copy, shown), arena, &rest, &ignored) || rest.len > length) {
+        memset(text + shown, '*', length);
+    } else {
+        memcpy(text + shown, rest.data, rest.len);
+        memset(text + shown + rest.len, ' ', length - rest.len);
+    }
     return (char *)(uintptr_t)copy.data;
 }
 
@@ -31,16 +40,26 @@ static bool has_password(Str text)
     return str_find(text, S("password")) < text.len || str_find(text, S("://")) < str_find_char(text, '@');
 }
 
+// Where the value of an argument such as --cell=DSN begins.
+static size_t value_start(const char *argument)
+{
+    Str text = str_of(argument);
+    return str_has_prefix(text, S("--")) ? MIN(str_find_char(text, '=') + 1, text.len) : 0;
+}
+
 static bool secrets_hide(Arena *arena, int argc, char **argv, Error *err)
 {
-    static const Str SECRET[] = {S("SHOPD_CELL="), S("PGPASSWORD=")};
+    static const struct {
+        Str start;
+        bool is_dsn;
+    } SECRETS[] = {{S("SHOPD_CELL="), true}, {S("PGPASSWORD="), false}};
     char **copies = arena_array(arena, (size_t)argc + 1, char *);
     for (int i = 0; copies && i < argc; i++)
-        copies[i] = has_password(str_of(argv[i])) ? hide(arena, argv[i], 0) : argv[i];
+        copies[i] = has_password(str_of(argv[i])) ? hide(arena, argv[i], value_start(argv[i]), true) : argv[i];
     for (char **entry = environ; *entry; entry++)
-        for (size_t i = 0; i < COUNT(SECRET); i++)
-            if (str_has_prefix(str_of(*entry), SECRET[i]))
-                *entry = hide(arena, *entry, SECRET[i].len);
+        for (size_t i = 0; i < COUNT(SECRETS); i++)
+            if (str_has_prefix(str_of(*entry), SECRETS[i].start))
+                *entry = hide(arena, *entry, SECRETS[i].start.len, SECRETS[i].is_dsn);
     command_line.argc = argc;
     command_line.argv = copies;
     return arena_ok(arena, err);

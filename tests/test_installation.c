@@ -241,6 +241,8 @@ TEST(a_killed_supervisors_children_are_adopted)
     for (size_t i = 0; i < COUNT(NAMES); i++)
         pids[i] = pid_of(platform, NAMES[i]);
     kill_hard(platform, "supervisor");
+    ck_assert_contains(SHOPCTL(platform, "status"),
+                       S("not running: supervisor; 'shopctl up' starts what is missing\n"));
     Str said = SHOPCTL(platform, "up");
     ck_assert_contains(said, S("started supervisor\n"));
     for (size_t i = 0; i < COUNT(NAMES) - 1; i++)
@@ -313,6 +315,14 @@ TEST(a_cell_is_served_as_soon_as_it_is_added)
                "for i in 1 2 3 4 5 6 7 8 9; do psql -qAtX \"$DSN user=cell_third_shopd\" -c 'select current_user' "
                "2>/dev/null && exit; sleep 0.5; done; false");
     ck_assert_str(who, S("cell_third_shopd"));
+    // As systemd's unit starts it: told by its environment.
+    status = script(
+        platform, arena,
+        "DSN=$($S cell show third --data $D -o json | grep '\"dsn\"' | cut -d'\"' -f4); "
+        "SHOPD_CELL=$DSN SHOPD_LISTEN=127.0.0.1:0 $(dirname $S)/shopd >/dev/null 2>&1 & "
+        "for i in 1 2 3 4 5 6 7 8 9; do $S status --data $D -o json | tr -d ' \n' >$D.third; "
+        "grep -q 'cell\":\"third' $D.third && break; sleep 0.3; done; kill $!; wait $!; cat $D.third; rm $D.third");
+    ck_assert_contains(status, S("\"listen\":\"127.0.0.1:0\",\"cell\":\"third\",\"modules\":[\"all\"]"));
     ck_assert_contains(script(platform, arena, "$S down --data $D"), S("shopd-second"));
     nothing_is_left(platform, arena);
     test_platform_down(platform);

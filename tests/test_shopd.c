@@ -250,12 +250,16 @@ static void secrets_sought(Daemon *d, const char *file, bool is_there)
         ck_assert_msg(str_find(content, SECRETS[i]) == content.len, "%s tells '%.*s'", path.data, STR_ARG(SECRETS[i]));
 }
 
-static void secrets_are_kept(Daemon *d)
+// `told_by`, its command line or its environment, still says which cell it serves.
+static void secrets_are_kept(Daemon *d, const char *told_by)
 {
     Error err = {0};
-    Str limits;
+    Str limits, told;
     secrets_sought(d, "cmdline", true);
     secrets_sought(d, "environ", true);
+    ck_assert_ok(file_read(str_format(d->cell.arena, "/proc/%d/%s", d->pid, told_by), MIB, d->cell.arena, &told, &err),
+                 &err);
+    ck_assert_contains(told, S("dbname=shopd_"));
     ck_assert_ok(
         file_read(str_format(d->cell.arena, "/proc/%d/limits", d->pid), 64 * KIB, d->cell.arena, &limits, &err), &err);
     Str core = status_line(limits, "\nMax core file size");
@@ -281,15 +285,15 @@ TEST(no_password_and_no_key_is_told_to_others)
     daemon_open(&d);
     Str dsn = str_format(d.cell.arena, "%.*s password=hunter2", STR_ARG(d.cell.dsn));
     (void)START(&d, "--cell", dsn.data, "--role", "postgres", LISTEN(&d), "--log-level", "debug");
-    secrets_are_kept(&d);
+    secrets_are_kept(&d, "cmdline");
     (void)START(&d, str_format(d.cell.arena, "--cell=%.*s", STR_ARG(dsn)).data, "--role", "postgres", LISTEN(&d));
-    secrets_are_kept(&d);
+    secrets_are_kept(&d, "cmdline");
     ck_assert_int_eq(setenv("SHOPD_CELL", dsn.data, 1), 0);
     ck_assert_int_eq(setenv("PGPASSWORD", "hunter2", 1), 0);
     (void)START(&d, "--role", "postgres", LISTEN(&d));
     (void)unsetenv("SHOPD_CELL");
     (void)unsetenv("PGPASSWORD");
-    secrets_are_kept(&d);
+    secrets_are_kept(&d, "environ");
     daemon_close(&d);
 }
 
