@@ -608,7 +608,10 @@ TEST(a_shopper_buys_without_javascript)
     ck_assert_contains(stage.answer.body, S("38,00 \xe2\x82\xac"));
     Str line = str_copy(stage.cell.arena, between(stage.answer.body, "action=\"/cart/lines/", '"'));
     ck_assert_int_eq(posted(&stage, format(&stage, "/cart/lines/%", line), "quantity=3"), 303);
-    ck_assert_int_eq(posted(&stage, format(&stage, "/cart/lines/%", line), "quantity=x"), 422);
+    ck_assert_int_eq(posted(&stage, format(&stage, "/cart/lines/%", line), "quantity=1234x"), 422);
+    ck_assert_contains(stage.answer.body, S("value=\"1234x\""));    // kept, with the message at the field
+    ck_assert_contains(stage.answer.body, str_of(format(&stage, "aria-describedby=\"problem-%\"", line)));
+    ck_assert_contains(stage.answer.body, str_of(format(&stage, "id=\"problem-%\"", line)));
     ck_assert_int_eq(visited(&stage, "/checkout"), 200);
     ck_assert_contains(stage.answer.body, S("data-price=\"Gratis\""));
     ck_assert_contains(stage.answer.body, S("<option value=\"ES\" selected>Espa\xc3\xb1"

@@ -4,14 +4,14 @@
 
 enum { QUANTITY_MAX = 999, KEY_MAX = 255 };
 
-typedef enum BuyerField {
+typedef enum BuyerField {    // in the order of the form
     BUYER_EMAIL,
     BUYER_NAME,
     BUYER_LINE1,
     BUYER_LINE2,
+    BUYER_POSTAL_CODE,
     BUYER_CITY,
     BUYER_REGION,
-    BUYER_POSTAL_CODE,
     BUYER_COUNTRY,
     BUYER_SHIPPING_METHOD,
     BUYER_PAYMENT_METHOD,

@@ -4,7 +4,7 @@
 #include "runtime/storefront/checkout.h"
 #include "runtime/storefront/guard.h"
 
-static const char OUT_OF_STOCK[] = "problem_out_of_stock";
+static const char OUT_OF_STOCK[] = "problem_out_of_stock", WRONG_QUANTITY[] = "problem_quantity";
 
 // "Taza azul, S – Quedan: 2" for each line that can't be had in its quantity.
 static bool shortages_add(Context *context, Error *err)
@@ -28,6 +28,26 @@ static bool shortages_add(Context *context, Error *err)
     return true;
 }
 
+// The line that a wrong quantity was written into shows it as it was, and says so.
+static bool quantity_show(Request *r, Context *context, Error *err)
+{
+    static const Str PATH = S("/cart/lines/");
+    Form form;
+    const Json *lines = json_get(json_get(context->data, "cart"), "lines");
+    if (!str_has_prefix(r->path, PATH))
+        return true;
+    if (!form_open(r, &form, err))
+        return false;
+    for (size_t i = 0; i < json_count(lines); i++) {
+        Json *line = (Json *)(uintptr_t)json_element(lines, i);
+        if (!str_eq(json_str(json_get(line, "id")), str_skip(r->path, PATH.len)))
+            continue;
+        return json_set(line, "quantity", json_from_str(form_value(&form, S("quantity"))), err) &&
+               json_set(line, "problem", json_from_str(context_word(context, WRONG_QUANTITY)), err);
+    }
+    return true;
+}
+
 bool cart_page(Request *r, const Page *page, Context *context, Error *err)
 {
     const char *problem = page->detail;
@@ -35,6 +55,8 @@ bool cart_page(Request *r, const Page *page, Context *context, Error *err)
     if (problem && !context_errors(context, S("quantity"), context_word(context, problem), err))
         return false;
     if (problem && strcmp(problem, OUT_OF_STOCK) == 0 && !shortages_add(context, err))
+        return false;
+    if (problem && strcmp(problem, WRONG_QUANTITY) == 0 && !quantity_show(r, context, err))
         return false;
     if (!context_page(context, context_word(context, "your_cart"), S(""), S("/cart"), err))
         return false;
@@ -143,7 +165,7 @@ bool cart_lines_post(Request *r, Error *err)
     if (!is_number(variant, 1, INT64_MAX))
         return cart_problem(r, "problem_variant", err);
     if (!is_number(quantity, 1, QUANTITY_MAX))
-        return cart_problem(r, "problem_quantity", err);
+        return cart_problem(r, WRONG_QUANTITY, err);
     if (!request_write(r, S("select :cart_line_add($1, $2, $3, true)"),
                        PARAMS(session_token(page_session(r)), variant, quantity), line_added, err))
         return false;
@@ -162,7 +184,7 @@ bool cart_line_post(Request *r, Error *err)
     if (!is_number(line, 1, INT64_MAX))
         return cart_problem(r, "problem_line", err);
     if (!is_removed && !is_number(quantity, 1, QUANTITY_MAX))
-        return cart_problem(r, "problem_quantity", err);
+        return cart_problem(r, WRONG_QUANTITY, err);
     bool ok = is_removed
                   ? request_write(r, S("select :cart_line_remove($1, $2)"), PARAMS(token, line), line_changed, err)
                   : request_write(r, S("select :cart_line_set($1, $2, $3)"), PARAMS(token, line, quantity),
