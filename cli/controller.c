@@ -9,7 +9,7 @@ static bool run(CommandCall *call, Error *err) { return controller_run(call->set
 const Command CONTROLLER_COMMANDS[] = {
     {.summary = "goes on with abandoned operations, keeps spares, removes expired dumps",
      .description = "Runs until it is stopped by SIGTERM; `shopctl up` starts it. Its log lines are JSON on stderr. An "
-                    "operation that has said nothing for the setting controller_takeover is taken up. It has no "
+                    "operation that has said nothing for the setting controller_takeover_s is taken up. It has no "
                     "answer that -o could print in another form: its errors alone follow `-o json`.",
      .examples = (const Example[]){{"shopctl controller", "Runs it in the foreground, as a supervisor does."}, {0}},
      .keys = NO_KEYS,

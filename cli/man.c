@@ -81,11 +81,14 @@ static void option_add(StrBuf *buf, const Option *option)
         line_add(buf, str_format(buf->arena, "Default: %s.", option->initial).data);
 }
 
+// The command stands in lines of its own: a tag is one line, and a macro's arguments lose their quotes.
 static void example_add(StrBuf *buf, const Example *example)
 {
-    strbuf_add(buf, S(".TP\n.B "));
-    line_add(buf, example->command);
+    strbuf_add(buf, S(".PP\n.na\n.nh\n\\fB"));
+    roff_add(buf, str_of(example->command));
+    strbuf_add(buf, S("\\fR\n.hy\n.ad\n.RS\n"));
     line_add(buf, example->meaning);
+    strbuf_add(buf, S(".RE\n"));
 }
 
 static void keys_add(StrBuf *buf, const Command *command)
@@ -131,6 +134,8 @@ static void command_add(StrBuf *buf, const Noun *noun, const Command *command)
         strbuf_add(buf, S(".PP\nThe keys of its answer are those above.\n"));
     else
         keys_add(buf, command);
+    if (command->examples && command->examples->command)
+        strbuf_format(buf, ".PP\n%s:\n", command->examples[1].command ? "Examples" : "Example");
     for (const Example *example = command->examples; example && example->command; example++)
         example_add(buf, example);
 }
@@ -185,13 +190,15 @@ static void program_page(StrBuf *buf, const Noun *nouns)
     strbuf_add(buf, S(".SH OPTIONS\n"));
     for (OptionIter it = option_iter(NULL); option_next(&it);)
         option_add(buf, it.option);
+    strbuf_add(buf, S(".PP\n"));
     line_add(buf, "`--dry-run` and `--yes` belong to every command that changes something.");
     strbuf_add(buf, S(".SH OUTPUT\n"));
     line_add(buf,
              "A table is for people and may change. `-o json` prints one document, whose keys each command's page "
              "lists; keys may be added, but keep their meaning. `-o yaml` prints the same as YAML, `-o name` only "
-             "names, one a line. A list is an object with `items` and `total`. Progress goes to stderr, and only on "
-             "a terminal.\n\n"
+             "names, one a line. A list is an object with `items` and `total`. Money is an object with `amount`, in "
+             "minor units, and `currency`; a time is a text as in 2026-11-25T03:25:24Z. Progress goes to stderr, and "
+             "only on a terminal.\n\n"
              "An error goes to stderr: what happened, where, why, and what to do next. With `-o json` it is one "
              "line of JSON with the keys `code`, `what`, `where`, `why` and `next`.");
     strbuf_add(buf, S(".SH EXIT STATUS\n"));

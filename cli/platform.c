@@ -14,6 +14,10 @@
         {.key = "cells[].dsn", .type = "text", .help = "Connection string of its database."},                          \
         {.key = "cells[].tenants", .type = "integer", .help = "Shops that it holds."},                                 \
         {.key = "cells[].capacity", .type = "integer", .help = "Shops that it may hold."},                             \
+        {.key = "cells[].url", .type = "text", .help = "Where its shopd answers."},                                    \
+        {.key = "cells[].state", .type = "text", .help = "open, or opening."},                                         \
+        {.key = "cells[].spares", .type = "integer", .help = "Spare schemas that are kept ready."},                    \
+        {.key = "cells[].created_at", .type = "time", .help = "When it was opened."},                                  \
         {.key = "cells[].version", .type = "text", .help = "Of its tables and functions."},                            \
         {.key = "shopd", .type = "list", .help = "Every shopd process of the platform on this machine."},              \
         {.key = "shopd[].pid", .type = "integer", .help = "Its process id."},                                          \

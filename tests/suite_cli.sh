@@ -31,6 +31,11 @@ is_json() { : >"$work/empty" && run theme render "$work/empty" --data "$1"; }
 answers_json() { run "$@" && cp "$work/out" "$work/json" && [ ! -s "$work/err" ] && is_json "$work/json"; }
 fails_json() { exits "$@" -o json && [ ! -s "$work/out" ] && cp "$work/err" "$work/json" && is_json "$work/json"; }
 helps() { exits 0 "$@" --help && grep -q '^Examples:' "$work/out" && cp "$work/out" "$work/help" && run help "$@" && cmp -s "$work/out" "$work/help"; }
+man_has_examples() { # man_has_examples WORD...: as they stand in its help
+    LC_ALL=C.UTF-8 MANWIDTH=300 man -l "man/shopctl-$1.1" >"$work/page" && run help "$@" &&
+        sed -n '/^Examples:/,$s/^  \([^ ].*\)/\1/p' "$work/out" >"$work/examples" && [ -s "$work/examples" ] &&
+        while read -r example; do grep -qF -- " $example" "$work/page" || return; done <"$work/examples"
+}
 completes() { run completion "$1" && { ! command -v "$1" >/dev/null || "$1" -n "$work/out"; }; }
 bash_offers() { # bash_offers CHOICES WORD...
     offered=$1
@@ -52,6 +57,8 @@ for noun in $nouns; do
     while read -r words; do
         # shellcheck disable=SC2086 # one or two words
         ok "$words is explained with examples" helps $words
+        # shellcheck disable=SC2086
+        ok "$words has its examples in its man page" man_has_examples $words
         # shellcheck disable=SC2086
         ok "$words --hepl is answered" suggests --help $words --hepl
         # shellcheck disable=SC2086
