@@ -1,7 +1,8 @@
 # shellcheck shell=sh disable=SC2154
 # warm-page and warm-json: an answer that shopd keeps against the same bytes out of nginx's memory, a core each.
 # nginx's memory is `return` with the bytes in its configuration, in parts since a value there has at most 4 KiB; how it does with
-# a file that it keeps open (sendfile) is measured beside it, and not judged.
+# a file that it keeps open (sendfile), and a loop that only receives and sends (bench/ceiling.c), are measured beside it, and not
+# judged.
 
 nginx_start() { # nginx_start PORT BODY_FILE CONTENT_TYPE
     mkdir -p "$work/www"
@@ -44,19 +45,23 @@ warm() { # warm NAME PATH CONTENT_TYPE
         sh "$root/bench/catalogue.sh" >"$work/catalogue.csv"
         "$shopctl" product import bench "$work/catalogue.csv" -q >/dev/null
     fi
-    ours_at=$((port + 1)) theirs_at=$((port + 2))
+    ours_at=$((port + 1)) theirs_at=$((port + 2)) ceiling_at=$((port + 3))
     controller_pause
     shopd_start 0 "$ours_at" --threads 1
     shopd=$started
     curl -sf -H 'Host: bench.localhost' "http://127.0.0.1:$ours_at$2" >"$work/body"
     nginx_start "$theirs_at" "$work/body" "$3"
+    start taskset -c 0 "$root/build/bench/bin/ceiling" "$ceiling_at" "$work/body" "$3"
+    ceiling=$started
     say "$(wc -c <"$work/body") bytes; a line: answers per CPU second, p99 in us, answers per second, % of its core"
     queries=$(metric "$ours_at" shopd_queries_total)
     for _ in $(seq "$pairs"); do
         ours=$(measure "$ours_at" "$2" "$shopd") theirs=$(measure "$theirs_at" /memory "$worker")
         file=$(measure "$theirs_at" /file "$worker")
-        say "nginx with a file: $file"
+        most=$(measure "$ceiling_at" / "$ceiling")
+        say "nginx with a file: $file; a loop that looks at nothing: $most"
         echo "${ours%% *} ${file%% *}" >>"$work/file"
+        echo "${ours%% *} ${most%% *}" >>"$work/most"
         pair "$ours" "$theirs"
     done
     queries=$(($(metric "$ours_at" shopd_queries_total) - queries))
@@ -69,5 +74,7 @@ warm() { # warm NAME PATH CONTENT_TYPE
     result "$1-p99" us nginx-memory
     mv "$work/file" "$work/pairs"
     result "$1-file" requests/cpu-s nginx-file
+    mv "$work/most" "$work/pairs"
+    result "$1-ceiling" requests/cpu-s loop-without-http
     controller_go_on
 }
