@@ -331,8 +331,8 @@ static void check_shop(Stage *stage)
 {
     static const char *const NONE_OF[] = {
         "select count(*) from t_1.orders o where not exists (select 1 from t_1.order_lines l where l.order_id = o.id)",
-        "select count(*) from t_1.stock k where quantity <> (select coalesce(sum(quantity), 0) "
-        "from t_1.stock_movements m where m.variant_id = k.variant_id)",
+        ("select count(*) from t_1.stock k where quantity <> (select coalesce(sum(quantity), 0) "
+         "from t_1.stock_movements m where m.variant_id = k.variant_id)"),
         "select count(*) - count(distinct answer ->> 'token') from t_1.idempotency_keys",
         "select count(*) - (select count(*) from t_1.idempotency_keys) from t_1.orders",
     };
