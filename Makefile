@@ -94,6 +94,10 @@ $(O)/%.o: %.c Makefile
 	@echo 'cc $@'
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
+# Compiled again with whatever else of its program is, so that it names the commit that the program was built from.
+others = $(filter-out $(O)/$(1).o,$(call objects,$(BASE) $(2))) $(3:%=$(O)/embed/%.o)
+$(O)/cli/version.o: $(call others,cli/version,$(PROVISIONER) $(CLI),sql plans)
+$(O)/runtime/core/version.o: $(call others,runtime/core/version,$(RUNTIME),theme)
 $(O)/cli/version.o: CPPFLAGS += -DVERSION='"$(VERSION)"'
 $(O)/runtime/core/version.o: CPPFLAGS += -DVERSION='"$(VERSION)"'
 
