@@ -67,6 +67,7 @@ all: deps
 	@$(MAKE) build
 
 build: $(O)/bin/shopctl $(O)/bin/shopd compile_commands.json
+	@:
 
 help:
 	@echo 'make            installs what is missing and builds build/bin/shopctl and build/bin/shopd'
