@@ -240,6 +240,32 @@ static void text_add(Lines *lines, Str key, Str text)
         line_add(lines, is_first ? key : S(""), str_copy(lines->arena, line));
 }
 
+// A row for each of the list's objects, with their members in columns.
+static void objects_add(Lines *lines, Str name, const Json *list)
+{
+    size_t widths[COLUMNS_MAX] = {0};
+    for (size_t i = 0; i < json_count(list); i++) {
+        size_t column = 0;
+        for (JsonIter it = json_iter(json_element(list, i)); json_next(&it) && column < COLUMNS_MAX; column++)
+            widths[column] = MAX(widths[column], text_width(line_text(it.value, NULL, lines->arena), 0, NULL));
+    }
+    for (size_t i = 0; i < json_count(list); i++) {
+        StrBuf buf = {.arena = lines->arena};
+        size_t column = 0, blanks = 0;
+        for (JsonIter it = json_iter(json_element(list, i)); json_next(&it); column++) {
+            Str text = line_text(it.value, NULL, lines->arena);
+            if (text.len > 0) {
+                strbuf_format(&buf, "%*s%.*s", (int)blanks, "", STR_ARG(text));
+                blanks = 0;
+            }
+            if (column < COLUMNS_MAX)
+                blanks += widths[column] - text_width(text, 0, NULL);
+            blanks += 2;
+        }
+        line_add(lines, i == 0 ? name : S(""), strbuf_str(&buf));
+    }
+}
+
 static void object_lines(Lines *lines, Str prefix, const Json *object)
 {
     for (JsonIter it = json_iter(object); json_next(&it);) {
@@ -251,8 +277,7 @@ static void object_lines(Lines *lines, Str prefix, const Json *object)
         if (json_kind(it.value) == JSON_KIND_OBJECT && !is_money(it.value)) {
             object_lines(lines, name, it.value);
         } else if (has_objects) {
-            for (size_t i = 0; i < json_count(it.value); i++)
-                line_add(lines, i == 0 ? name : S(""), line_text(json_element(it.value, i), NULL, lines->arena));
+            objects_add(lines, name, it.value);
         } else {
             text_add(lines, name, cell_text(it.value, key, lines->arena));
         }

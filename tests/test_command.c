@@ -260,7 +260,8 @@ TEST(one_object_is_a_line_per_key)
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     const char *json =
         "{\"name\":\"a\",\"size\":1024,\"inner\":{\"note\":\"n\",\"deep\":{\"x\":1}},\"is\":true,\"none\":null,"
-        "\"list\":[1,2],\"steps\":[{\"name\":\"one\",\"state\":\"done\"},{\"name\":\"two\",\"state\":\"-\"}]}";
+        "\"list\":[1,2],\"steps\":[{\"name\":\"one\",\"state\":\"done\"},{\"name\":\"tw\u00f3fold\",\"state\":\"-\","
+        "\"at\":null}]}";
     ck_assert_str(printed(arena, json, OUTPUT_TABLE), S("name         a\n"
                                                         "size         1KiB\n"
                                                         "inner.note   n\n"
@@ -268,8 +269,8 @@ TEST(one_object_is_a_line_per_key)
                                                         "is           yes\n"
                                                         "none         \n"
                                                         "list         1, 2\n"
-                                                        "steps        one  done\n"
-                                                        "             two  -\n"));
+                                                        "steps        one      done\n"
+                                                        "             twófold  -\n"));
 }
 
 TEST(json_and_yaml_are_one_document_and_names_are_lines)
