@@ -111,6 +111,8 @@ static const struct {
     {S("[true, false, null, ~, '', True, yes]"), S("[true,false,null,null,\"\",\"True\",\"yes\"]")},
     {S("['1', \"true\", 08001, 0, 0x1f, 1_000]"), S("[\"1\",\"true\",\"08001\",0,\"0x1f\",\"1_000\"]")},
     {S("[1.5, .5, 1e3, 1., .inf, ., e3, 1e]"), S("[1.5,0.5,1000.0,1.0,\".inf\",\".\",\"e3\",\"1e\"]")},
+    {S("[1e+3, 1E-2, 1e+, +, -, -.5, 00.5, 1e999, 12ab, 1.5x, 'e']"),
+     S("[1000.0,0.01,\"1e+\",\"+\",\"-\",-0.5,\"00.5\",\"1e999\",\"12ab\",\"1.5x\",\"e\"]")},
     {S("[9223372036854775807, 9223372036854775808]"), S("[9223372036854775807,\"9223372036854775808\"]")},
     {S("a: |\n  two\n  lines\nb: >\n  one\n  line\n"), S("{\"a\":\"two\\nlines\\n\",\"b\":\"one line\\n\"}")},
     {S("a:\nb: {}\nc: []"), S("{\"a\":null,\"b\":{},\"c\":[]}")},
@@ -136,6 +138,7 @@ static const Str PRINTED[] = {
     S("{\"a\":\"1\",\"b\":\"true\",\"c\":\"null\",\"d\":\"~\",\"e\":\"\",\"f\":\"1.5\",\"g\":\"08001\",\"h\":\"yes\"}"),
     S("{\"a\":1,\"b\":-1.5,\"c\":true,\"d\":false,\"e\":null,\"f\":[],\"g\":{},\"h\":[1,[2,{\"x\":3}]]}"),
     S("{\"a\":\"two\\nlines\",\"b\":\" blanks \",\"c\":\"# no comment\",\"d\":\"a: b\",\"e\":\"- x\",\"f\":\"*a\"}"),
+    S("{\"a\":\"+\",\"b\":\"-\",\"c\":\"-1\",\"d\":\".5\",\"e\":\"+x\",\"f\":\"9x\"}"),
     S("{\"a\":\"\\u0007\\u001b[0m\",\"b\":\"caña 🍋\",\"c\":\"'\\\"\",\"d\":\"%x\",\"e\":\"---\",\"f\":\"<<\"}"),
     S("[\"x\",{\"1\":2,\"true\":3}]"),
     S("\"text\""),
@@ -167,6 +170,46 @@ TEST(printed_yaml_is_what_a_person_would_write)
     ck_assert_str(yaml, S("items:\n- slug: acme\n  size: 1\ntotal: 1\n"));
 }
 
+static const struct {
+    Str yaml;
+    const char *kind;
+} KINDS[] = {
+    {S(""), "nothing"},           {S("~"), "nothing"},     {S("[1]"), "a list"},
+    {S("{a: 1}"), "a mapping"},   {S("7"), "a number"},    {S("'7'"), "a text"},
+    {S("true"), "a truth value"}, {S("'true'"), "a text"}, {S("7.5"), "a text"},
+};
+
+TEST(a_node_of_another_kind_is_read_as_absent)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    const YamlNode *node = parsed(KINDS[_i].yaml, arena);
+    bool is_scalar = node && node->kind == YAML_KIND_SCALAR, truth = false;
+    int64_t number = 5;
+    ck_assert_str(str_of(yaml_kind_name(node)), str_of(KINDS[_i].kind));
+    ck_assert_uint_eq(yaml_text(node).len > 0, is_scalar);
+    ck_assert_uint_eq(yaml_member(node, S("a")) != NULL, str_eq(KINDS[_i].yaml, S("{a: 1}")));
+    ck_assert_uint_eq(yaml_is_int(node, &number), str_eq(KINDS[_i].yaml, S("7")));
+    ck_assert_int_eq(number, str_eq(KINDS[_i].yaml, S("7")) ? 7 : 5);
+    ck_assert_uint_eq(yaml_is_bool(node, &truth), str_eq(KINDS[_i].yaml, S("true")));
+}
+
+TEST(a_long_line_is_shown_up_to_a_whole_character)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    for (size_t blanks = 0; blanks < 2; blanks++) {
+        Error err = {0};
+        Faults faults = {.arena = arena};
+        const YamlNode *root = NULL;
+        StrBuf line = {.arena = arena};
+        strbuf_add(&line, blanks ? S("x: y: a") : S("x: y: "));
+        for (size_t i = 0; i < 400; i++)
+            strbuf_add(&line, S("\xC3\xB1"));
+        ck_assert_ok(yaml_parse(strbuf_str(&line), arena, &faults, &root, &err), &err);
+        Str shown = faults.first->what;
+        ck_assert(str_is_utf8(shown) && shown.len > 16 && shown.len < line.len);
+    }
+}
+
 static bool there_and_back(Arena *arena, Error *err)
 {
     Faults faults = {.arena = arena};
@@ -188,4 +231,5 @@ TEST(a_document_is_read_and_printed_whole_or_memory_ran_out)
 SUITE(yaml, ONCE(every_node_knows_its_line_and_column), EACH(what_is_wrong_is_told_with_its_place, FAULTS),
       ONCE(depth_size_and_numbers_of_nodes_have_bounds), EACH(plain_words_become_json_by_the_core_schema, JSON_ROWS),
       EACH(printed_yaml_reads_back_as_the_same_json, PRINTED), ONCE(printed_yaml_is_what_a_person_would_write),
+      EACH(a_node_of_another_kind_is_read_as_absent, KINDS), ONCE(a_long_line_is_shown_up_to_a_whole_character),
       ONCE(a_document_is_read_and_printed_whole_or_memory_ran_out))
