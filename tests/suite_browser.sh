@@ -18,4 +18,8 @@ port=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", (
 for slug in acme beta; do
     "$shopctl" product import "$slug" "web/samples/$slug.csv"
 done
+word=Donaudampfschifffahrtsgesellschaftskapitaensmuetzenabzeichen
+"$shopctl" tenant create wide --plan free --name "$word" --email "$word@wide.example" --language en --country GB
+printf 'Handle,Title,Type,Vendor,Variant Price\nwide,The %s,%s,%s,1234567.89\n' "$word" "$word" "$word" |
+    "$shopctl" product import wide -
 HOME=$work node tests/browser/buy.mjs "$port" "${STOREFRONT_PICTURES:-}"

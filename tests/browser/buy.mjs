@@ -277,27 +277,57 @@ async function buys(browser, shop, device, script) {
     }
 }
 
+// Words that are longer than a phone is wide, in each place that a shop or a shopper writes into.
+async function writesLongWords(shopper) {
+    const {page} = shopper, word = 'Donaudampfschifffahrtsgesellschaftskapitaensmuetzenabzeichen';
+    for (const path of ['/', '/collections/all', `/search?q=${word}`, `/search?q=x${word}`, '/products/wide']) {
+        await shopper.go(path);
+        await shopper.look(`wide-${path.replace(/[^a-z]+/g, '-')}`);
+    }
+    await shopper.submit(page.locator('.buy [type=submit]'));
+    await shopper.look('wide-cart');
+    await shopper.go('/checkout');
+    await shopper.look('wide-checkout');
+    await shopper.fill({email: `${word}@b.example`, name: word, line1: word, line2: word, city: word, region: word, postal_code: 'EH1 1AA'});
+    await shopper.submit(page.locator('form[data-checkout] [type=submit]'));
+    await shopper.look('wide-order');
+}
+
+async function breaksLongWords(browser, device) {
+    const shopper = new Shopper({slug: 'wide', language: 'en'}, device, true);
+    await shopper.open(browser);
+    try {
+        await writesLongWords(shopper);
+    } catch (error) {
+        await shopper.picture('failed').catch(() => {});
+        throw new Error(`${error.message}\n  at ${shopper.page.url()}`);
+    } finally {
+        await shopper.context.close();
+    }
+}
+
 const browser = await chromium.launch({
     executablePath: '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
         '--host-resolver-rules=MAP *.localhost 127.0.0.1'],
 });
 let passed = 0, failed = 0;
-for (const shop of SHOPS) {
-    for (const device of DEVICES) {
-        for (const script of [true, false]) {
-            const name = `${shop.slug} sells on ${device.name} ${script ? 'with' : 'without'} JavaScript`;
-            if (!name.includes(process.env.TEST ?? ''))
-                continue;
-            try {
-                await buys(browser, shop, device, script);
-                passed++;
-            } catch (error) {
-                failed++;
-                console.log(`FAILED: ${name}: ${error.message}`);
-            }
-        }
+async function test(name, run) {
+    if (!name.includes(process.env.TEST ?? ''))
+        return;
+    try {
+        await run();
+        passed++;
+    } catch (error) {
+        failed++;
+        console.log(`FAILED: ${name}: ${error.message}`);
     }
+}
+for (const device of DEVICES) {
+    for (const shop of SHOPS)
+        for (const script of [true, false])
+            await test(`${shop.slug} sells on ${device.name} ${script ? 'with' : 'without'} JavaScript`, () => buys(browser, shop, device, script));
+    await test(`long words break on ${device.name}`, () => breaksLongWords(browser, device));
 }
 await browser.close();
 console.log(`browser: ${passed} passed, ${failed} failed`);
