@@ -404,13 +404,14 @@ static bool signals_read(Server *server)
     return atomic_load(&server->is_stopping);
 }
 
+// Those that still run look at who was started (thread_drained), so that it changes when none does.
 static void threads_join(Server *server)
 {
     for (unsigned i = 0; i < server->count; i++)
-        if (server->runners[i].is_started) {
+        if (server->runners[i].is_started)
             (void)pthread_join(server->runners[i].pthread, NULL);
-            server->runners[i].is_started = false;
-        }
+    for (unsigned i = 0; i < server->count; i++)
+        server->runners[i].is_started = false;
 }
 
 static void threads_drain(Server *server)
