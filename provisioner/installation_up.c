@@ -501,7 +501,7 @@ static bool foreground_check(const Installation *in, const Running *before, Erro
 {
     if (!before->supervisor.pid || !in->options->is_foreground)
         return true;
-    error_set(err, ERR_STATE, "the platform runs already in the background");
+    error_set(err, ERR_STATE, "the platform runs already");
     error_why(err, "process %d supervises it", before->supervisor.pid);
     return error_next(err, "run shopctl down first");
 }

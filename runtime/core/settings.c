@@ -347,7 +347,8 @@ Str shopd_settings_help(Arena *arena)
 Str shopd_settings_man(Arena *arena)
 {
     StrBuf out = {.arena = arena};
-    strbuf_add(&out, S(".TH SHOPD 8\n.SH NAME\nshopd \\- serves the shops of one cell\n.SH SYNOPSIS\n"
+    strbuf_add(&out, S(".TH SHOPD 8 2026-11-25 shopctl \"shopctl manual\"\n.SH NAME\nshopd \\- serves the shops of one "
+                       "cell\n.SH SYNOPSIS\n"
                        ".B shopd\n\\-\\-cell DSN [\\-\\-listen ADDR:PORT] [OPTION...]\n.SH DESCRIPTION\n"
                        "shopd answers HTTP for all shops of one cell: a PostgreSQL database that shopctl(1) keeps. It "
                        "serves in the process that was started and writes a JSON line per request to standard error.\n"
@@ -366,11 +367,15 @@ Str shopd_settings_man(Arena *arena)
           ".SH SIGNALS\n.TP\n.B SIGTERM, SIGINT\nAccept nothing more, answer what is under way, exit.\n"
           ".TP\n.B SIGHUP\nRead the config file again. What is marked with * takes effect at once; the log names what "
           "has changed, and what waits for the next start. A file with a fault changes nothing.\n"
-          ".SH FILES\n.TP\n.B /healthz\nAnswers 200 as long as the process lives.\n.TP\n.B /readyz\n"
+          ".SH PATHS\nOf shopd itself, at any host:\n.TP\n.B /healthz\nAnswers 200 as long as the "
+          "process lives.\n.TP\n.B /readyz\n"
           "Answers 200 once shops are served, else 503.\n.TP\n.B /metrics\nPrometheus metrics, for this "
           "machine and trusted proxies, not under a shop's name.\n.SH EXIT STATUS\n0 drained, 1 failed, 64 wrong "
           "option, 69 the "
-          "database can't be reached, 73 an address is in use, 77 not allowed.\n.SH SEE ALSO\n"
+          "database can't be reached, 73 an address is in use, 77 not allowed.\n.SH EXAMPLES\n.na\n.nh\n"
+          "\\fBshopd \\-\\-user shopd \\-\\-cell \"$(shopctl status \\-o json | jq \\-r '.cells[0].dsn')\" "
+          "\\-\\-listen "
+          "0.0.0.0:8081\\fR\n.hy\n.ad\n.RS\nServes the first cell at one more address.\n.RE\n.SH SEE ALSO\n"
           "shopctl(1)\n"));
     return strbuf_str(&out);
 }
