@@ -120,12 +120,12 @@ bool installation_down(const InstallationOptions *options, Json **out, Error *er
 // ---- status ----
 
 // The cells as the databases say, else as they were known.
-static Json *cells_now(const InstallationOptions *options, const Json *record, bool is_running)
+static Json *cells_now(const InstallationOptions *options, const Json *record, bool may_answer)
 {
     CLEANUP(platform_close) Platform *platform = NULL;
     CLEANUP(json_close) Json *list = NULL;
     Error unreachable = {0};
-    if (is_running && platform_open(options->settings, &platform, &unreachable) &&
+    if (may_answer && platform_open(options->settings, &platform, &unreachable) &&
         cell_list(platform, &list, &unreachable))
         return json_hold((Json *)json_get(list, "items"));
     const Json *known = json_get(record, "cells");
@@ -182,7 +182,7 @@ bool installation_status(const InstallationOptions *options, Json **out, Error *
         return false;
     Json *answer = json_build("{s:s, s:s%, s:s%, s:{s:s%}}", "state", state, "data", place.data.data, place.data.len,
                               "url", url.data, url.len, "control", "dsn", dsn.len ? dsn.data : "", dsn.len);
-    if (!answer || !json_put(answer, "cells", cells_now(options, record, alive > 0)) ||
+    if (!answer || !json_put(answer, "cells", cells_now(options, record, alive > 0 || !place.is_embedded)) ||
         !json_put(answer, "shopd", services_shopd_list(&place, record)) ||
         !json_put(answer, "processes", processes_list(&running)) ||
         !json_put(answer, "missing", missing_list(&running)))

@@ -217,6 +217,7 @@ TEST(a_shop_lives_its_whole_life_in_a_server_that_was_there)
         {"$S tenant resume acme -o json", "\"status\": \"active\""},
         {"$S down", "stopped controller, shopd-main, supervisor"},
         {"$S status | head -n 1", ": stopped"},
+        {"$S status", "cell main: 1 of "},
         {"$S up --dry-run", "would start shopd-main, controller, supervisor\nexit 0"},
         {"$S up", "started shopd-main, controller, supervisor"},
         {"$S order list acme", "ana@buyer.example"},
