@@ -23,6 +23,6 @@ if [ -n "$missing" ]; then
 fi
 lock=tests/browser/package-lock.json
 if [ -f $lock ] && ! cmp -s $lock tests/browser/node_modules/.lock-installed; then
-    (cd tests/browser && npm ci --loglevel=error --no-audit --no-fund >&2 && cp package-lock.json node_modules/.lock-installed) ||
+    (cd tests/browser && npm ci --loglevel=error --no-audit --no-fund --fetch-retries=1 --fetch-retry-mintimeout=1000 >&2 && cp package-lock.json node_modules/.lock-installed) ||
         echo "npm couldn't install what tests/browser needs (see above): 'make check SUITE=browser' will fail, all else works" >&2
 fi
