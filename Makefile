@@ -76,7 +76,7 @@ help:
 	@echo 'make check      runs every test [SUITE=noun] [TEST=part of a name]'
 	@echo 'make check BUILD=tsan  the same under ThreadSanitizer'
 	@echo 'make torture    runs the tests that take long [SUITE=noun]'
-	@echo 'make lint       format, static analysis, the allowed arrows'
+	@echo 'make lint       clang's warnings, format, static analysis, the allowed arrows'
 	@echo 'make fmt        formats the C files'
 	@echo 'make bench      measures [ONLY=name]'
 	@echo 'make coverage   line and branch coverage of make check'
@@ -183,6 +183,7 @@ demo: all
 	@DEMO_PORT='$(DEMO_PORT)' sh web/samples/demo.sh
 
 lint: deps
+	@$(MAKE) CC=clang BUILD=debug O=build/clang build
 	@$(MAKE) compile_commands.json
 	@sh tests/lint/lint.sh $(ALL_C) $(ALL_H)
 
