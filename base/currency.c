@@ -103,6 +103,6 @@ Str currency_text(int64_t minor, Str code, Arena *arena)
     for (int i = 0; i < digits; i++)
         unit *= 10;
     if (digits == 0)
-        return str_format(arena, "%lld", (long long)minor);
+        return str_int(arena, minor);
     return str_format(arena, "%lld.%0*lld", (long long)(minor / unit), digits, (long long)(minor % unit));
 }

@@ -157,13 +157,40 @@ Str str_replace(Arena *arena, Str text, char from, char to)
 
 Str str_join(Arena *arena, const Str *parts, size_t count, Str separator)
 {
-    StrBuf buf = {.arena = arena};
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0)
-            strbuf_add(&buf, separator);
-        strbuf_add(&buf, parts[i]);
+    size_t length = count > 0 ? (count - 1) * separator.len : 0;
+    for (size_t i = 0; i < count; i++)
+        length += parts[i].len;
+    char *text = arena_bytes(arena, length + 1), *at = text;
+    for (size_t i = 0; text && i < count; i++) {
+        at = put_str(at, i > 0 ? separator : S(""));
+        at = put_str(at, parts[i]);
     }
-    return strbuf_str(&buf);
+    return text ? (Str){text, length} : S("");
+}
+
+Str str_int(Arena *arena, int64_t value)
+{
+    char text[PUT_UINT_MAX + 1] = "-";
+    bool is_negative = value < 0;
+    char *end = put_uint(text + is_negative, is_negative ? 0 - (uint64_t)value : (uint64_t)value);
+    return str_copy(arena, (Str){text, (size_t)(end - text)});
+}
+
+char *put_str(char *at, Str text)
+{
+    if (text.len > 0)
+        memcpy(at, text.data, text.len);
+    return at + text.len;
+}
+
+char *put_uint(char *at, uint64_t value)
+{
+    char digits[PUT_UINT_MAX];
+    size_t first = sizeof(digits);
+    do
+        digits[--first] = (char)('0' + value % 10);
+    while ((value /= 10) > 0);
+    return put_str(at, (Str){digits + first, sizeof(digits) - first});
 }
 
 Str str_lower(Arena *arena, Str text)

@@ -40,9 +40,19 @@ Str str_copy(Arena *arena, Str text);
 Str str_format(Arena *arena, const char *format, ...) PRINTF(2, 3);
 Str str_replace(Arena *arena, Str text, char from, char to);
 Str str_join(Arena *arena, const Str *parts, size_t count, Str separator);
+Str str_int(Arena *arena, int64_t value);    // in decimal
+// STR_CONCAT(arena, part, ...): the parts one after the other; what str_format does with "%.*s%.*s", in a tenth of its
+// time.
+#define STR_CONCAT(arena, ...)                                                                                         \
+    str_join(arena, (const Str[]){__VA_ARGS__}, sizeof((const Str[]){__VA_ARGS__}) / sizeof(Str), S(""))
 Str str_lower(Arena *arena, Str text);    // A-Z only
 // With control characters and broken UTF-8 written as \xNN, so that it can do nothing to a terminal.
 Str str_visible(Arena *arena, Str text);
+
+// Writing into room that the caller has: each gives the place after what it wrote, and adds no NUL.
+enum { PUT_UINT_MAX = 20 };    // digits
+char *put_str(char *at, Str text);
+char *put_uint(char *at, uint64_t value);
 
 // Reads a whole decimal number within [min, max]. Fails with ERR_INVALID, naming the text and the bounds.
 MUST_CHECK bool str_int64(Str text, int64_t min, int64_t max, int64_t *out, Error *err);

@@ -25,10 +25,7 @@ static bool name_check(Str name, Error *err)
     return error_next(err, "use 1 to %d of a-z, 0-9 and hyphens between them", CELL_NAME_MAX);
 }
 
-static Str number_text(int64_t number, Arena *arena)
-{
-    return number ? str_format(arena, "%lld", (long long)number) : SQL_NULL;
-}
+static Str number_text(int64_t number, Arena *arena) { return number ? str_int(arena, number) : SQL_NULL; }
 
 // ---- the database
 

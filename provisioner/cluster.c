@@ -353,7 +353,7 @@ bool cluster_open(const Place *place, Process *out, Error *err)
         return true;
     if (!process_open_pid((int)pid, out, err))
         return false;
-    if (out->pid && !is_of_cluster(&pg, str_format(arena, "%lld", (long long)pid).data))
+    if (out->pid && !is_of_cluster(&pg, str_int(arena, pid).data))
         process_close(out);
     return true;
 }

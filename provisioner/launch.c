@@ -43,7 +43,7 @@ static Str setting_value(const Settings *settings, const SettingRow *row, Arena 
     switch (row->type) {
     case SETTING_TEXT:
     case SETTING_CHOICE: return setting_text(settings, row->name);
-    case SETTING_INT: return str_format(arena, "%lld", (long long)setting_int(settings, row->name));
+    case SETTING_INT: return str_int(arena, setting_int(settings, row->name));
     case SETTING_BOOL: return setting_is_true(settings, row->name) ? S("true") : S("false");
     }
     return S("");
@@ -142,7 +142,7 @@ bool launch_make(const Settings *settings, Arena *arena, Launch *out, Error *err
         !cluster_programs(&launch.place, setting_text(settings, "postgres_bin"), arena, &launch.programs, err))
         return false;
     if (setting_int(settings, "threads"))
-        launch.threads = str_format(arena, "%lld", (long long)setting_int(settings, "threads"));
+        launch.threads = str_int(arena, setting_int(settings, "threads"));
     *out = launch;
     return arena_ok(arena, err);
 }

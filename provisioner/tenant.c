@@ -569,7 +569,7 @@ bool tenant_list(Platform *platform, Str status, Str cell, int64_t limit, Json *
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
     CLEANUP(rows_close) Rows *counted = NULL;
     CLEANUP(rows_close) Rows *rows = NULL;
-    Str at_most = limit > 0 ? str_format(arena, "%lld", (long long)limit) : SQL_NULL;
+    Str at_most = limit > 0 ? str_int(arena, limit) : SQL_NULL;
     Str of_status = status.len ? status : SQL_NULL, of_cell = cell.len ? cell : SQL_NULL;
     if (!db_query(platform_control(platform), S("select control.tenant_count($1, $2)"), PARAMS(of_status, of_cell),
                   &counted, err) ||

@@ -147,5 +147,5 @@ Str unit_text(UnitKind kind, int64_t value, Arena *arena)
     for (size_t i = 0; value != 0 && i < COUNT(UNIT_ROWS); i++)
         if (UNIT_ROWS[i].kind == kind && UNIT_ROWS[i].factor > 0 && value % UNIT_ROWS[i].factor == 0)
             return str_format(arena, "%lld%s", (long long)(value / UNIT_ROWS[i].factor), UNIT_ROWS[i].suffix);
-    return str_format(arena, "%lld", (long long)value);
+    return str_int(arena, value);
 }

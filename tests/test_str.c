@@ -78,6 +78,26 @@ TEST(a_number_is_read)
     ck_assert_int_eq(value, NUMBERS[_i].value);
 }
 
+static const Str PRINTED[] = {S("0"), S("-9223372036854775808"), S("9223372036854775807"), S("-10")};
+
+TEST(a_number_is_printed_as_it_is_read)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Error err = {0};
+    int64_t value = 1;
+    ck_assert_ok(str_int64(PRINTED[_i], INT64_MIN, INT64_MAX, &value, &err), &err);
+    ck_assert_str(str_int(arena, value), PRINTED[_i]);
+}
+
+TEST(texts_are_put_one_after_the_other)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    static const Str PARTS[] = {S("a"), S(""), S("bc")};
+    ck_assert_str(str_join(arena, PARTS, COUNT(PARTS), S(", ")), S("a, , bc"));
+    ck_assert_str(str_join(arena, PARTS, 0, S(", ")), S(""));
+    ck_assert_str(STR_CONCAT(arena, S("x"), (Str){0}, S("y")), S("xy"));
+}
+
 static const struct {
     Str a, b;
     size_t edits;
@@ -122,11 +142,11 @@ static bool built_text(Arena *arena, Error *err)
     StrBuf buf = {.arena = arena};
     for (int i = 0; i < 100; i++)
         strbuf_format(&buf, "%d,", i);
-    Str text = str_format(arena, "%.*s!", STR_ARG(strbuf_str(&buf)));
+    Str text = STR_CONCAT(arena, str_format(arena, "%.*s", STR_ARG(strbuf_str(&buf))), S("!"), str_int(arena, 7));
     if (!arena_ok(arena, err))
         return false;
-    ck_assert_uint_eq(text.len, 291);
-    ck_assert(str_has_suffix(text, S("98,99,!")));
+    ck_assert_uint_eq(text.len, 292);
+    ck_assert(str_has_suffix(text, S("98,99,!7")));
     return true;
 }
 
@@ -138,5 +158,6 @@ TEST(a_text_is_built_whole_or_memory_ran_out)
 SUITE(str, EACH(utf8_is_told_from_what_is_not, UTF8_ROWS),
       EACH(a_text_that_is_made_visible_can_do_nothing_to_a_terminal, VISIBLE),
       EACH(what_is_not_a_number_in_bounds_is_refused, REFUSED_NUMBERS), EACH(a_number_is_read, NUMBERS),
+      EACH(a_number_is_printed_as_it_is_read, PRINTED), ONCE(texts_are_put_one_after_the_other),
       EACH(edits_between_two_words_are_counted, DISTANCES), ONCE(the_nearest_name_is_found_or_none),
       ONCE(a_text_is_cut_at_each_separator), ONCE(a_text_is_built_whole_or_memory_ran_out))

@@ -83,28 +83,12 @@ void access_flush(AccessLog *log)
 
 // ---- a line ----
 
-static char *text_put(char *at, Str text)
-{
-    memcpy(at, text.data, text.len);
-    return at + text.len;
-}
-
-static char *int_put(char *at, uint64_t value)
-{
-    char digits[20];
-    size_t i = sizeof(digits);
-    do
-        digits[--i] = (char)('0' + value % 10);
-    while ((value /= 10) > 0);
-    return text_put(at, (Str){digits + i, sizeof(digits) - i});
-}
-
 // All values are of our own making or checked (tokens, hex, patterns); what isn't plain is replaced, in case.
 static char *value_put(char *at, Str key, Str value)
 {
     if (value.len == 0)
         return at;
-    at = text_put(at, key);
+    at = put_str(at, key);
     for (size_t i = 0; i < MIN(value.len, (size_t)VALUE_MAX); i++) {
         char c = value.data[i];
         *at++ = c == '"' || c == '\\' || c < 0x20 || c > 0x7E ? '?' : c;
@@ -120,22 +104,22 @@ void access_add(AccessLog *log, const AccessLine *line, const Stamp *now)
     if (log->len + LINE_MAX_BYTES > BUFFER)
         access_flush(log);
     char *at = log->buffer + log->len;
-    at = text_put(at, S("{\"time\":\""));
-    at = text_put(at, stamp_rfc3339(now));
-    at = text_put(at, S("\",\"level\":\"info\",\"event\":\"request\""));
+    at = put_str(at, S("{\"time\":\""));
+    at = put_str(at, stamp_rfc3339(now));
+    at = put_str(at, S("\",\"level\":\"info\",\"event\":\"request\""));
     at = value_put(at, S(",\"request_id\":\""), line->request_id);
     at = value_put(at, S(",\"tenant\":\""), line->tenant);
     at = value_put(at, S(",\"route\":\""), line->route);
     at = value_put(at, S(",\"method\":\""), line->method);
-    at = text_put(at, S(",\"status\":"));
-    at = int_put(at, (uint64_t)line->status);
-    at = text_put(at, S(",\"duration_us\":"));
-    at = int_put(at, (uint64_t)MAX(line->duration_us, (int64_t)0));
-    at = text_put(at, S(",\"bytes\":"));
-    at = int_put(at, line->bytes);
+    at = put_str(at, S(",\"status\":"));
+    at = put_uint(at, (uint64_t)line->status);
+    at = put_str(at, S(",\"duration_us\":"));
+    at = put_uint(at, (uint64_t)MAX(line->duration_us, (int64_t)0));
+    at = put_str(at, S(",\"bytes\":"));
+    at = put_uint(at, line->bytes);
     at = value_put(at, S(",\"trace_id\":\""), line->trace_id);
     at = value_put(at, S(",\"error\":\""), line->error);
-    at = text_put(at, S("}\n"));
+    at = put_str(at, S("}\n"));
     log->len = (size_t)(at - log->buffer);
     loop_defer(log->loop, &log->flush);
 }

@@ -70,8 +70,7 @@ static uint64_t has_control(uint64_t word)
     return (((word - ones * 0x20) & ~word) | ((is_7f - ones) & ~is_7f)) & high;
 }
 
-// The offset of the first control byte but the tab in text[at ... end), or end.
-static size_t find_control(const char *text, size_t at, size_t end)
+size_t find_control(const char *text, size_t at, size_t end)
 {
     while (at < end) {
         uint64_t word;

@@ -74,3 +74,6 @@ bool guard_chunks(ChunkGuard *guard, Str bytes, size_t *used);
 bool guard_error(GuardFault fault, unsigned line, Error *err);
 
 bool is_token(Str text);    // RFC 9110 section 5.6.2, not empty
+
+// The offset of the first control byte but the tab in text[at ... end), or end: what no header's value may have.
+size_t find_control(const char *text, size_t at, size_t end);

@@ -122,27 +122,22 @@ static bool is_own_header(Str name)
     return false;
 }
 
-static bool is_clean(Str value)
-{
-    for (size_t i = 0; i < value.len; i++)
-        if ((unsigned char)value.data[i] < 0x20 || value.data[i] == 0x7F)
-            return false;
-    return true;
-}
-
+// The value, with blanks for the control bytes that a header can't have.
 static Str cleaned(Arena *arena, Str value)
 {
-    char *text = arena_array(arena, value.len + 1, char);
-    for (size_t i = 0; text && i < value.len; i++)
-        text[i] = (unsigned char)value.data[i] < 0x20 || value.data[i] == 0x7F ? ' ' : value.data[i];
-    return (Str){text, text ? value.len : 0};
+    size_t at = find_control(value.data, 0, value.len);
+    if (at == value.len)
+        return value;
+    Str copy = str_copy(arena, value);
+    for (; at < copy.len; at = find_control(copy.data, at + 1, copy.len))
+        ((char *)copy.data)[at] = ' ';
+    return copy;
 }
 
 void respond_header(Request *r, Str name, Str value)
 {
     assert(is_token(name) && !is_own_header(name) && r->response.header_count < RESPONSE_HEADERS_MAX);
-    r->response.headers[r->response.header_count++] =
-        (ResponseHeader){name, is_clean(value) ? value : cleaned(r->arena, value)};
+    r->response.headers[r->response.header_count++] = (ResponseHeader){name, cleaned(r->arena, value)};
 }
 
 void respond_policy(Request *r, Str policy) { r->response.policy = policy; }
@@ -232,7 +227,7 @@ static void retry_after(Request *r, ErrorCode code, int status)
     int64_t seconds = status == 429 ? RETRY_LIMITED_S : code == ERR_SUSPENDED ? RETRY_SUSPENDED_S : RETRY_BUSY_S;
     if (r->retry_after_s > 0)
         seconds = r->retry_after_s;
-    respond_header(r, S("Retry-After"), str_format(r->arena, "%lld", (long long)seconds));
+    respond_header(r, S("Retry-After"), str_int(r->arena, seconds));
 }
 
 bool respond_error(Request *r, const Error *err, const Faults *faults)
@@ -265,28 +260,12 @@ bool respond_error(Request *r, const Error *err, const Faults *faults)
 
 // ---- the head ----
 
-static char *put(char *at, Str text)
-{
-    memcpy(at, text.data, text.len);
-    return at + text.len;
-}
-
 static char *put_header(char *at, Str name, Str value)
 {
-    at = put(at, name);
-    at = put(at, S(": "));
-    at = put(at, value);
-    return put(at, S("\r\n"));
-}
-
-static char *put_int(char *at, size_t value)
-{
-    char digits[20];
-    size_t i = sizeof(digits);
-    do
-        digits[--i] = (char)('0' + value % 10);
-    while ((value /= 10) > 0);
-    return put(at, (Str){digits + i, sizeof(digits) - i});
+    at = put_str(at, name);
+    at = put_str(at, S(": "));
+    at = put_str(at, value);
+    return put_str(at, S("\r\n"));
 }
 
 static bool has_no_length(int status) { return status == 204 || status == 304; }
@@ -309,36 +288,36 @@ Str response_head(Request *r, const Stamp *now, bool closes)
     char *head = arena_array(r->arena, room, char);
     if (!head)
         return S("");
-    char *at = put(head, S("HTTP/1.1 "));
-    at = put_int(at, (size_t)response->status);
-    at = put(at, S(" "));
-    at = put(at, str_of(status_reason(response->status)));
-    at = put(at, S("\r\nDate: "));
-    at = put(at, stamp_http_date(now));
+    char *at = put_str(head, S("HTTP/1.1 "));
+    at = put_uint(at, (uint64_t)response->status);
+    at = put_str(at, S(" "));
+    at = put_str(at, str_of(status_reason(response->status)));
+    at = put_str(at, S("\r\nDate: "));
+    at = put_str(at, stamp_http_date(now));
     if (response->content_type.len > 0) {
-        at = put(at, S("\r\nContent-Type: "));
-        at = put(at, response->content_type);
+        at = put_str(at, S("\r\nContent-Type: "));
+        at = put_str(at, response->content_type);
     }
     if (!has_no_length(response->status)) {
-        at = put(at, S("\r\nContent-Length: "));
-        at = put_int(at, response->length);
+        at = put_str(at, S("\r\nContent-Length: "));
+        at = put_uint(at, response->length);
     }
-    at = put(at, S("\r\n" SECURITY));
-    at = put(at, response->policy.len > 0 ? response->policy : S(POLICY));
-    at = put(at, S("\r\nX-Request-Id: "));
-    at = put(at, r->id);
-    at = put(at, S("\r\n"));
+    at = put_str(at, S("\r\n" SECURITY));
+    at = put_str(at, response->policy.len > 0 ? response->policy : S(POLICY));
+    at = put_str(at, S("\r\nX-Request-Id: "));
+    at = put_str(at, r->id);
+    at = put_str(at, S("\r\n"));
     if (r->is_secure)
-        at = put(at, S(SECURITY_TLS));
+        at = put_str(at, S(SECURITY_TLS));
     if (r->traceparent.len > 0)
         at = put_header(at, S("Traceparent"), r->traceparent);
     for (size_t i = 0; i < response->header_count; i++)
         at = put_header(at, response->headers[i].name, response->headers[i].value);
     if (closes)
-        at = put(at, S("Connection: close\r\n"));
+        at = put_str(at, S("Connection: close\r\n"));
     else if (r->framing.is_old)
-        at = put(at, S("Connection: keep-alive\r\n"));
-    at = put(at, S("\r\n"));
+        at = put_str(at, S("Connection: keep-alive\r\n"));
+    at = put_str(at, S("\r\n"));
     assert((size_t)(at - head) <= room);
     return (Str){head, (size_t)(at - head)};
 }

@@ -43,9 +43,9 @@ bool respond_empty(Request *r, int status);    // 204, 304, or a status without 
 bool respond_redirect(Request *r, int status, Str location);
 bool respond_json(Request *r, int status, Str body);    // application/json
 
-// Adds a header (Set-Cookie may come twice); call it before or after respond(). Control bytes in `value` become blanks.
-// Names of core's own headers (Content-Length, Content-Type, Date, Connection) are refused by assert. More than
-// RESPONSE_HEADERS_MAX is an assert, too.
+// Adds a header (Set-Cookie may come twice); call it before or after respond(). Control bytes in `value` but the tab
+// become blanks. Names of core's own headers (Content-Length, Content-Type, Date, Connection) are refused by assert.
+// More than RESPONSE_HEADERS_MAX is an assert, too.
 void respond_header(Request *r, Str name, Str value);
 // Replaces the Content-Security-Policy of this answer by `policy`, a constant.
 void respond_policy(Request *r, Str policy);

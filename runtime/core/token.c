@@ -49,8 +49,10 @@ void token_make(TokenSource *source, char out[TOKEN_LEN])
 
 static bool is_token(Str text)
 {
+    static const bool IS_BASE64URL[256] = {
+        ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['0' ... '9'] = true, ['-'] = true, ['_'] = true};
     for (size_t i = 0; i < text.len; i++)
-        if (!memchr(BASE64URL, text.data[i], sizeof(BASE64URL) - 1))
+        if (!IS_BASE64URL[(unsigned char)text.data[i]])
             return false;
     return text.len == TOKEN_LEN;
 }
@@ -84,8 +86,8 @@ Str session_token(const Session *session) { return (Str){session->token, TOKEN_L
 
 Str session_cookie(const Session *session, bool is_secure, Arena *arena)
 {
-    return str_format(arena, "shop=%.*s.%lld; Path=/; Max-Age=7776000; HttpOnly; SameSite=Lax%s",
-                      STR_ARG(session_token(session)), (long long)session->count, is_secure ? "; Secure" : "");
+    return STR_CONCAT(arena, S("shop="), session_token(session), S("."), str_int(arena, session->count),
+                      S("; Path=/; Max-Age=7776000; HttpOnly; SameSite=Lax"), is_secure ? S("; Secure") : S(""));
 }
 
 void csrf_make(const TokenKey *key, int64_t tenant, Str token, char out[CSRF_LEN])

@@ -15,7 +15,7 @@ TokenKey token_key(Str secret);             // from a secret of any length
 
 // Random texts are made from a buffer of their thread's own, so that one needs no system call. Zero is empty.
 typedef struct TokenSource {
-    unsigned char bytes[1024];
+    unsigned char bytes[4096];
     size_t left;
 } TokenSource;
 void token_make(TokenSource *source, char out[TOKEN_LEN]);    // 128 random bits as base64url, no NUL

@@ -105,22 +105,21 @@ bool api_products_get(Request *r, Error *err)
         return false;
     if (faults.count > 0)
         return answer_faults(r, &faults);
+    Str page_text = str_int(r->arena, page), per_page_text = str_int(r->arena, per_page);
     const Page list = {
-        .key = str_format(r->arena, "api products %lld %lld %.*s %zu %.*s %.*s", (long long)page, (long long)per_page,
-                          STR_ARG(sort), query.len, STR_ARG(query), STR_ARG(category)),
+        .key = STR_CONCAT(r->arena, S("api products "), page_text, S(" "), per_page_text, S(" "), sort, S(" "),
+                          str_int(r->arena, (int64_t)query.len), S(" "), query, S(" "), category),
         .read = list_read,
     };
-    return page_serve(r, &list, S("select :store_version(), :product_list($1, $2, $3, $4, $5)"),
-                      PARAMS(str_format(r->arena, "%lld", (long long)page),
-                             str_format(r->arena, "%lld", (long long)per_page), sort, query.len ? query : SQL_NULL,
-                             category.len ? category : SQL_NULL),
-                      err);
+    return page_serve(
+        r, &list, S("select :store_version(), :product_list($1, $2, $3, $4, $5)"),
+        PARAMS(page_text, per_page_text, sort, query.len ? query : SQL_NULL, category.len ? category : SQL_NULL), err);
 }
 
 bool api_product_get(Request *r, Error *err)
 {
     Str handle = request_segment(r, "handle");
-    const Page product = {.key = str_format(r->arena, "api product %.*s", STR_ARG(handle)), .read = product_read};
+    const Page product = {.key = STR_CONCAT(r->arena, S("api product "), handle), .read = product_read};
     return page_serve(r, &product, S("select :store_version(), :product_show($1)"), PARAMS(handle), err);
 }
 
@@ -230,7 +229,7 @@ bool api_lines_post(Request *r, Error *err)
     if (faults.count > 0)
         return answer_faults(r, &faults);
     return request_write(r, S("select :cart_line_add($1, $2, $3, false)"),
-                         PARAMS(cart, variant, str_format(r->arena, "%lld", (long long)quantity)), line_added, err);
+                         PARAMS(cart, variant, str_int(r->arena, quantity)), line_added, err);
 }
 
 static bool line_id(Request *r, Str *out, Error *err)
@@ -253,8 +252,8 @@ bool api_line_patch(Request *r, Error *err)
     quantity_check(body, &faults, &quantity);
     if (faults.count > 0)
         return answer_faults(r, &faults);
-    return request_write(r, S("select :cart_line_set($1, $2, $3)"),
-                         PARAMS(cart, line, str_format(r->arena, "%lld", (long long)quantity)), cart_read, err);
+    return request_write(r, S("select :cart_line_set($1, $2, $3)"), PARAMS(cart, line, str_int(r->arena, quantity)),
+                         cart_read, err);
 }
 
 bool api_line_delete(Request *r, Error *err)

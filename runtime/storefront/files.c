@@ -100,7 +100,7 @@ bool media_get(Request *r, Error *err)
     if (!ok || !is_picture)
         return error_no_picture(err);
     const Page page = {
-        .key = str_format(r->arena, "media %.*s", STR_ARG(hash)),
+        .key = STR_CONCAT(r->arena, S("media "), hash),
         .read = media_read,
         .cache_control = S(FOREVER),
         .policy = S("default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"),

@@ -42,14 +42,23 @@ void page_set_cookie(Request *r, const Session *session)
 
 // ---- filling in ----
 
+static bool has_hole(const PagePart *parts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (parts[i].hole != HOLE_NONE)
+            return true;
+    return false;
+}
+
 static bool parts_fill(Request *r, const PagePart *parts, size_t count, const Session *session, Str **out, Error *err)
 {
-    char *csrf = arena_bytes(r->arena, CSRF_LEN);
     Str *filled = arena_array(r->arena, count, Str);
+    char *csrf = arena_bytes(r->arena, CSRF_LEN);
     if (!arena_ok(r->arena, err))
         return false;
-    csrf_make(&cell_thread(r)->key, r->tenant.number, session_token(session), csrf);
-    Str shown = session->count > 0 ? str_format(r->arena, "%lld", (long long)session->count) : S("");
+    if (has_hole(parts, count))
+        csrf_make(&cell_thread(r)->key, r->tenant.number, session_token(session), csrf);
+    Str shown = session->count > 0 ? str_int(r->arena, session->count) : S("");
     for (size_t i = 0; i < count; i++)
         switch (parts[i].hole) {
         case HOLE_NONE: filled[i] = parts[i].text; break;
@@ -173,14 +182,6 @@ static bool page_send(Request *r, const Page *shown, CachedPage *page, Error *er
     if (pieces)
         respond_header(r, S("Content-Encoding"), encoding_name(ENCODING_GZIP));
     return respond_parts(r, 200, page->content_type, parts, count, hold);
-}
-
-static bool has_hole(const PagePart *parts, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (parts[i].hole != HOLE_NONE)
-            return true;
-    return false;
 }
 
 bool page_answer(Request *r, int status, const char *template, Context *context, Error *err)

@@ -4,8 +4,6 @@
 
 enum { PER_PAGE = 24, PAGE_MAX = 10000, QUERY_MAX = 200 };
 
-static Str int_text(Request *r, int64_t value) { return str_format(r->arena, "%lld", (long long)value); }
-
 static Str seo(const Json *object, const char *key, const char *otherwise)
 {
     Str text = json_str(json_get(json_get(object, "seo"), key));
@@ -87,10 +85,10 @@ bool collection_get(Request *r, Error *err)
     if (!arena_ok(r->arena, err) || !listing_read(r, false, listing, err))
         return false;
     Str handle = request_segment(r, "handle");
-    Str number = int_text(r, listing->page), per_page = int_text(r, listing->per_page);
+    Str number = str_int(r->arena, listing->page), per_page = str_int(r->arena, listing->per_page);
     const Page page = {
-        .key = str_format(r->arena, "collection %.*s %lld %.*s", STR_ARG(listing->sort), (long long)listing->page,
-                          STR_ARG(handle)),
+        .key = STR_CONCAT(r->arena, S("collection "), listing->sort, S(" "), str_int(r->arena, listing->page), S(" "),
+                          handle),
         .template = "collection",
         .make = collection_make,
         .detail = listing,
@@ -130,10 +128,10 @@ bool search_get(Request *r, Error *err)
         return error_next(err, "use up to %d bytes", QUERY_MAX);
     }
     listing->base = query;
-    Str number = int_text(r, listing->page), per_page = int_text(r, listing->per_page);
+    Str number = str_int(r->arena, listing->page), per_page = str_int(r->arena, listing->per_page);
     const Page page = {
-        .key = str_format(r->arena, "search %.*s %lld %.*s", STR_ARG(listing->sort), (long long)listing->page,
-                          STR_ARG(query)),
+        .key =
+            STR_CONCAT(r->arena, S("search "), listing->sort, S(" "), str_int(r->arena, listing->page), S(" "), query),
         .template = "search",
         .make = search_make,
         .detail = listing,
@@ -163,8 +161,7 @@ static bool product_make(Request *r, const Page *page, Context *context, Error *
 bool product_get(Request *r, Error *err)
 {
     Str handle = request_segment(r, "handle");
-    const Page page = {
-        .key = str_format(r->arena, "product %.*s", STR_ARG(handle)), .template = "product", .make = product_make};
+    const Page page = {.key = STR_CONCAT(r->arena, S("product "), handle), .template = "product", .make = product_make};
     return page_serve(r, &page,
                       S("select " PAGE_COLUMNS ", :product_show($1) as product, :related_list($1) as related"),
                       PARAMS(handle), err);
