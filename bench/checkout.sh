@@ -9,7 +9,6 @@ bench_open checkout
 need pgbench postgresql-15
 tenants=${TENANTS:-1000} orders=${ORDERS:-8000}
 shops_open "$tenants"
-orders_script
 shopd_start 0,1 $((port + 1)) --connections 8
 
 over_http() { "$load" -o -c 8 -s 600 -k "$skipped" -e 201 "127.0.0.1:$((port + 1))" "$work/orders" >"$work/answer"; }
@@ -23,6 +22,7 @@ for i in $(seq "$pairs"); do
         carts_make "$shops" "$each" "ours-$run"
         carts_make "$shops" "$each" "theirs-$run"
         orders_file "$shops" "$each" "ours-$run"
+        orders_script "$shops"
         timed over_http
         ours_cpu=$burnt
         read -r answers wall _ p50 p99 _ wrong <"$work/answer"

@@ -15,11 +15,11 @@ if ! "$shopctl" tenant show cold -q >/dev/null 2>&1; then
     "$shopctl" product import cold "$work/products.csv" -q >/dev/null
 fi
 number=$($psql "$dsn" -c "select number from cell.tenants where slug = 'cold'")
-cat >"$work/page.pgbench" <<'END'
+cat >"$work/page.pgbench" <<END
 \set product random(1, :products)
 \startpipeline
-select set_config('search_path', 't_' || :number || ', pg_temp', true), set_config('statement_timeout', '5000', true), set_config('lock_timeout', '2500', true);
-select store_version_:number() as version, shop_show_:number() as shop, navigation_list_:number() as navigation, product_show_:number('product-' || :product) as product, related_list_:number('product-' || :product) as related;
+select set_config('search_path', 't_$number, pg_temp', true), set_config('statement_timeout', '5000', true), set_config('lock_timeout', '2500', true);
+select store_version_$number() as version, shop_show_$number() as shop, navigation_list_$number() as navigation, product_show_$number('product-' || :product) as product, related_list_$number('product-' || :product) as related;
 \endpipeline
 END
 for i in $(seq "$count"); do
@@ -29,7 +29,7 @@ shopd_start 0,1 $((port + 1)) --connections 8 --cache-bytes 0
 
 over_http() { "$load" -o -c 8 -s 600 -k $((count / 4)) "127.0.0.1:$((port + 1))" "$work/pages" >"$work/answer"; }
 by_pgbench() {
-    pgbench_rate "$count" $((count / 4)) -f "$work/page.pgbench" -D "products=$products" -D "number=$number"
+    pgbench_rate "$count" $((count / 4)) -f "$work/page.pgbench" -D "products=$products"
 }
 for _ in $(seq "$pairs"); do
     queries=$(metric $((port + 1)) shopd_queries_total)

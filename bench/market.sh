@@ -49,18 +49,25 @@ orders_file() {
                    "\"shipping_address\":{\"name\":\"Ann Buyer\",\"line1\":\"Main Street 1\",\"city\":\"Boston\"," \
                    "\"postal_code\":\"02101\",\"country\":\"US\"}}\n", slug[s], run, i, run, i }' >"$work/orders"
 }
-# What shopd sends for an order: the same statements, with the same bounds, in one pipeline.
+# orders_script SHOPS: what shopd sends for an order, the same statements with the same bounds in one pipeline, rotating over the
+# first SHOPS shops. A function's name can't hold a variable, so there is a branch for each shop, in groups so that few are tried.
 orders_script() {
-    cat >"$work/orders.pgbench" <<'END'
-\set n :n + 1
-\set at (:n - 1) * :clients + :client_id
-\set number :first + :at % :shops
-\set cart :at / :shops + 1
-\startpipeline
-select set_config('search_path', 't_' || :number || ', pg_temp', true), set_config('statement_timeout', '5000', true), set_config('lock_timeout', '2500', true);
-select order_place_:number('a-cart-of-the-bench-' || :run || '-' || :cart, 'key-' || :run || '-' || :cart, '0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef', 'ann@buyer.example', '{"name": "Ann Buyer", "line1": "Main Street 1", "line2": "", "city": "Boston", "region": "", "postal_code": "02101", "country": "US"}', 'standard', 'bank_transfer');
-\endpipeline
-END
+    awk -v first="$first" -v shops="$1" 'BEGIN {
+        print "\\set n :n + 1\n\\set at (:n - 1) * :clients + :client_id\n\\set shop :at % :shops\n\\set number :first + :shop"
+        print "\\set cart :at / :shops + 1\n\\set group :shop / 32\n\\startpipeline"
+        print "select set_config(\047search_path\047, \047t_\047 || :number || \047, pg_temp\047, true)," \
+              " set_config(\047statement_timeout\047, \0475000\047, true), set_config(\047lock_timeout\047, \0472500\047, true);"
+        for (i = 0; i < shops; i++) {
+            if (i % 32 == 0) print (i ? "\\elif" : "\\if") " :group = " i / 32
+            print (i % 32 ? "\\elif" : "\\if") " :shop = " i
+            print "select order_place_" first + i "(\047a-cart-of-the-bench-\047 || :run || \047-\047 || :cart," \
+                  " \047key-\047 || :run || \047-\047 || :cart," \
+                  " \0470123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\047, \047ann@buyer.example\047," \
+                  " \047{\"name\": \"Ann Buyer\", \"line1\": \"Main Street 1\", \"line2\": \"\", \"city\": \"Boston\"," \
+                  " \"region\": \"\", \"postal_code\": \"02101\", \"country\": \"US\"}\047, \047standard\047, \047bank_transfer\047);"
+            if (i % 32 == 31 || i == shops - 1) print "\\endif"
+        }
+        print "\\endif\n\\endpipeline" }' >"$work/orders.pgbench"
 }
 # pgbench_rate TRANSACTIONS SKIPPED ARGUMENT...: transactions a second over 8 connections, the first ones not counted.
 pgbench_rate() {
