@@ -151,6 +151,67 @@ TEST(a_tenant_waits_for_the_connection_that_knows_it_but_not_for_long)
     stage_close(&stage);
 }
 
+// A buyer who asks as soon as the last answer is there.
+typedef struct Buyer {
+    Query query;
+    Stage *stage;
+    int rounds;
+    StrBuf *backends;    // one after the other
+} Buyer;
+
+static void buyer_ask(Query *query)
+{
+    Buyer *buyer = container_of(query, Buyer, query);
+    if (query->rows) {
+        strbuf_add(buyer->backends, rows_str(query->rows, 0, 0));
+        strbuf_add_char(buyer->backends, ' ');
+    }
+    rows_close(&query->rows);
+    if (buyer->rounds-- == 0) {
+        if (--buyer->stage->left == 0)
+            loop_stop(buyer->stage->loop);
+        return;
+    }
+    *query = (Query){.tenant = 1, .sql = S("select pg_backend_pid()::text from pg_sleep(0.02)"), .ended = buyer_ask};
+    pool_query(buyer->stage->pool, query);
+}
+
+TEST(a_tenant_that_keeps_its_connection_busy_by_itself_is_met_by_others)
+{
+    enum { BUYERS = 3, ROUNDS = 12 };
+    Stage stage;
+    stage_open(&stage, 4, 1);
+    PoolOptions options = {// nobody waits for so long
+                           .dsn = stage.dsn,
+                           .connections = 4,
+                           .timeout_ms = 10 * TIMEOUT_MS,
+                           .patience_ms = 200};
+    pool_close(&stage.pool);
+    Error err = {0};
+    ck_assert_ok(pool_open(stage.loop, &options, &stage.pool, &err), &err);
+    while (pool_counts(stage.pool).connected < 4) {
+        (void)ask(&stage, 0, S("select 1 from pg_sleep(0.01)"));
+        run(&stage);
+    }
+    StrBuf backends = {.arena = stage.arena};
+    Buyer buyers[BUYERS];
+    for (int i = 0; i < BUYERS; i++) {
+        buyers[i] = (Buyer){.stage = &stage, .rounds = ROUNDS, .backends = &backends};
+        stage.left++;
+        buyer_ask(&buyers[i].query);
+    }
+    run(&stage);
+    Str rest = strbuf_str(&backends), backend, first = S("");
+    size_t strangers = 0, all = 0;
+    while (str_cut(&rest, ' ', &backend) && backend.len > 0) {
+        first = all++ == 0 ? backend : first;
+        strangers += !str_eq(backend, first);
+    }
+    ck_assert_uint_eq(all, BUYERS * ROUNDS);
+    ck_assert_uint_gt(strangers, all / 4);
+    stage_close(&stage);
+}
+
 TEST(a_tenant_that_asks_much_makes_no_other_wait_for_all_of_it)
 {
     Stage stage;
@@ -385,7 +446,8 @@ TEST(a_server_that_was_away_is_found_at_once_by_all_connections)
     arena_close(&stage.arena);
 }
 
-SUITE(pool, ONCE(a_server_that_was_away_is_found_at_once_by_all_connections),
+SUITE(pool, ONCE(a_tenant_that_keeps_its_connection_busy_by_itself_is_met_by_others),
+      ONCE(a_server_that_was_away_is_found_at_once_by_all_connections),
       ONCE(a_tenant_waits_for_the_connection_that_knows_it_but_not_for_long),
       ONCE(each_query_runs_in_its_own_tenants_schema), ONCE(a_tenant_that_asks_much_makes_no_other_wait_for_all_of_it),
       ONCE(a_failure_is_the_querys_own), ONCE(a_query_that_takes_too_long_is_ended_and_one_that_waited_too_long_too),

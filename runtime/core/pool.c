@@ -37,6 +37,7 @@ struct TenantQueue {
     Query *first;
     Query *last;
     unsigned running;
+    int64_t waited_ms;    // by its queries together, since it had none or was met by another connection
     bool has_turn;
     TenantQueue *next_turn;
     TenantQueue *next_bucket;    // and of the free ones
@@ -402,12 +403,15 @@ static size_t met_slot(const Lane *lane, int64_t tenant)
 static bool lane_has_met(const Lane *lane, int64_t tenant) { return lane->met[met_slot(lane, tenant)] == tenant; }
 
 // Remembers that this backend has now met the tenant, for which it keeps memory until it ends.
-static void lane_meet(Lane *lane, int64_t tenant)
+static void lane_meet(Lane *lane, const Query *query)
 {
-    size_t slot = met_slot(lane, tenant);
-    lane->met_count += lane->met[slot] == 0 && lane->met_count < MET_SLOTS / 2;
+    size_t slot = met_slot(lane, query->tenant);
+    if (lane->met[slot] == query->tenant)
+        return;
+    query->queue->waited_ms = 0;
+    lane->met_count += lane->met_count < MET_SLOTS / 2;
     if (lane->met_count < MET_SLOTS / 2)
-        lane->met[slot] = tenant;
+        lane->met[slot] = query->tenant;
 }
 
 static bool lane_start(Lane *lane, Query *query)
@@ -427,8 +431,9 @@ static bool lane_start(Lane *lane, Query *query)
     lane->query = query;
     query->is_running = true;
     query->queue->running++;
+    query->queue->waited_ms += loop_now_ms(pool->loop) - query->asked_at_ms;
     turn_offer(pool, query->queue);
-    lane_meet(lane, query->tenant);
+    lane_meet(lane, query);
     timer_start(pool->loop, &query->timer, left_ms + GRACE_MS);
     if (!pipe_send(lane->pipe, &call, &err)) {
         lane_lost(lane, &err);
@@ -466,8 +471,16 @@ static void pool_recycle(Pool *pool)
 
 // ---- who goes next ----
 
+// Until when a tenant waits for a connection that has met it: being met costs a backend more than a short wait. What
+// its queries have waited one by one adds up, so that one who keeps its connections busy is met by one more after the
+// other.
+static int64_t patient_until_ms(const Pool *pool, const TenantQueue *queue)
+{
+    return queue->first->asked_at_ms + pool->options.patience_ms - queue->waited_ms;
+}
+
 // The queue whose turn it is at this connection, or NULL. Others' tenants come after its own, when it has met them, or
-// when they have waited for theirs for as long as it costs to be met.
+// when their patience is at its end.
 static TenantQueue *turn_next(Pool *pool, Lane *lane, bool is_own)
 {
     for (unsigned i = 0; i < pool->lane_count; i++) {
@@ -478,7 +491,7 @@ static TenantQueue *turn_next(Pool *pool, Lane *lane, bool is_own)
             queue_retire(pool, turn_take(owner));
         TenantQueue *queue = owner->first_turn;
         if (queue && (is_own || lane_is_away(owner) || lane_has_met(lane, queue->tenant) ||
-                      queue->first->patient_until_ms <= loop_now_ms(pool->loop)))
+                      patient_until_ms(pool, queue) <= loop_now_ms(pool->loop)))
             return turn_take(owner);
     }
     return NULL;
@@ -514,7 +527,7 @@ static void patience_start(Pool *pool)
     for (unsigned i = 0; i < pool->lane_count; i++) {
         const TenantQueue *queue = pool->lanes[i].first_turn;
         if (queue && queue->first)
-            until_ms = MIN(until_ms, queue->first->patient_until_ms);
+            until_ms = MIN(until_ms, patient_until_ms(pool, queue));
     }
     timer_stop(pool->loop, &pool->patience);
     if (until_ms > loop_now_ms(pool->loop) && until_ms < INT64_MAX)
@@ -565,8 +578,8 @@ void pool_query(Pool *pool, Query *query)
 {
     query->pool = pool;
     query->queue = queue_find(pool, query->tenant);
-    query->deadline_ms = loop_now_ms(pool->loop) + pool->options.timeout_ms;
-    query->patient_until_ms = loop_now_ms(pool->loop) + pool->options.patience_ms;
+    query->asked_at_ms = loop_now_ms(pool->loop);
+    query->deadline_ms = query->asked_at_ms + pool->options.timeout_ms;
     query->timer.due = query_due;
     query_append(pool, query);
     timer_start(pool->loop, &query->timer, pool->options.timeout_ms);

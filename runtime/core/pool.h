@@ -7,7 +7,7 @@ typedef struct PoolOptions {
     Str dsn;    // with the role to log in as; lives as long as the pool
     unsigned connections;
     int64_t timeout_ms;     // of one query, its wait in the queue included
-    int64_t patience_ms;    // how long it waits for its tenant's connection before it takes a stranger's
+    int64_t patience_ms;    // how long a tenant waits for its own connection before it takes a stranger's
 } PoolOptions;
 
 // Opens a pool for the thread of `loop`; it connects when the loop runs. Fails with ERR_NO_MEMORY.
@@ -17,10 +17,10 @@ void pool_close(Pool **pool);
 
 // Starts a query. Its `ended` is called later, whatever happens. A tenant has a connection of its own choice (by its
 // number) whose backend knows its tables, and at most three quarters of all at once. When it is busy another idle one
-// serves that has met the tenant before, or, after `patience_ms`, any: being met costs a backend more than a short
-// wait. Tenants of a connection are served in turn. Failures: ERR_UNREACHABLE (no connection, or it was lost on the
-// way), ERR_BUSY (the deadline passed while it waited, a timeout of the server, a deadlock), and what the function
-// raised.
+// serves that has met the tenant before, or, once its queries have waited `patience_ms` together, any: being met costs
+// a backend more than a short wait. Tenants of a connection are served in turn. Failures: ERR_UNREACHABLE (no
+// connection, or it was lost on the way), ERR_BUSY (the deadline passed while it waited, a timeout of the server, a
+// deadlock), and what the function raised.
 void pool_query(Pool *pool, Query *query);
 
 void pool_timeout_set(Pool *pool, int64_t timeout_ms);    // of queries from now on

@@ -24,7 +24,7 @@ struct Query {
     Query *before;
     Timer timer;
     int64_t deadline_ms;
-    int64_t patient_until_ms;    // waits until then for a connection that has met its tenant
+    int64_t asked_at_ms;
     bool is_running;
     bool was_tried;
 
