@@ -252,7 +252,10 @@ begin
     v_changed := v_changed + v_count;
     insert into product_categories (product_id, category_id)
     select p.product_id, c.id
-    from import_products p join import_lines l on l.line = p.line join categories c on c.handle = any (l.category_handles)
+    from import_products p
+    join import_lines l on l.line = p.line
+    cross join lateral unnest(l.category_handles) u (handle)
+    join categories c on c.handle = u.handle
     on conflict do nothing;
     get diagnostics v_count = row_count;
     return v_changed + v_count;
@@ -376,20 +379,19 @@ begin
     if v_added > 0 then
         perform :import_analyze();
     end if;
+    with added as materialized (
+        select n.id, l.quantity, l.is_tracked, l.is_backorder
+        from import_variants v
+        join import_lines l using (line)
+        join import_products p on p.handle = v.handle
+        join variants n on n.product_id = p.product_id and n.option_values = v.option_values
+        where v.variant_id is null),
+    moved as (
+        insert into stock_movements (variant_id, quantity, reason)
+        select id, quantity, 'import' from added where quantity <> 0)
     insert into stock (variant_id, quantity, is_tracked, is_backorder)
-    select n.id, coalesce(l.quantity, 0), coalesce(l.is_tracked, l.quantity is not null), coalesce(l.is_backorder, false)
-    from import_variants v
-    join import_lines l using (line)
-    join import_products p on p.handle = v.handle
-    join variants n on n.product_id = p.product_id and n.option_values = v.option_values
-    where v.variant_id is null;
-    insert into stock_movements (variant_id, quantity, reason)
-    select n.id, l.quantity, 'import'
-    from import_variants v
-    join import_lines l using (line)
-    join import_products p on p.handle = v.handle
-    join variants n on n.product_id = p.product_id and n.option_values = v.option_values
-    where v.variant_id is null and l.quantity <> 0;
+    select id, coalesce(quantity, 0), coalesce(is_tracked, quantity is not null), coalesce(is_backorder, false)
+    from added;
     update variants o
     set (position, option_values, sku, barcode, price_minor, compare_at_price_minor, weight_grams, requires_shipping, is_taxable,
          image_src, attributes) =
