@@ -13,7 +13,7 @@ shopd_start 0,1 $((port + 1)) --connections 8
 
 over_http() { "$load" -o -c 8 -s 600 -k "$skipped" -e 201 "127.0.0.1:$((port + 1))" "$work/orders" >"$work/answer"; }
 by_pgbench() {
-    pgbench_rate "$total" "$skipped" -f "$work/orders.pgbench" -D "run=$1" -D "shops=$shops" -D "first=$first" -D n=0 -D clients=8
+    pgbench_rate "$total" "$skipped" -f "$work/orders.pgbench" -D "run=$1" -D "shops=$shops" -D n=0 -D clients=8
 }
 for i in $(seq "$pairs"); do
     for shops in 1 10 "$tenants"; do

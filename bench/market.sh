@@ -1,15 +1,10 @@
 # shellcheck shell=sh disable=SC2154
 # Shops with something to sell, and carts to order, for the figures that need many shops.
 
-# shops_open COUNT: shops whose numbers follow on each other, in $work/shops as NUMBER SLUG; each sells a thing.
+# shops_open COUNT: shops in $work/shops as NUMBER SLUG; each sells a thing.
 shops_open() {
-    tenants_ensure $(($1 + 16)) # spares leave gaps among the last ones
-    $psql "$dsn" -F ' ' -c "select number, slug from (
-        select number, slug, number - row_number() over (order by number) run, min(number) over () first
-        from cell.tenants where slug like 'bench-%') x where run = first - 1 order by number limit $1" >"$work/shops"
-    [ "$(wc -l <"$work/shops")" -eq "$1" ] || fail "the shops' numbers don't follow on each other"
-    # shellcheck disable=SC2034 # for the scripts
-    first=$(head -n 1 "$work/shops" | cut -d ' ' -f 1)
+    tenants_ensure "$1"
+    $psql "$dsn" -F ' ' -c "select number, slug from cell.tenants where slug like 'bench-%' order by number limit $1" >"$work/shops"
     say "something to sell in $1 shops"
     while read -r number _; do
         echo "with p as (insert into t_$number.products (handle, title, description, vendor, tags)
@@ -52,22 +47,26 @@ orders_file() {
 # orders_script SHOPS: what shopd sends for an order, the same statements with the same bounds in one pipeline, rotating over the
 # first SHOPS shops. A function's name can't hold a variable, so there is a branch for each shop, in groups so that few are tried.
 orders_script() {
-    awk -v first="$first" -v shops="$1" 'BEGIN {
-        print "\\set n :n + 1\n\\set at (:n - 1) * :clients + :client_id\n\\set shop :at % :shops\n\\set number :first + :shop"
-        print "\\set cart :at / :shops + 1\n\\set group :shop / 32\n\\startpipeline"
-        print "select set_config(\047search_path\047, \047t_\047 || :number || \047, pg_temp\047, true)," \
-              " set_config(\047statement_timeout\047, \0475000\047, true), set_config(\047lock_timeout\047, \0472500\047, true);"
-        for (i = 0; i < shops; i++) {
-            if (i % 32 == 0) print (i ? "\\elif" : "\\if") " :group = " i / 32
-            print (i % 32 ? "\\elif" : "\\if") " :shop = " i
-            print "select order_place_" first + i "(\047a-cart-of-the-bench-\047 || :run || \047-\047 || :cart," \
-                  " \047key-\047 || :run || \047-\047 || :cart," \
-                  " \0470123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\047, \047ann@buyer.example\047," \
-                  " \047{\"name\": \"Ann Buyer\", \"line1\": \"Main Street 1\", \"line2\": \"\", \"city\": \"Boston\"," \
-                  " \"region\": \"\", \"postal_code\": \"02101\", \"country\": \"US\"}\047, \047standard\047, \047bank_transfer\047);"
-            if (i % 32 == 31 || i == shops - 1) print "\\endif"
+    cat >"$work/order" <<'END'
+select set_config('search_path', 't_NUMBER, pg_temp', true), set_config('statement_timeout', '5000', true), set_config('lock_timeout', '2500', true);
+select order_place_NUMBER('a-cart-of-the-bench-' || :run || '-' || :cart, 'key-' || :run || '-' || :cart, '0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef', 'ann@buyer.example', '{"name": "Ann Buyer", "line1": "Main Street 1", "line2": "", "city": "Boston", "region": "", "postal_code": "02101", "country": "US"}', 'standard', 'bank_transfer');
+END
+    head -n "$1" "$work/shops" | awk '
+        BEGIN {
+            while ((getline line < ARGV[2]) > 0) order = order line "\n"
+            ARGV[2] = ""
+            print "\\set n :n + 1\n\\set at (:n - 1) * :clients + :client_id\n\\set cart :at / :shops + 1"
+            print "\\set shop :at % :shops\n\\set group :shop / 32\n\\startpipeline"
         }
-        print "\\endif\n\\endpipeline" }' >"$work/orders.pgbench"
+        {
+            shop = NR - 1
+            if (shop % 32 == 0) print (shop ? "\\endif\n\\elif" : "\\if") " :group = " shop / 32
+            print (shop % 32 ? "\\elif" : "\\if") " :shop = " shop
+            text = order
+            gsub("NUMBER", $1, text)
+            printf "%s", text
+        }
+        END { print "\\endif\n\\endif\n\\endpipeline" }' - "$work/order" >"$work/orders.pgbench"
 }
 # pgbench_rate TRANSACTIONS SKIPPED ARGUMENT...: transactions a second over 8 connections, the first ones not counted.
 pgbench_rate() {

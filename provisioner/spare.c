@@ -169,6 +169,24 @@ bool spares_make(Platform *platform, Str cell_name, size_t count, Error *err)
     return ok && other.ok;
 }
 
+bool spare_make_taken(Platform *platform, Str cell_name, int64_t operation, int64_t epoch, Str slug, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(SCRIPT_BUDGET);
+    StrBuf sql = {.arena = arena};
+    Db *cell = NULL;
+    Str shopd_role = S("");
+    int64_t *number = NULL;
+    char version[MIGRATION_VERSION];
+    if (!platform_cell(platform, cell_name, &cell, err) || !cell_shopd_role(cell, arena, &shopd_role, err) ||
+        !numbers_take(platform, cell, 1, arena, &number, err))
+        return false;
+    spare_script(&sql, *number, shopd_role);
+    strbuf_format(&sql, "select cell.spare_take(%lld, %lld, '%.*s', '%.*s');\n", (long long)operation, (long long)epoch,
+                  STR_ARG(slug), STR_ARG(migration_version("tenant", version)));
+    return (arena_ok(arena, err) && db_script(cell, strbuf_str(&sql), err)) ||
+           error_wrap(err, "a tenant's schema can't be made");
+}
+
 static bool missing(Platform *platform, Str cell_name, size_t *out, Error *err)
 {
     CLEANUP(rows_close) Rows *wanted = NULL;

@@ -8,6 +8,12 @@ enum { SPARES_PER_TRANSACTION = 4 };    // of some 110 locks each
 // crash leaves whole spares only. Fails as db_open, or ERR_BUSY.
 MUST_CHECK bool spares_make(Platform *platform, Str cell_name, size_t count, Error *err);
 
+// Makes a spare and takes one for an operation, in one transaction, so that nobody else's operation can take what was
+// made for this one. The slug is as slug.h has it. Fails as db_open, ERR_BUSY also for an operation that was taken
+// over.
+MUST_CHECK bool spare_make_taken(Platform *platform, Str cell_name, int64_t operation, int64_t epoch, Str slug,
+                                 Error *err);
+
 // Makes spares until the cell has as many as it keeps, one transaction at a time with a pause between them, so that the
 // cell's shops don't feel it (each drops the plans that their connections keep). *out_made is how many.
 MUST_CHECK bool spares_fill(Platform *platform, Str cell_name, int64_t pause_ms, size_t *out_made, Error *err);

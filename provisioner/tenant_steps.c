@@ -7,7 +7,7 @@
 #include "provisioner/migration.h"
 #include "provisioner/spare.h"
 
-enum { TAKE_ATTEMPTS = 3, SMOKE_PAUSE_FIRST_MS = 5, SMOKE_PAUSE_MAX_MS = 250, SMOKE_REQUEST_MS = 5000 };
+enum { SMOKE_PAUSE_FIRST_MS = 5, SMOKE_PAUSE_MAX_MS = 250, SMOKE_REQUEST_MS = 5000 };
 
 Str step_number(int64_t value, StepNumber *text)
 {
@@ -169,25 +169,23 @@ bool spare_probe(Operation *op, bool *out_done, Error *err)
     return true;
 }
 
+// A spare that is there; without one the operation's number stays 0.
+static bool spare_take(Operation *op, Error *err)
+{
+    char version[MIGRATION_VERSION];
+    Str text = S("");
+    return cell_value(op, S("select cell.spare_take($1::bigint, $2::bigint, $3, $4)"),
+                      PARAMS(OPERATION(op), op->slug, migration_version("tenant", version)), &text, err) &&
+           (text.len == 0 || str_int64(text, 1, INT64_MAX, &op->number, err));
+}
+
 bool spare_apply(Operation *op, Error *err)
 {
-    char version_text[MIGRATION_VERSION];
-    Str version = migration_version("tenant", version_text), text = S("");
-    if (!tenant_context(op, err))
+    if (!tenant_context(op, err) || !spare_take(op, err))
         return false;
-    for (int attempt = 1;; attempt++) {
-        if (!cell_value(op, S("select cell.spare_take($1::bigint, $2::bigint, $3, $4)"),
-                        PARAMS(OPERATION(op), op->slug, version), &text, err))
-            return false;
-        if (text.len)
-            return str_int64(text, 1, INT64_MAX, &op->number, err);
-        if (attempt == TAKE_ATTEMPTS)
-            break;
-        if (!operation_beat(op, err) || !spares_make(op->platform, op->cell, 1, err))
-            return false;
-    }
-    error_set(err, ERR_BUSY, "the cell '%.*s' has no spare tenant", STR_ARG(op->cell));
-    return error_why(err, "others took those that were made for this one, %d times", TAKE_ATTEMPTS - 1);
+    return op->number != 0 ||
+           (operation_beat(op, err) && spare_make_taken(op->platform, op->cell, op->id, op->epoch, op->slug, err) &&
+            spare_take(op, err));
 }
 
 bool spare_revert(Operation *op, Error *err)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs one suite, a C one or a script, and prints its output whole when it ends: run_suite.sh NOUN OUT_DIR check|torture
 set -u
-noun=$1 out=$2 kind=$3
+noun=$1 out=$2 kind=$3 began=$(date +%s)
 program=test_$noun script=suite_$noun limit_s=900
 [ "$kind" = check ] || program=torture_$noun script=torture_$noun limit_s=3600
 if [ -f "tests/$script.sh" ]; then
@@ -13,4 +13,5 @@ code=$?
 echo "$code" >"$out/$noun.exit"
 [ $code = 124 ] && echo "$noun took more than $limit_s s" >>"$out/$noun"
 [ $code = 0 ] || echo "$noun: exit code $code" >>"$out/$noun"
-if [ $code = 0 ] && [ "$kind" = check ]; then tail -n 1 "$out/$noun"; else tail -n 60 "$out/$noun"; fi
+[ $code = 0 ] && [ "$kind" = check ] || tail -n 60 "$out/$noun" | sed '$d'
+echo "$(tail -n 1 "$out/$noun") in $(($(date +%s) - began)) s"

@@ -295,6 +295,45 @@ TEST(of_several_at_once_one_gets_the_slug)
     test_world_close(&world);
 }
 
+// Takes each spare as soon as it is seen.
+typedef struct Thief {
+    TestWorld *world;
+    int stop;
+} Thief;
+
+static void *thief_run(void *context)
+{
+    Thief *thief = context;
+    CLEANUP(db_close) Db *cell = test_db_open(thief->world->cell_dsn);
+    Error err = {0};
+    while (!__atomic_load_n(&thief->stop, __ATOMIC_RELAXED))
+        ck_assert_ok(db_script(cell,
+                               S("update cell.tenants set state = 'reserved', slug = 'stolen-' || number, "
+                                 "operation = -number where state = 'spare'"),
+                               &err),
+                     &err);
+    return NULL;
+}
+
+TEST(a_spare_that_was_made_for_one_is_no_others)
+{
+    TestWorld world;
+    Error err = {0};
+    pthread_t thread;
+    test_world_open(&world, "tenant", true);
+    Thief thief = {.world = &world};
+    ck_assert_int_eq(pthread_create(&thread, NULL, thief_run, &thief), 0);
+    for (int i = 0; i < AT_ONCE; i++) {
+        TenantSpec spec = test_world_spec(&world, str_format(world.arena, "shop-%d", i).data);
+        ck_assert_ok(tenant_create(world.platform, &spec, NULL, &err), &err);
+    }
+    __atomic_store_n(&thief.stop, 1, __ATOMIC_RELAXED);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert_str(test_value(world.cell, world.arena, "select count(*) from cell.tenants where slug like 'shop-%'"),
+                  S("4"));
+    test_world_close(&world);
+}
+
 // The request's transaction is held open: it is there, and nobody sees it yet.
 TEST(a_creation_waits_for_a_request_of_its_slug_and_leaves_no_trace)
 {
@@ -978,7 +1017,8 @@ TEST(a_damaged_dump_is_refused_and_the_tenant_stays_deleted)
 SUITE(tenant, ONCE(a_new_tenant_is_recorded_served_and_shown), ONCE(a_wrong_field_is_refused_and_nothing_is_written),
       ONCE(colours_are_checked_by_name_and_value), ONCE(a_slug_and_a_host_belong_to_one_tenant),
       ONCE(a_refused_creation_leaves_no_trace), ONCE(a_shop_that_is_being_made_is_there_already),
-      ONCE(of_several_at_once_one_gets_the_slug), ONCE(a_creation_waits_for_a_request_of_its_slug_and_leaves_no_trace),
+      ONCE(of_several_at_once_one_gets_the_slug), ONCE(a_spare_that_was_made_for_one_is_no_others),
+      ONCE(a_creation_waits_for_a_request_of_its_slug_and_leaves_no_trace),
       ONCE(several_at_once_do_not_pass_a_cells_capacity), ONCE(a_cell_without_an_address_gets_no_shop),
       ONCE(a_restored_shop_goes_back_to_its_cell_where_that_has_room),
       ONCE(a_list_counts_what_its_limit_leaves_out_too), ONCE(a_wish_is_granted_or_rejected),
