@@ -42,8 +42,10 @@ static void *worker_run(void *context)
     CLEANUP(platform_close) Platform *platform = NULL;
     for (size_t i; (i = atomic_fetch_add(&batch->next, 1)) < batch->count; atomic_fetch_add(&batch->done, 1)) {
         Item *item = &batch->items[i];
-        if (platform || platform_open_with(batch->options, &platform, &item->err))
-            (void)item_make(platform, item);    // its error stays in the item
+        if (!platform && !platform_open_with(batch->options, &platform, &item->err))
+            continue;
+        platform_expect(platform, 1 + (batch->count - 1 - i) / WORKERS_MAX);
+        (void)item_make(platform, item);    // its error stays in the item
     }
     return NULL;
 }

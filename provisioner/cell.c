@@ -130,6 +130,8 @@ static const char PREPARE[] =
     "    create extension if not exists unaccent schema cell;\n"
     "    alter default privileges for role cell_owner revoke execute on functions from public;\n"
     "    execute format('alter role %I in database %I set jit = off', v_shopd, v_database);\n"
+    "    execute format('alter role %I in database %I set plan_cache_mode = force_generic_plan', v_shopd, "
+    "v_database);\n"
     "    if (select rolsuper from pg_roles where rolname = current_user) then\n"
     "        for v_function in\n"
     "            select oid from pg_proc where pronamespace = 'pg_catalog'::regnamespace\n"

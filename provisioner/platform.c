@@ -30,6 +30,7 @@ struct Platform {
     Db *control;
     CellConnection cells[CELLS_MAX];
     size_t cell_count;
+    size_t expected;
     PlatformObserver *observer;
     void *observer_context;
     PlatformWarned *warned;
@@ -57,6 +58,7 @@ bool platform_open_with(const PlatformOptions *options, Platform **out, Error *e
         return ok;
     }
     platform->arena = arena;
+    platform->expected = 1;
     platform->options = (PlatformOptions){
         .control_dsn = str_copy(arena, options->control_dsn),
         .data = str_copy(arena, options->data),
@@ -184,6 +186,9 @@ bool platform_cell(Platform *platform, Str cell_name, Db **out, Error *err)
     *out = cell->db;
     return true;
 }
+
+void platform_expect(Platform *platform, size_t shops) { platform->expected = MAX(shops, (size_t)1); }
+size_t platform_expected(const Platform *platform) { return platform->expected; }
 
 void platform_observe(Platform *platform, PlatformObserver *observer, void *context)
 {

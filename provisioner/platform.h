@@ -61,6 +61,12 @@ typedef void PlatformWarned(void *context, const char *text);
 void platform_warned(Platform *platform, PlatformWarned *warned, void *context);
 void platform_warn(Platform *platform, const char *format, ...) PRINTF(2, 3);
 
+// How many shops are about to be made through this platform, the next one included: where there is no spare for it,
+// some are made for the others in the same transaction, since each one costs the cell's other shops their plans. 1 at
+// first.
+void platform_expect(Platform *platform, size_t shops);
+size_t platform_expected(const Platform *platform);
+
 typedef struct TenantRecord {
     int64_t number;    // 0 until it has a schema
     Str slug, name, email;

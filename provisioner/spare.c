@@ -169,18 +169,32 @@ bool spares_make(Platform *platform, Str cell_name, size_t count, Error *err)
     return ok && other.ok;
 }
 
+// How many to make at once for one that has its place in the cell already.
+static bool expected(Platform *platform, Str cell_name, size_t *out, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    if (!db_query(platform_control(platform), S("select capacity - placed from control.cells where name = $1"),
+                  PARAMS(cell_name), &rows, err))
+        return false;
+    size_t room = rows_count(rows) ? 1 + (size_t)MAX(rows_int64(rows, 0, 0), INT64_C(0)) : 1;
+    *out = MIN(MIN(platform_expected(platform), room), (size_t)SPARES_PER_TRANSACTION);
+    return true;
+}
+
 bool spare_make_taken(Platform *platform, Str cell_name, int64_t operation, int64_t epoch, Str slug, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(SCRIPT_BUDGET);
     StrBuf sql = {.arena = arena};
     Db *cell = NULL;
     Str shopd_role = S("");
-    int64_t *number = NULL;
+    int64_t *numbers = NULL;
+    size_t count = 0;
     char version[MIGRATION_VERSION];
     if (!platform_cell(platform, cell_name, &cell, err) || !cell_shopd_role(cell, arena, &shopd_role, err) ||
-        !numbers_take(platform, cell, 1, arena, &number, err))
+        !expected(platform, cell_name, &count, err) || !numbers_take(platform, cell, count, arena, &numbers, err))
         return false;
-    spare_script(&sql, *number, shopd_role);
+    for (size_t i = 0; i < count; i++)
+        spare_script(&sql, numbers[i], shopd_role);
     strbuf_format(&sql, "select cell.spare_take(%lld, %lld, '%.*s', '%.*s');\n", (long long)operation, (long long)epoch,
                   STR_ARG(slug), STR_ARG(migration_version("tenant", version)));
     return (arena_ok(arena, err) && db_script(cell, strbuf_str(&sql), err)) ||

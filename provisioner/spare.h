@@ -2,15 +2,15 @@
 #pragma once
 #include "provisioner/platform.h"
 
-enum { SPARES_PER_TRANSACTION = 4 };    // of some 110 locks each
+enum { SPARES_PER_TRANSACTION = 12 };    // of some 110 locks each
 
 // Makes `count` spares in a cell, several to a transaction; above one transaction's worth by two connections at once. A
 // crash leaves whole spares only. Fails as db_open, or ERR_BUSY.
 MUST_CHECK bool spares_make(Platform *platform, Str cell_name, size_t count, Error *err);
 
 // Makes a spare and takes one for an operation, in one transaction, so that nobody else's operation can take what was
-// made for this one. The slug is as slug.h has it. Fails as db_open, ERR_BUSY also for an operation that was taken
-// over.
+// made for this one; with it up to SPARES_PER_TRANSACTION, as many as are expected (platform_expect) and the cell has
+// room for. The slug is as slug.h has it. Fails as db_open, ERR_BUSY also for an operation that was taken over.
 MUST_CHECK bool spare_make_taken(Platform *platform, Str cell_name, int64_t operation, int64_t epoch, Str slug,
                                  Error *err);
 

@@ -298,6 +298,19 @@ TEST(a_backend_that_has_met_many_tenants_is_replaced)
     stage_close(&stage);
 }
 
+TEST(a_backend_that_is_never_idle_is_replaced_too)
+{
+    enum { TENANTS = 450 };
+    Stage stage;
+    stage_open(&stage, 1, TENANTS);
+    Asked *asked[TENANTS];
+    for (int i = 0; i < TENANTS; i++)
+        asked[i] = ask(&stage, i + 1, S("select pg_backend_pid()::text"));
+    run(&stage);
+    ck_assert(!str_eq(asked[0]->value, asked[TENANTS - 1]->value));
+    stage_close(&stage);
+}
+
 TEST(two_backends_that_have_met_many_tenants_are_replaced_one_after_the_other)
 {
     enum { TENANTS = 600 };
@@ -452,7 +465,7 @@ SUITE(pool, ONCE(a_tenant_that_keeps_its_connection_busy_by_itself_is_met_by_oth
       ONCE(each_query_runs_in_its_own_tenants_schema), ONCE(a_tenant_that_asks_much_makes_no_other_wait_for_all_of_it),
       ONCE(a_failure_is_the_querys_own), ONCE(a_query_that_takes_too_long_is_ended_and_one_that_waited_too_long_too),
       EACH(a_read_is_tried_again_on_another_connection_and_a_write_says_that_nobody_knows, LOST),
-      ONCE(a_backend_that_has_met_many_tenants_is_replaced),
+      ONCE(a_backend_that_has_met_many_tenants_is_replaced), ONCE(a_backend_that_is_never_idle_is_replaced_too),
       ONCE(two_backends_that_have_met_many_tenants_are_replaced_one_after_the_other),
       ONCE(a_read_that_was_lost_comes_before_those_that_waited_behind_it),
       ONCE(one_that_has_less_time_leaves_the_queue_from_its_middle),

@@ -179,13 +179,21 @@ static void query_stop(Pool *pool, Query *query)
     turn_offer(pool, query->queue);
 }
 
+// Its queue may be another tenant's from now on.
+static void query_leave(Pool *pool, Query *query)
+{
+    if (query->queue)
+        queue_retire(pool, query->queue);
+    query->queue = NULL;
+}
+
 static void query_end(Pool *pool, Query *query)
 {
     timer_stop(pool->loop, &query->timer);
     COUNT_CHANGE(pool, queries, 1);
     if (query->err.code != ERR_NONE)
         COUNT_CHANGE(pool, failures, 1);
-    queue_retire(pool, query->queue);
+    query_leave(pool, query);
     query->ended(query);    // frees its owner, perhaps
 }
 
@@ -246,6 +254,7 @@ static void waiting_fail(Pool *pool)
 // ---- the connections ----
 
 static void lane_connect(Lane *lane);
+static void lane_serve(Lane *lane, bool is_own);
 
 static bool lane_is_away(const Lane *lane) { return !lane->pipe || pipe_state(lane->pipe) == PIPE_CONNECTING; }
 static bool lane_is_idle(const Lane *lane) { return lane->pipe && pipe_state(lane->pipe) == PIPE_IDLE && !lane->query; }
@@ -314,6 +323,9 @@ static void lane_finish(Lane *lane, PipeAnswer *answer)
     query->rows = answer->rows;
     if (answer->err.code != ERR_NONE)
         query->err = answer->err;
+    query_leave(pool, query);
+    lane_serve(lane, true);    // so that the backend works while this answer is made into a page
+    lane_serve(lane, false);
     query_end(pool, query);
 }
 
@@ -353,10 +365,10 @@ static void lane_ready(Watch *watch, uint32_t events)
     PipeAnswer answer;
     if (lane->query && pipe_answer(lane->pipe, &answer))
         lane_finish(lane, &answer);
-    if (ok)
-        lane_watch(lane);
-    else
+    if (!ok)
         lane_lost(lane, &err);
+    else if (lane->pipe)    // else it was lost with the query that came next
+        lane_watch(lane);
 }
 
 static void lane_due(Timer *timer)
@@ -451,6 +463,9 @@ static bool is_any_away(const Pool *pool)
     return false;
 }
 
+// It has met so many that it serves nobody until it is replaced; one of them at a time.
+static bool lane_is_full(const Lane *lane) { return lane->met_count >= MET_FORCE && !is_any_away(lane->pool); }
+
 // Replaces one backend that has met many tenants, when nobody waits for it.
 static void pool_recycle(Pool *pool)
 {
@@ -458,7 +473,7 @@ static void pool_recycle(Pool *pool)
         Lane *lane = &pool->lanes[i];
         if (lane->met_count <= MET_MAX || !lane_is_idle(lane) || is_any_away(pool))
             continue;
-        if (lane->first_turn && lane->met_count < MET_FORCE)
+        if (lane->first_turn && !lane_is_full(lane))
             continue;
         loop_unwatch(pool->loop, &lane->watch);
         pipe_close(&lane->pipe);
@@ -509,7 +524,7 @@ static void lane_serve(Lane *lane, bool is_own)
 {
     Pool *pool = lane->pool;
     TenantQueue *queue;
-    while (lane_is_idle(lane) && (queue = turn_next(pool, lane, is_own))) {
+    while (lane_is_idle(lane) && !lane_is_full(lane) && (queue = turn_next(pool, lane, is_own))) {
         Query *query = queue->first;
         query_remove(pool, query);
         if (query->deadline_ms > loop_now_ms(pool->loop)) {
