@@ -169,15 +169,22 @@ bool spares_make(Platform *platform, Str cell_name, size_t count, Error *err)
     return ok && other.ok;
 }
 
-// How many to make at once for one that has its place in the cell already.
-static bool expected(Platform *platform, Str cell_name, size_t *out, Error *err)
+// How many to make at once for one that has its place in the cell already. Of the locks that the server has room for
+// they take an eighth at most, since others make some at the same time.
+static bool expected(Platform *platform, Db *cell, Str cell_name, size_t *out, Error *err)
 {
-    CLEANUP(rows_close) Rows *rows = NULL;
+    CLEANUP(rows_close) Rows *places = NULL;
+    CLEANUP(rows_close) Rows *locks = NULL;
     if (!db_query(platform_control(platform), S("select capacity - placed from control.cells where name = $1"),
-                  PARAMS(cell_name), &rows, err))
+                  PARAMS(cell_name), &places, err) ||
+        !db_query(cell,
+                  S("select current_setting('max_locks_per_transaction')::bigint * "
+                    "current_setting('max_connections')::bigint"),
+                  NO_PARAMS, &locks, err))
         return false;
-    size_t room = rows_count(rows) ? 1 + (size_t)MAX(rows_int64(rows, 0, 0), INT64_C(0)) : 1;
-    *out = MIN(MIN(platform_expected(platform), room), (size_t)SPARES_PER_TRANSACTION);
+    int64_t room = rows_count(places) ? rows_int64(places, 0, 0) : 0;
+    int64_t others = MIN(room, MIN((int64_t)SPARES_EXPECTED_MAX, rows_int64(locks, 0, 0) / 8 / SPARE_LOCKS) - 1);
+    *out = MIN(platform_expected(platform), 1 + (size_t)MAX(others, INT64_C(0)));
     return true;
 }
 
@@ -191,7 +198,7 @@ bool spare_make_taken(Platform *platform, Str cell_name, int64_t operation, int6
     size_t count = 0;
     char version[MIGRATION_VERSION];
     if (!platform_cell(platform, cell_name, &cell, err) || !cell_shopd_role(cell, arena, &shopd_role, err) ||
-        !expected(platform, cell_name, &count, err) || !numbers_take(platform, cell, count, arena, &numbers, err))
+        !expected(platform, cell, cell_name, &count, err) || !numbers_take(platform, cell, count, arena, &numbers, err))
         return false;
     for (size_t i = 0; i < count; i++)
         spare_script(&sql, numbers[i], shopd_role);

@@ -2,15 +2,20 @@
 #pragma once
 #include "provisioner/platform.h"
 
-enum { SPARES_PER_TRANSACTION = 12 };    // of some 110 locks each
+enum {
+    SPARES_PER_TRANSACTION = 8,
+    SPARES_EXPECTED_MAX = 32,    // in one transaction, where the server has room for their locks
+    SPARE_LOCKS = 110            // that making one takes, about
+};
 
 // Makes `count` spares in a cell, several to a transaction; above one transaction's worth by two connections at once. A
 // crash leaves whole spares only. Fails as db_open, or ERR_BUSY.
 MUST_CHECK bool spares_make(Platform *platform, Str cell_name, size_t count, Error *err);
 
 // Makes a spare and takes one for an operation, in one transaction, so that nobody else's operation can take what was
-// made for this one; with it up to SPARES_PER_TRANSACTION, as many as are expected (platform_expect) and the cell has
-// room for. The slug is as slug.h has it. Fails as db_open, ERR_BUSY also for an operation that was taken over.
+// made for this one; with it as many as are expected (platform_expect), and the cell and the server's table of locks
+// have room for: each transaction that makes some costs the cell's other shops their plans. The slug is as slug.h has
+// it. Fails as db_open, ERR_BUSY also for an operation that was taken over.
 MUST_CHECK bool spare_make_taken(Platform *platform, Str cell_name, int64_t operation, int64_t epoch, Str slug,
                                  Error *err);
 
