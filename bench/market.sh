@@ -74,7 +74,7 @@ pgbench_rate() {
     shift 2
     rm -f "$work"/log.*
     pgbench "$dsn user=cell_main_shopd" -n -M extended -c 8 -j 1 -t $((count / 8)) -l --log-prefix="$work/log" "$@" \
-        >"$work/pgbench" 2>&1 || fail "pgbench: $(tail -n 3 "$work/pgbench")"
+        >"$work/pgbench" 2>&1 || fail "pgbench: $(grep -m 1 ERROR "$work/pgbench" || tail -n 3 "$work/pgbench")"
     sort -n -k 5,5 -k 6,6 "$work"/log.* |
         awk -v skipped="$skipped" '{ at = $5 + $6 / 1e6 } NR == skipped { from = at }
             END { printf "%.1f\n", (NR - skipped) / (at - from) }' >"$work/rate"

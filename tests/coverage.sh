@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 report=build/coverage/report
-make BUILD=coverage tests
+make -j "$(nproc)" BUILD=coverage tests
 find build/coverage -name '*.gcda' -delete
 # shopd writes what it counted as the user that it became, so the files are there before it.
 find build/coverage -name '*.gcno' | sed 's/gcno$/gcda/' | xargs touch
