@@ -144,6 +144,7 @@ $(O)/tests/bin/%: $(O)/tests/%.o $(O)/libsupport.a $(O)/libcli.a $(O)/libprovisi
 	@$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS_tests) -o $@
 $(O)/tests/bin/test_dump: $(O)/embed/next.o
 # Its arenas and its JSON fail where it wants.
+$(O)/tests/bin/test_lost_calls: LDFLAGS += -Wl,--wrap=db_query,--wrap=db_run,--wrap=db_script
 $(O)/tests/bin/test_memory: LDFLAGS += -Wl,--wrap=arena_bytes,--wrap=arena_array_bytes,--wrap=json_put,--wrap=json_set
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -11,7 +11,7 @@ find build/coverage -name '*.gcda' -exec chmod a+rw {} +
 export TEST_PG_AT_END=tests/sql_coverage.sh TEST_PG_OPTIONS="-c shared_preload_libraries=plpgsql,plpgsql_check \
     -c plpgsql_check.profiler=on -c plpgsql_check.profiler_max_shared_chunks=100000"
 # Without sanitizers there is time for more of the moments at which memory runs out.
-export TEST_POINTS=20
+export TEST_POINTS=20 CK_TIMEOUT_MULTIPLIER=4
 failed=0
 sh tests/run.sh build/coverage || failed=1
 find build/coverage -name '*.gcda' -empty -delete

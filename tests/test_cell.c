@@ -9,12 +9,16 @@
 #include "tests/support/pg_server.h"
 #include "tests/support/test_world.h"
 
-static const char RECORDED[] =
-    "select concat(string_agg(c::text, ';'), (select string_agg(datname, ' ' order by datname) "
-    "from pg_database where datname ~ 'cell'), (select count(*) from pg_roles where rolname "
-    "~ '_shopd$')) from control.cells c";
-
-static Str recorded(TestWorld *world) { return test_value(world->control, world->arena, RECORDED); }
+// Names of this process have its number; other suites' come and go in the same server.
+static Str recorded(TestWorld *world)
+{
+    Str sql = str_format(world->arena,
+                         "select concat(string_agg(c::text, ';'), (select string_agg(datname, ' ' order by datname) "
+                         "from pg_database where datname ~ 'cell|late' and datname ~ '%1$d'), (select count(*) from "
+                         "pg_roles where rolname ~ '_shopd$' and rolname ~ '%1$d')) from control.cells c",
+                         (int)getpid());
+    return test_value(world->control, world->arena, sql.data);
+}
 
 static void check_preview(TestWorld *world, const CellSpec *spec, Str wanted)
 {

@@ -8,62 +8,11 @@
 #include "provisioner/cell.h"
 #include "provisioner/schema_driver.h"
 #include "tests/support/more_check.h"
+#include "tests/support/operation_kind.h"
 #include "tests/support/pg_server.h"
 #include "tests/support/test_world.h"
 
 enum { QUICK_MS = 1, NEVER_STOPPED = 42 };
-
-// ---- the kinds of operation, and how a command runs each
-
-typedef bool Run(Platform *platform, const TestWorld *world, const char *slug, Error *err);
-
-static bool run_create(Platform *platform, const TestWorld *world, const char *slug, Error *err)
-{
-    TenantSpec spec = test_world_spec(world, slug);
-    return tenant_create(platform, &spec, NULL, err);
-}
-
-static bool run_set(Platform *platform, const TestWorld *world, const char *slug, Error *err)
-{
-    Str host = str_format(world->arena, "%s.example", slug);
-    return tenant_set(platform, test_slug(slug),
-                      &(TenantChange){.name = S("After"),
-                                      .payment_instructions = S("After"),
-                                      .limit_names = {"requests_per_second"},
-                                      .limits = {7},
-                                      .limit_count = 1,
-                                      .domains_added = &host,
-                                      .domains_added_count = 1},
-                      err);
-}
-
-#define RUN(verb)                                                                                                      \
-    static bool run_##verb(Platform *platform, const TestWorld *world, const char *slug, Error *err)                   \
-    {                                                                                                                  \
-        (void)world;                                                                                                   \
-        return tenant_##verb(platform, test_slug(slug), err);                                                          \
-    }
-RUN(suspend)
-RUN(resume)
-RUN(archive)
-RUN(delete)
-RUN(restore)
-
-typedef struct Kind {
-    const Driver *driver;
-    const char *before, *after;    // the tenant's status
-    Run *run;
-} Kind;
-
-static const Kind KINDS[] = {
-    {&SCHEMA_CREATE, "", "active", run_create},
-    {&TENANT_SET, "active", "active", run_set},
-    {&TENANT_SUSPEND, "active", "suspended", run_suspend},
-    {&TENANT_RESUME, "suspended", "active", run_resume},
-    {&TENANT_ARCHIVE, "suspended", "archived", run_archive},
-    {&SCHEMA_DELETE, "archived", "deleted", run_delete},
-    {&SCHEMA_RESTORE, "deleted", "active", run_restore},
-};
 
 // ---- the kill
 
@@ -80,7 +29,7 @@ static void kill_self(void *context, const Event *event)
 }
 
 // Runs the command (or takes operation `revert` back) in a process that kills itself at the point.
-static void run_killed(TestWorld *world, const Kind *kind, const char *slug, int64_t revert, Point point)
+static void run_killed(TestWorld *world, const OperationKind *kind, const char *slug, int64_t revert, Point point)
 {
     (void)fflush(NULL);
     pid_t child = fork();
@@ -130,64 +79,25 @@ static const char *moment_text(TestWorld *world, const Driver *driver, Point poi
         .data;
 }
 
-// A shop to do it with, in the status that the kind begins with. A creation needs a new one each time.
-static const char *prepare(TestWorld *world, const Kind *kind, size_t count)
-{
-    const char *slug = str_format(world->arena, "%s-%zu", kind->driver->kind, kind->before[0] ? 0 : count).data;
-    test_world_bring(world, slug, kind->before);
-    if (kind->driver == &TENANT_SET) {
-        Error err = {0};
-        Str host = str_format(world->arena, "%s.example", slug);
-        Str there = str_format(world->arena, "select count(*) from control.domains where host = '%s.example'", slug);
-        bool has_host = str_eq(test_value(world->control, world->arena, there.data), S("1"));
-        ck_assert_ok(tenant_set(world->platform, test_slug(slug),
-                                &(TenantChange){.name = S("Before"),
-                                                .payment_instructions = S(""),
-                                                .limit_names = {"requests_per_second"},
-                                                .limits = {-1},
-                                                .limit_count = 1,
-                                                .domains_removed = &host,
-                                                .domains_removed_count = has_host},
-                                &err),
-                     &err);
-    }
-    return slug;
-}
-
-static void check_end(TestWorld *world, const Kind *kind, const char *slug, bool is_reverted, const char *moment)
-{
-    Str status = test_world_status(world, slug);
-    const char *wanted = is_reverted ? kind->before : kind->after;
-    ck_assert_msg(str_eq(status, str_of(wanted)), "%s: '%s' is '%.*s', not '%s'", moment, slug, STR_ARG(status),
-                  wanted);
-    test_world_check(world, slug, moment);
-    if (kind->driver == &TENANT_SET) {
-        Str sql = str_format(world->arena, "select name from control.tenants where slug = '%s'", slug);
-        Str name = test_value(world->control, world->arena, sql.data);
-        ck_assert_msg(str_eq(name, is_reverted ? S("Before") : S("After")), "%s: the name is '%.*s'", moment,
-                      STR_ARG(name));
-    }
-}
-
 static void resume(TestWorld *world, int64_t id, const char *moment)
 {
     Error err = {0};
     ck_assert_msg(operation_resume(world->platform, id, &err), "%s: %s: %s", moment, err.what, err.why);
 }
 
-static void kill_and_resume(TestWorld *world, const Kind *kind, Point point, size_t count)
+static void kill_and_resume(TestWorld *world, const OperationKind *kind, Point point, size_t count)
 {
-    const char *slug = prepare(world, kind, count);
+    const char *slug = kind_prepare(world, kind, count);
     const char *moment = moment_text(world, kind->driver, point, "resumed");
     run_killed(world, kind, slug, 0, point);
     resume(world, unfinished(world, slug), moment);
-    check_end(world, kind, slug, false, moment);
+    kind_check_end(world, kind, slug, false, moment);
 }
 
-static void kill_and_revert(TestWorld *world, const Kind *kind, Point point, size_t count)
+static void kill_and_revert(TestWorld *world, const OperationKind *kind, Point point, size_t count)
 {
     Error err = {0};
-    const char *slug = prepare(world, kind, count);
+    const char *slug = kind_prepare(world, kind, count);
     const char *moment = moment_text(world, kind->driver, point, "reverted");
     run_killed(world, kind, slug, 0, point);
     int64_t id = unfinished(world, slug);
@@ -199,28 +109,28 @@ static void kill_and_revert(TestWorld *world, const Kind *kind, Point point, siz
     } else {
         ck_assert_msg(is_reverted, "%s: %s: %s", moment, err.what, err.why);
     }
-    check_end(world, kind, slug, is_reverted, moment);
+    kind_check_end(world, kind, slug, is_reverted, moment);
 }
 
-static void kill_and_repeat(TestWorld *world, const Kind *kind, Point point, size_t count)
+static void kill_and_repeat(TestWorld *world, const OperationKind *kind, Point point, size_t count)
 {
     Error err = {0};
-    const char *slug = prepare(world, kind, count);
+    const char *slug = kind_prepare(world, kind, count);
     const char *moment = moment_text(world, kind->driver, point, "run again");
     run_killed(world, kind, slug, 0, point);
     ck_assert_msg(kind->run(world->platform, world, slug, &err), "%s: %s: %s", moment, err.what, err.why);
-    check_end(world, kind, slug, false, moment);
+    kind_check_end(world, kind, slug, false, moment);
 }
 
-static void kill_while_reverting(TestWorld *world, const Kind *kind, size_t last, Point point, size_t count)
+static void kill_while_reverting(TestWorld *world, const OperationKind *kind, size_t last, Point point, size_t count)
 {
-    const char *slug = prepare(world, kind, count);
+    const char *slug = kind_prepare(world, kind, count);
     const char *moment = moment_text(world, kind->driver, point, "resumed backward");
     run_killed(world, kind, slug, 0, (Point){last, EVENT_AFTER});
     int64_t id = unfinished(world, slug);
     run_killed(world, kind, slug, id, point);
     resume(world, id, moment);
-    check_end(world, kind, slug, true, moment);
+    kind_check_end(world, kind, slug, true, moment);
 }
 
 // One world for all of a kind's moments: each check compares everything that is in it, so a moment that left something
@@ -228,7 +138,7 @@ static void kill_while_reverting(TestWorld *world, const Kind *kind, size_t last
 TEST(killed_at_any_moment_it_goes_on_or_is_taken_back_or_is_asked_for_again)
 {
     static const EventPhase FORWARD[] = {EVENT_BEFORE, EVENT_AFTER}, BACK[] = {EVENT_BEFORE, EVENT_REVERTED};
-    const Kind *kind = &KINDS[_i];
+    const OperationKind *kind = &KINDS[_i];
     TestWorld world;
     test_world_open(&world, "kill", true);
     size_t count = 0, last = kind->driver->count - 1;
@@ -250,9 +160,9 @@ TEST(every_kind_of_operation_is_killed_here)
 {
     for (size_t i = 0; DRIVERS[i]; i++) {
         size_t k = 0;
-        while (k < COUNT(KINDS) && KINDS[k].driver != DRIVERS[i])
+        while (k < KIND_COUNT && KINDS[k].driver != DRIVERS[i])
             k++;
-        ck_assert_msg(k < COUNT(KINDS), "the driver '%s' is in no row of KINDS", DRIVERS[i]->kind);
+        ck_assert_msg(k < KIND_COUNT, "the driver '%s' is in no row of KINDS", DRIVERS[i]->kind);
         for (size_t step = 0; step < DRIVERS[i]->count; step++)
             ck_assert_msg(DRIVERS[i]->steps[step].probe && DRIVERS[i]->steps[step].apply,
                           "the step '%s' of '%s' can't be resumed", DRIVERS[i]->steps[step].name, DRIVERS[i]->kind);
@@ -266,9 +176,9 @@ TEST(the_controller_goes_on_with_what_is_silent_for_long)
     int64_t id = 0;
     test_world_open(&world, "kill", true);
     CLEANUP(platform_close) Platform *hasty = test_world_platform(&world, QUICK_MS);
-    for (size_t i = 0; i < COUNT(KINDS); i++) {
-        const Kind *kind = &KINDS[i];
-        const char *slug = prepare(&world, kind, 0);
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        const OperationKind *kind = &KINDS[i];
+        const char *slug = kind_prepare(&world, kind, 0);
         run_killed(&world, kind, slug, 0, (Point){kind->driver->count / 2, EVENT_AFTER});
         int64_t left = unfinished(&world, slug);
         ck_assert_ok(operation_adopt(world.platform, &id, &err), &err);
@@ -276,7 +186,7 @@ TEST(the_controller_goes_on_with_what_is_silent_for_long)
         clock_sleep_ms(QUICK_MS * 2);
         ck_assert_ok(operation_adopt(hasty, &id, &err), &err);
         ck_assert_int_eq(id, left);
-        check_end(&world, kind, slug, false, "taken up by the controller");
+        kind_check_end(&world, kind, slug, false, "taken up by the controller");
     }
     ck_assert_ok(operation_adopt(hasty, &id, &err), &err);
     ck_assert_int_eq(id, 0);
@@ -309,9 +219,9 @@ TEST(a_process_that_was_overtaken_writes_nothing_more)
         Slow slow = {.world = &world, .step = step};
         platform_observe(platform, overtake, &slow);
         const char *slug = str_format(world.arena, "slow-%zu", step).data;
-        ck_assert(!run_create(platform, &world, slug, &err));
+        ck_assert(!KINDS[0].run(platform, &world, slug, &err));
         ck_assert_says(&err, ERR_BUSY, "another process");
-        check_end(&world, &KINDS[0], slug, false, "overtaken");
+        kind_check_end(&world, &KINDS[0], slug, false, "overtaken");
     }
     test_world_close(&world);
 }
@@ -340,7 +250,7 @@ TEST(an_operation_goes_on_after_its_connections_were_cut)
         Slow slow = {.world = &world, .step = step};
         const char *slug = str_format(world.arena, "cut-%zu", step).data;
         platform_observe(world.platform, cut, &slow);
-        bool ok = run_create(world.platform, &world, slug, &err);
+        bool ok = KINDS[0].run(world.platform, &world, slug, &err);
         platform_observe(world.platform, NULL, NULL);
         ck_assert_msg(!ok, "step %zu was done without a connection", step);
         ck_assert_says(&err, ERR_UNREACHABLE, "shopctl operation resume");
@@ -350,7 +260,7 @@ TEST(an_operation_goes_on_after_its_connections_were_cut)
         error_clear(&err);
         ck_assert_ok(str_int64(test_value(world.control, world.arena, sql.data), 1, INT64_MAX, &id, &err), &err);
         resume(&world, id, "its connections were cut, then resumed");
-        check_end(&world, &KINDS[0], slug, false, "its connections were cut, then resumed");
+        kind_check_end(&world, &KINDS[0], slug, false, "its connections were cut, then resumed");
     }
     test_world_close(&world);
 }
@@ -365,12 +275,12 @@ TEST(a_shop_that_does_not_answer_waits_for_whoever_goes_on)
     ck_assert_ok(
         platform_open_with(&(PlatformOptions){.control_dsn = world.control_dsn, .smoke_ms = 30}, &platform, &err),
         &err);
-    ck_assert(!run_create(platform, &world, "mute", &err));
+    ck_assert(!KINDS[0].run(platform, &world, "mute", &err));
     ck_assert_says(&err, ERR_UNREACHABLE, "'mute' doesn't answer");
     ck_assert_says(&err, ERR_UNREACHABLE, "shopctl operation revert");
     error_clear(&err);
     ck_assert_str(test_world_status(&world, "mute"), S("provisioning"));
-    ck_assert(!run_create(platform, &world, "mute", &err));
+    ck_assert(!KINDS[0].run(platform, &world, "mute", &err));
     ck_assert_says(&err, ERR_UNREACHABLE, "'mute' doesn't answer");
     error_clear(&err);
     ck_assert_ok(operation_revert(platform, 1, &err), &err);
@@ -380,7 +290,7 @@ TEST(a_shop_that_does_not_answer_waits_for_whoever_goes_on)
 }
 
 SUITE(kill, ONCE(every_kind_of_operation_is_killed_here),
-      EACH(killed_at_any_moment_it_goes_on_or_is_taken_back_or_is_asked_for_again, KINDS),
+      {killed_at_any_moment_it_goes_on_or_is_taken_back_or_is_asked_for_again, KIND_COUNT},
       ONCE(the_controller_goes_on_with_what_is_silent_for_long), ONCE(a_process_that_was_overtaken_writes_nothing_more),
       ONCE(an_operation_goes_on_after_its_connections_were_cut),
       ONCE(a_shop_that_does_not_answer_waits_for_whoever_goes_on))
