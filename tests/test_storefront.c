@@ -316,6 +316,7 @@ TEST(a_change_of_the_catalogue_is_seen)
 
 enum { CROWD = 12 };
 
+// The status of the page that was asked for; 0: it wasn't whole.
 static void *crowd_member(void *stage)
 {
     const TestCell *cell = &((Stage *)stage)->cell;
@@ -323,31 +324,49 @@ static void *crowd_member(void *stage)
     ShopClient *client = shop_client_open(cell->port, "acme.localhost");
     ShopAnswer answer = {0};
     bool ok = shop_call(client, &(ShopRequest){.method = "GET", .path = "/collections/luz"}, arena, &answer) &&
-              answer.status == 200 && str_find(answer.body, S("</html>")) < answer.body.len;
+              str_find(answer.body, S("</html>")) < answer.body.len;
+    intptr_t status = ok ? answer.status : 0;
     shop_answer_close(&answer);
     shop_client_close(&client);
-    return ok ? stage : NULL;
+    return (void *)status;
+}
+
+// All ask for one page at a time, whose query takes half a second, counts itself, and does what `then` says.
+static void crowd_ask(Stage *stage, const char *then, int status)
+{
+    test_cell_sql(&stage->cell,
+                  str_format(stage->cell.arena,
+                             "create sequence t_1.renders; alter function t_1.category_show_1 rename to category_there;"
+                             "create function t_1.category_show_1(p text) returns json language plpgsql as $$ begin "
+                             "perform pg_sleep(0.5), nextval('renders'); %s; end $$",
+                             then)
+                      .data);
+    pthread_t crowd[CROWD];
+    for (size_t i = 0; i < CROWD; i++)
+        ck_assert_int_eq(pthread_create(&crowd[i], NULL, crowd_member, stage), 0);
+    for (size_t i = 0; i < CROWD; i++) {
+        void *result = NULL;
+        ck_assert_int_eq(pthread_join(crowd[i], &result), 0);
+        ck_assert_int_eq((intptr_t)result, status);
+    }
+    // each of the two threads has a cache of its own
+    Str renders = test_value(stage->cell.db, stage->cell.arena, "select last_value from t_1.renders");
+    ck_assert_msg(str_eq(renders, S("1")) || str_eq(renders, S("2")), "%.*s renders", STR_ARG(renders));
 }
 
 TEST(a_crowd_at_a_cold_page_shares_its_render)
 {
     Stage stage;
     stage_open(&stage);
-    test_cell_sql(&stage.cell,
-                  "create sequence t_1.renders; alter function t_1.category_show_1 rename to category_there;"
-                  "create function t_1.category_show_1(p text) returns json language sql as $$"
-                  "select category_there(p) from pg_sleep(0.5), nextval('renders') $$");
-    pthread_t crowd[CROWD];
-    for (size_t i = 0; i < CROWD; i++)
-        ck_assert_int_eq(pthread_create(&crowd[i], NULL, crowd_member, &stage), 0);
-    for (size_t i = 0; i < CROWD; i++) {
-        void *result = NULL;
-        ck_assert_int_eq(pthread_join(crowd[i], &result), 0);
-        ck_assert_ptr_nonnull(result);
-    }
-    // each of the two threads has a cache of its own
-    Str renders = test_value(stage.cell.db, stage.cell.arena, "select last_value from t_1.renders");
-    ck_assert_msg(str_eq(renders, S("1")) || str_eq(renders, S("2")), "%.*s renders", STR_ARG(renders));
+    crowd_ask(&stage, "return category_there(p)", 200);
+    stage_close(&stage);
+}
+
+TEST(a_crowd_at_a_page_that_cannot_be_had_shares_its_error)
+{
+    Stage stage;
+    stage_open(&stage);
+    crowd_ask(&stage, "raise lock_not_available", 503);
     stage_close(&stage);
 }
 
@@ -585,6 +604,7 @@ TEST(the_cart_names_every_line_that_lacks_stock)
     csrf_take(&stage);
     ck_assert_int_eq(posted(&stage, "/cart/lines", "variant_id=1&quantity=11"), 303);
     ck_assert_int_eq(posted(&stage, "/cart/lines", "variant_id=2&quantity=1"), 303);
+    ck_assert_int_eq(posted(&stage, "/cart/lines", "variant_id=3&quantity=1"), 303);    // there is enough of it
     ck_assert_int_eq(posted(&stage, "/checkout",
                             "email=ana%40example.com&name=Ana&line1=Mayor+1&city=Segovia&postal_code=40001&country=ES&"
                             "shipping_method=standard&payment_method=bank_transfer"),
@@ -730,6 +750,8 @@ TEST(a_form_of_the_cart_is_taken_or_says_what_is_wrong_above_the_cart)
     ck_assert_int_eq(posted(&stage, "/cart/lines", "variant_id=1&quantity=1"), 303);
     ck_assert_int_eq(visited(&stage, "/cart"), 200);
     Str line = str_copy(stage.cell.arena, between(stage.answer.body, "action=\"/cart/lines/", '"'));
+    ck_assert_int_eq(posted(&stage, format(&stage, "/cart/lines/%", line), "quantity=1000"), 422);
+    ck_assert_contains(stage.answer.body, S("value=\"1000\""));    // in its line, as it was written
     ck_assert_int_eq(posted(&stage, format(&stage, "/cart/lines/%", line), "quantity=0"), 303);
     ck_assert_str(cookie_count(&stage), S("0"));
     stage_close(&stage);
@@ -1432,13 +1454,13 @@ TEST(a_request_that_is_under_way_when_the_server_stops_is_answered)
 SUITE(storefront, ONCE(the_first_answer_of_a_thread_may_be_that_nothing_is_there),
       ONCE(each_page_answers_in_the_shops_language), ONCE(a_warm_page_needs_no_query_and_answers_304_to_who_has_it),
       ONCE(a_page_is_sent_compressed_to_who_takes_that_and_no_secret_is), ONCE(a_change_of_the_catalogue_is_seen),
-      ONCE(a_crowd_at_a_cold_page_shares_its_render), ONCE(reads_of_the_api_answer_or_say_what_is_wrong),
-      ONCE(a_cart_is_filled_changed_and_emptied), ONCE(the_same_key_and_body_give_the_one_order),
-      ONCE(a_wrong_checkout_names_each_field), ONCE(of_two_buyers_of_the_last_one_only_one_gets_it),
-      ONCE(every_line_that_lacks_stock_is_named), ONCE(each_wrong_parameter_of_a_list_is_named),
-      ONCE(the_order_keeps_the_chosen_shipping_and_says_where_to_pay), ONCE(the_cart_names_every_line_that_lacks_stock),
-      ONCE(a_shopper_buys_without_javascript), ONCE(a_form_of_another_site_is_refused),
-      ONCE(a_form_of_the_cart_is_taken_or_says_what_is_wrong_above_the_cart),
+      ONCE(a_crowd_at_a_cold_page_shares_its_render), ONCE(a_crowd_at_a_page_that_cannot_be_had_shares_its_error),
+      ONCE(reads_of_the_api_answer_or_say_what_is_wrong), ONCE(a_cart_is_filled_changed_and_emptied),
+      ONCE(the_same_key_and_body_give_the_one_order), ONCE(a_wrong_checkout_names_each_field),
+      ONCE(of_two_buyers_of_the_last_one_only_one_gets_it), ONCE(every_line_that_lacks_stock_is_named),
+      ONCE(each_wrong_parameter_of_a_list_is_named), ONCE(the_order_keeps_the_chosen_shipping_and_says_where_to_pay),
+      ONCE(the_cart_names_every_line_that_lacks_stock), ONCE(a_shopper_buys_without_javascript),
+      ONCE(a_form_of_another_site_is_refused), ONCE(a_form_of_the_cart_is_taken_or_says_what_is_wrong_above_the_cart),
       ONCE(a_form_that_cannot_be_read_changes_nothing), ONCE(a_cart_that_was_ordered_meanwhile_leaves_a_new_one),
       ONCE(the_count_in_the_cookie_is_set_right_by_the_cart),
       ONCE(a_wrong_checkout_is_shown_again_with_what_was_written),
