@@ -27,7 +27,7 @@ enum {
     POSTGRES_RETRY_MS = 200,    // and are started again after as long, until it is
     READY_STEP_MS = 20,         // how often a PostgreSQL that starts is asked
     STEADY_MS = 10000,          // who lived as long didn't fail at its start
-    KILLED_DELAY_MS = 250,      // between two kills of one that hardly lived
+    KILLED_DELAY_MS = 250,      // between two ends of one that hardly lived, but not for a fault of its start
     BACKOFF_FIRST_MS = 100,     // doubled with each failure in a row
     BACKOFF_MAX_MS = 15000,
     LOG_MAX = 64 * MIB,
@@ -228,14 +228,15 @@ static void service_ended(Supervisor *s, size_t i)
     log_field_int(&fields, "pid", pid);
     log_field_str(&fields, "why", reason);
     log_line(LOG_WARNING, "ended", strbuf_str(&fields));
+    bool was_ready = service->kind == SERVICE_POSTGRES && s->is_postgres_ready;
     if (service->kind == SERVICE_POSTGRES)
         s->is_postgres_ready = false;
-    if (lived_ms >= STEADY_MS)
+    if (lived_ms >= STEADY_MS || was_ready)
         watch->failures = 0;
     bool is_too_soon = place_of(s)->is_embedded && service->kind != SERVICE_POSTGRES && !s->is_postgres_ready;
     if (is_too_soon)
         watch->due_ms = now_ms + POSTGRES_RETRY_MS - POSTGRES_WAIT_MS;
-    else if (is_killed)
+    else if (is_killed || was_ready)
         watch->due_ms = lived_ms < KILLED_DELAY_MS ? now_ms + KILLED_DELAY_MS : now_ms;
     else if (watch->failures == 0 && lived_ms >= STEADY_MS)
         watch->due_ms = now_ms;

@@ -292,6 +292,9 @@ static void kill_shopctl(Arena *arena)
         ck_assert_msg(clock_ms() < until_ms, "%s %s %s was killed and doesn't go on: exit code %d", command->words[0],
                       command->words[1], slug, end.exit_code);
     }
+    int64_t settled_ms = clock_ms() + RETRY_MS;
+    while (!is_settled(slug, command->status) && clock_ms() < settled_ms)    // the database may be on its way back
+        clock_sleep_ms(100);
     ck_assert_msg(is_settled(slug, command->status), "%s isn't %s after %s", slug, command->status, command->words[1]);
 }
 
