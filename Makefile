@@ -76,7 +76,7 @@ help:
 	@echo 'make check      runs every test [SUITE=noun] [TEST=part of a name]'
 	@echo 'make check BUILD=tsan  the same under ThreadSanitizer'
 	@echo 'make torture    runs the tests that take long [SUITE=noun]'
-	@echo 'make lint       clang's warnings, format, static analysis, the allowed arrows'
+	@echo 'make lint       compiles with clang, too; format, static analysis, the allowed arrows'
 	@echo 'make fmt        formats the C files'
 	@echo 'make bench      measures [ONLY=name]'
 	@echo 'make coverage   line and branch coverage of make check'
@@ -143,8 +143,9 @@ $(O)/tests/bin/%: $(O)/tests/%.o $(O)/libsupport.a $(O)/libcli.a $(O)/libprovisi
 	@echo 'ld $@'
 	@$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS_tests) -o $@
 $(O)/tests/bin/test_dump: $(O)/embed/next.o
-# Its arenas and its JSON fail where it wants.
+# Its calls to PostgreSQL are lost where it wants.
 $(O)/tests/bin/test_lost_calls: LDFLAGS += -Wl,--wrap=db_query,--wrap=db_run,--wrap=db_script
+# Its arenas and its JSON fail where it wants.
 $(O)/tests/bin/test_memory: LDFLAGS += -Wl,--wrap=arena_bytes,--wrap=arena_array_bytes,--wrap=json_put,--wrap=json_set
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

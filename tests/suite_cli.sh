@@ -65,6 +65,8 @@ for noun in $nouns; do
         ok "$words -o jsno is answered" suggests json $words -o jsno
     done <"$work/commands"
 done
+make_helps() { MAKEFLAGS='' make help >"$work/out" 2>"$work/err" && grep -q '^make lint ' "$work/out"; }
+ok "make help lists the targets" make_helps
 ok "shopctl alone prints its help" exits 0
 ok "a mistyped noun is answered" suggests 'shopctl plan' plna list
 ok "a mistyped verb is answered" suggests 'shopctl plan list' plan lits

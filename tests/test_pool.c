@@ -95,6 +95,20 @@ static void run(Stage *stage)
     ck_assert_uint_eq(stage->left, 0);
 }
 
+// Another pool, of which all connections are there, and whose tenants wait for their own.
+static void stage_reopen(Stage *stage, unsigned connections, int64_t patience_ms)
+{
+    Error err = {0};
+    PoolOptions options = {
+        .dsn = stage->dsn, .connections = connections, .timeout_ms = 10 * TIMEOUT_MS, .patience_ms = patience_ms};
+    pool_close(&stage->pool);
+    ck_assert_ok(pool_open(stage->loop, &options, &stage->pool, &err), &err);
+    while (pool_counts(stage->pool).connected < connections) {
+        (void)ask(stage, 0, S("select 1 from pg_sleep(0.01)"));
+        run(stage);
+    }
+}
+
 TEST(each_query_runs_in_its_own_tenants_schema)
 {
     Stage stage;
@@ -114,15 +128,7 @@ TEST(a_tenant_waits_for_the_connection_that_knows_it_but_not_for_long)
     enum { TENANTS = 3 };
     Stage stage;
     stage_open(&stage, 2, TENANTS);
-    PoolOptions options = {
-        .dsn = stage.dsn, .connections = 2, .timeout_ms = 10 * TIMEOUT_MS, .patience_ms = TIMEOUT_MS};
-    pool_close(&stage.pool);
-    Error err = {0};
-    ck_assert_ok(pool_open(stage.loop, &options, &stage.pool, &err), &err);
-    while (pool_counts(stage.pool).connected < 2) {
-        (void)ask(&stage, 0, S("select 1 from pg_sleep(0.01)"));
-        run(&stage);
-    }
+    stage_reopen(&stage, 2, TIMEOUT_MS);
     Str backend[TENANTS + 1] = {0};
     for (int i = 1; i <= TENANTS; i++) {
         Asked *first = ask(&stage, i, S("select pg_backend_pid()::text"));
@@ -181,18 +187,7 @@ TEST(a_tenant_that_keeps_its_connection_busy_by_itself_is_met_by_others)
     enum { BUYERS = 3, ROUNDS = 12 };
     Stage stage;
     stage_open(&stage, 4, 1);
-    PoolOptions options = {// nobody waits for so long
-                           .dsn = stage.dsn,
-                           .connections = 4,
-                           .timeout_ms = 10 * TIMEOUT_MS,
-                           .patience_ms = 200};
-    pool_close(&stage.pool);
-    Error err = {0};
-    ck_assert_ok(pool_open(stage.loop, &options, &stage.pool, &err), &err);
-    while (pool_counts(stage.pool).connected < 4) {
-        (void)ask(&stage, 0, S("select 1 from pg_sleep(0.01)"));
-        run(&stage);
-    }
+    stage_reopen(&stage, 4, 200);    // for as long nobody waits
     StrBuf backends = {.arena = stage.arena};
     Buyer buyers[BUYERS];
     for (int i = 0; i < BUYERS; i++) {

@@ -87,8 +87,7 @@ bool collection_get(Request *r, Error *err)
     Str handle = request_segment(r, "handle");
     Str number = str_int(r->arena, listing->page), per_page = str_int(r->arena, listing->per_page);
     const Page page = {
-        .key = STR_CONCAT(r->arena, S("collection "), listing->sort, S(" "), str_int(r->arena, listing->page), S(" "),
-                          handle),
+        .key = STR_CONCAT(r->arena, S("collection "), listing->sort, S(" "), number, S(" "), handle),
         .template = "collection",
         .make = collection_make,
         .detail = listing,
@@ -130,8 +129,7 @@ bool search_get(Request *r, Error *err)
     listing->base = query;
     Str number = str_int(r->arena, listing->page), per_page = str_int(r->arena, listing->per_page);
     const Page page = {
-        .key =
-            STR_CONCAT(r->arena, S("search "), listing->sort, S(" "), str_int(r->arena, listing->page), S(" "), query),
+        .key = STR_CONCAT(r->arena, S("search "), listing->sort, S(" "), number, S(" "), query),
         .template = "search",
         .make = search_make,
         .detail = listing,
