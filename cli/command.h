@@ -91,7 +91,7 @@ struct CommandCall {
     const struct CommandInput *input;    // what was given; for the accessors
 };
 
-enum { COMMAND_DIFFERS = 2 };    // differences were found
+enum { COMMAND_DIFFERS = 2 };    // differences or problems were found
 
 // What was given. Options by their name, which must be in the row; arguments by their position.
 size_t command_argument_count(const CommandCall *call);

@@ -48,7 +48,7 @@ static const Option COMMON_OPTIONS[] = {
 const ExitRow EXIT_ROWS[] = {
     {0, "done"},
     {1, "failed"},
-    {2, "differences were found"},
+    {2, "differences or problems were found"},
     {64, "the command line is wrong"},
     {65, "the input (a file, a value) is wrong"},
     {66, "something named is not there"},

@@ -1,7 +1,12 @@
-// cli/prompt.c: asks a person, on stderr, and reads the answer from the standard input.
+// cli/prompt.c: asks a person, on stderr or on the terminal, and reads the answer.
 #include "cli/prompt.h"
 
+#include <fcntl.h>
+#include <termios.h>
+#include <unistd.h>
+
 #include "base/arena.h"
+#include "base/file.h"
 
 enum { LINE_MAX_BYTES = 256 };
 
@@ -24,4 +29,25 @@ bool prompt_word(const CommandCall *call, Str question, Str word, Error *err)
     error_set(err, ERR_FAILED, "nothing was changed");
     error_why(err, "'%.*s' was typed, not '%.*s'", STR_ARG(answer), STR_ARG(word));
     return error_next(err, "type it exactly, or add --yes");
+}
+
+bool prompt_secret(const char *question, char *out, size_t size, Error *err)
+{
+    CLEANUP(fd_close) int fd = open("/dev/tty", O_RDWR | O_CLOEXEC);
+    struct termios shown, hidden;
+    if (fd < 0 || tcgetattr(fd, &shown) != 0) {
+        error_set(err, ERR_FORBIDDEN, "%s can't be asked for", question);
+        return error_why(err, "there is no terminal");
+    }
+    hidden = shown;
+    hidden.c_lflag &= ~(tcflag_t)ECHO;
+    (void)dprintf(fd, "%s: ", question);
+    (void)tcsetattr(fd, TCSAFLUSH, &hidden);
+    ssize_t len = read(fd, out, size - 1);
+    (void)tcsetattr(fd, TCSAFLUSH, &shown);
+    (void)dprintf(fd, "\n");
+    while (len > 0 && (out[len - 1] == '\n' || out[len - 1] == '\r'))
+        len--;
+    out[MAX(len, (ssize_t)0)] = '\0';
+    return true;
 }

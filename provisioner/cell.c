@@ -4,26 +4,13 @@
 #include "base/arena.h"
 #include "provisioner/address.h"
 #include "provisioner/migration.h"
+#include "provisioner/name.h"
 #include "provisioner/server.h"
 #include "provisioner/spare.h"
 
-enum { CELL_NAME_MAX = 40, BUDGET = 4 * MIB, MIGRATE_TIMEOUT_MS = 120000 };
+enum { BUDGET = 4 * MIB, MIGRATE_TIMEOUT_MS = 120000 };
 
 static const DbOptions DB_OPTIONS = {.application = "shopctl", .statement_timeout_ms = MIGRATE_TIMEOUT_MS};
-
-static bool name_check(Str name, Error *err)
-{
-    bool is_right = name.len > 0 && name.len <= CELL_NAME_MAX;
-    for (size_t i = 0; i < name.len && is_right; i++) {
-        char c = name.data[i];
-        bool is_inner = i > 0 && i < name.len - 1;
-        is_right = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (is_inner && c == '-');
-    }
-    if (is_right)
-        return true;
-    error_set(err, ERR_INVALID, "the cell's name '%.*s' is refused", STR_ARG(name));
-    return error_next(err, "use 1 to %d of a-z, 0-9 and hyphens between them", CELL_NAME_MAX);
-}
 
 static Str number_text(int64_t number, Arena *arena) { return number ? str_int(arena, number) : SQL_NULL; }
 
@@ -302,7 +289,7 @@ static bool spec_check(Platform *platform, const CellSpec *spec, Arena *arena, S
 {
     CLEANUP(rows_close) Rows *rows = NULL;
     Str whole;
-    if (!name_check(spec->name, err) || (spec->url.len && !address_url_check(spec->url, err)) ||
+    if (!name_check("cell", spec->name, err) || (spec->url.len && !address_url_check(spec->url, err)) ||
         (spec->dsn.len && !dsn_check(spec->dsn, arena, err)) ||
         !db_query(platform_control(platform), S("select dsn from control.cells where name = $1"), PARAMS(spec->name),
                   &rows, err))

@@ -2,60 +2,294 @@
 #include "provisioner/http_client.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <pthread.h>
 
 #include "base/arena.h"
 
-enum { BUDGET = 64 * KIB };
+enum {
+    BUDGET = 64 * KIB,
+    CONNECT_TIMEOUT_MS = 5000,
+    ANSWER_TIMEOUT_MS = 60000,
+    SILENCE_MS = 30000,
+    ANSWER_MAX = MIB,
+    DETAIL_MAX = CURL_ERROR_SIZE,
+};
+
+struct HttpClient {
+    Arena *arena;
+    HttpServer server;
+    CURL *curl;
+};
+
+// One call under way.
+typedef struct Exchange {
+    const HttpCall *call;
+    CURL *curl;
+    StrBuf body;
+    size_t answer_max;
+    Error *err;    // of what stopped it in a callback
+    struct curl_slist *headers;
+} Exchange;
 
 static void global_start(void) { (void)curl_global_init(CURL_GLOBAL_DEFAULT); }
 
-static size_t body_drop(char *bytes, size_t size, size_t count, void *context)
+static int answer_status(CURL *curl)
 {
-    (void)bytes;
-    (void)context;
-    return size * count;
+    long status = 0;
+    (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    return (int)status;
 }
 
-static bool error_from_curl(Error *err, CURLcode code, Str url, const char *detail)
+static bool is_good(int status) { return status >= 200 && status < 300; }
+
+static size_t body_take(char *bytes, size_t size, size_t count, void *context)
 {
-    error_set(err, code == CURLE_OUT_OF_MEMORY ? ERR_NO_MEMORY : ERR_UNREACHABLE, "'%.*s' doesn't answer",
-              STR_ARG(url));
-    return error_why(err, "%s", detail[0] ? detail : curl_easy_strerror(code));
+    Exchange *exchange = context;
+    Str part = {bytes, size * count};
+    if (exchange->call->put && is_good(answer_status(exchange->curl)))
+        return exchange->call->put(exchange->call->put_context, part, exchange->err) ? part.len : 0;
+    if (part.len > exchange->answer_max - exchange->body.len) {
+        error_set(exchange->err, ERR_TOO_LARGE, "the answer is too large");
+        error_why(exchange->err, "it has more than %zu bytes", exchange->answer_max);
+        return 0;
+    }
+    strbuf_add(&exchange->body, part);
+    return arena_ok(exchange->body.arena, exchange->err) ? part.len : 0;
+}
+
+static size_t body_give(char *buf, size_t size, size_t count, void *context)
+{
+    Exchange *exchange = context;
+    size_t len = 0;
+    return exchange->call->read(exchange->call->read_context, buf, size * count, &len, exchange->err)
+               ? len
+               : CURL_READFUNC_ABORT;
+}
+
+static bool http_forbidden(Error *err, const HttpServer *server, const char *why)
+{
+    error_set(err, ERR_FORBIDDEN, "%.*s can't be used", STR_ARG(server->name));
+    return error_why(err, "%s", why);
+}
+
+// What libcurl calls the same for every socket, and an operator has to know apart.
+static bool error_from_socket(Error *err, const HttpServer *server, int number)
+{
+    if (number == EACCES || number == EPERM) {
+        http_forbidden(err, server, "the socket is closed to this user");
+        error_where(err, "%.*s", STR_ARG(server->socket));
+        return error_next(err, "be root, or of the socket's group");
+    }
+    error_set(err, ERR_UNREACHABLE, "%.*s doesn't answer", STR_ARG(server->name));
+    error_where(err, "%.*s", STR_ARG(server->socket));
+    error_why(err, "%s", number == ENOENT ? "there is no such socket" : "nothing listens on the socket");
+    return error_next(err, "see that the path is right, and that the engine runs");
+}
+
+static bool error_from_curl(Error *err, CURL *curl, CURLcode code, const HttpServer *server, const char *detail)
+{
+    const char *why = detail[0] ? detail : curl_easy_strerror(code);
+    long number = 0;
+    (void)curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &number);
+    switch ((int)code) {
+    case CURLE_OUT_OF_MEMORY: return error_set(err, ERR_NO_MEMORY, "no memory for %.*s", STR_ARG(server->name));
+    case CURLE_COULDNT_CONNECT:
+        if (server->socket.len)
+            return error_from_socket(err, server, (int)number);
+        break;
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CACERT_BADFILE:
+        http_forbidden(err, server, why);
+        return error_next(err, "see that ca.pem, cert.pem and key.pem in '%.*s' belong to this server",
+                          STR_ARG(server->tls_directory));
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+        error_set(err, ERR_MALFORMED, "%.*s doesn't speak HTTP", STR_ARG(server->name));
+        return error_why(err, "%s", why);
+    default: break;
+    }
+    error_set(err, ERR_UNREACHABLE, "%.*s doesn't answer", STR_ARG(server->name));
+    error_why(err, "%s", why);
+    return server->explain && server->explain(server->explain_context, err);
+}
+
+bool http_open(const HttpServer *server, HttpClient **out, Error *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, global_start);
+    Arena *arena = arena_open(BUDGET);
+    HttpClient *client = arena_new(arena, HttpClient);
+    if (client) {
+        client->arena = arena;
+        client->curl = curl_easy_init();
+        client->server = *server;
+        client->server.name = str_copy(arena, server->name);
+        client->server.url = str_copy(arena, server->url);
+        client->server.socket = str_copy(arena, server->socket);
+        client->server.tls_directory = str_copy(arena, server->tls_directory);
+        if (arena_ok(arena, err) && (client->curl || error_set(err, ERR_NO_MEMORY, "no memory for an HTTP client"))) {
+            *out = client;
+            return true;
+        }
+        http_close(&client);
+        return false;
+    }
+    bool ok = arena_ok(arena, err);
+    arena_close(&arena);
+    return ok;
+}
+
+void http_close(HttpClient **client)
+{
+    if (!*client)
+        return;
+    curl_easy_cleanup((*client)->curl);
+    Arena *arena = (*client)->arena;
+    *client = NULL;
+    arena_close(&arena);
+}
+
+// ---- one call
+
+static void tls_options(CURL *curl, Str directory, Arena *arena)
+{
+    const struct {
+        CURLoption option;
+        const char *file;
+    } files[] = {{CURLOPT_CAINFO, "ca.pem"}, {CURLOPT_SSLCERT, "cert.pem"}, {CURLOPT_SSLKEY, "key.pem"}};
+    for (size_t i = 0; i < COUNT(files); i++)
+        (void)curl_easy_setopt(curl, files[i].option,
+                               str_format(arena, "%.*s/%s", STR_ARG(directory), files[i].file).data);
+}
+
+static void server_options(HttpClient *client, Arena *arena)
+{
+    CURL *curl = client->curl;
+    const HttpServer *server = &client->server;
+    int64_t connect_ms = server->connect_timeout_ms ? server->connect_timeout_ms : CONNECT_TIMEOUT_MS;
+    (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
+    (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    (void)curl_easy_setopt(curl, CURLOPT_USERAGENT, "shopctl");
+    (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    if (server->socket.len)
+        (void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, server->socket.data);
+    if (server->tls_directory.len)
+        tls_options(curl, server->tls_directory, arena);
+}
+
+static bool header_add(Exchange *exchange, Arena *arena, const char *name, const char *value)
+{
+    struct curl_slist *more = curl_slist_append(exchange->headers, str_format(arena, "%s: %s", name, value).data);
+    if (more)
+        exchange->headers = more;
+    return more != NULL;
+}
+
+static bool headers_add(Exchange *exchange, Arena *arena)
+{
+    const HttpCall *call = exchange->call;
+    return header_add(exchange, arena, "Expect", "") &&
+           header_add(exchange, arena, "Content-Type", call->content_type ? call->content_type : "") &&
+           (!call->host || header_add(exchange, arena, "Host", call->host)) &&
+           (!call->read || header_add(exchange, arena, "Transfer-Encoding", "chunked"));
+}
+
+static int64_t timeout_of(const HttpServer *server, const HttpCall *call)
+{
+    if (call->timeout_ms || call->read || call->put)
+        return call->timeout_ms;
+    return server->answer_timeout_ms ? server->answer_timeout_ms : ANSWER_TIMEOUT_MS;
+}
+
+static void call_options(const HttpClient *client, Exchange *exchange, Arena *arena)
+{
+    CURL *curl = client->curl;
+    const HttpCall *call = exchange->call;
+    int64_t silence_ms = call->silence_ms ? call->silence_ms : SILENCE_MS;
+    (void)curl_easy_setopt(curl, CURLOPT_URL, STR_CONCAT(arena, client->server.url, call->path).data);
+    (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, exchange->headers);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, body_take);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
+    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)timeout_of(&client->server, call));
+    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)((silence_ms + 999) / 1000));
+    if (call->read) {
+        (void)curl_easy_setopt(curl, CURLOPT_POST, 1L);
+        (void)curl_easy_setopt(curl, CURLOPT_READFUNCTION, body_give);
+        (void)curl_easy_setopt(curl, CURLOPT_READDATA, exchange);
+    } else if (call->content_type || strcmp(call->method, "POST") == 0) {
+        (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.len);
+        (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call->body.len ? call->body.data : "");
+    }
+    if (strcmp(call->method, "HEAD") == 0)
+        (void)curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, call->method);
+}
+
+static CURLcode perform(HttpClient *client, Exchange *exchange, Arena *arena, char detail[DETAIL_MAX])
+{
+    curl_easy_reset(client->curl);    // its connection stays
+    (void)curl_easy_setopt(client->curl, CURLOPT_ERRORBUFFER, detail);
+    server_options(client, arena);
+    call_options(client, exchange, arena);
+    detail[0] = '\0';
+    return curl_easy_perform(client->curl);
+}
+
+static bool answer_read(const Exchange *exchange, Arena *arena, HttpAnswer *out, Error *err)
+{
+    const char *type = NULL;
+    (void)curl_easy_getinfo(exchange->curl, CURLINFO_CONTENT_TYPE, &type);
+    HttpAnswer answer = {.status = answer_status(exchange->curl),
+                         .body = {exchange->body.data, exchange->body.len},
+                         .content_type = str_copy(arena, str_of(type))};
+    if (!arena_ok(arena, err))
+        return false;
+    *out = answer;
+    return true;
+}
+
+bool http_call(HttpClient *client, const HttpCall *call, Arena *arena, HttpAnswer *out, Error *err)
+{
+    char detail[DETAIL_MAX] = "";
+    Exchange exchange = {.call = call,
+                         .curl = client->curl,
+                         .body = {.arena = arena},
+                         .answer_max = call->answer_max ? call->answer_max : ANSWER_MAX,
+                         .err = err};
+    CURLcode code = CURLE_OUT_OF_MEMORY;
+    if (headers_add(&exchange, arena) && arena_ok(arena, err))
+        code = perform(client, &exchange, arena, detail);
+    curl_slist_free_all(exchange.headers);
+    if (err->code != ERR_NONE)
+        return false;
+    if (code != CURLE_OK)
+        return error_from_curl(err, client->curl, code, &client->server, detail);
+    return answer_read(&exchange, arena, out, err);
+}
+
+bool http_drop(void *context, Str bytes, Error *err)
+{
+    (void)context;
+    (void)bytes;
+    (void)err;
+    return true;
 }
 
 bool http_get_status(Str url, Str host, int64_t timeout_ms, int *out_status, Error *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, global_start);
-    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
-    const char *url_text = str_copy(arena, url).data;
-    Str header = str_format(arena, "Host: %.*s", STR_ARG(host));
-    if (!arena_ok(arena, err))
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET + ANSWER_MAX * 2);
+    CLEANUP(http_close) HttpClient *client = NULL;
+    HttpAnswer answer;
+    Str name = str_format(arena, "'%.*s'", STR_ARG(url));
+    Str host_text = str_copy(arena, host);
+    const HttpServer server = {.name = name, .url = url, .connect_timeout_ms = timeout_ms};
+    const HttpCall call = {.method = "GET", .host = host_text.data, .put = http_drop, .timeout_ms = timeout_ms};
+    if (!arena_ok(arena, err) || !http_open(&server, &client, err) || !http_call(client, &call, arena, &answer, err))
         return false;
-    char detail[CURL_ERROR_SIZE] = "";
-    CURL *curl = curl_easy_init();
-    struct curl_slist *headers = curl_slist_append(NULL, header.data);
-    long status = 0;
-    CURLcode code = curl && headers ? CURLE_OK : CURLE_OUT_OF_MEMORY;
-    if (code == CURLE_OK) {
-        (void)curl_easy_setopt(curl, CURLOPT_URL, url_text);
-        (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-        (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, body_drop);
-        (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
-        (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
-        (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-        (void)curl_easy_setopt(curl, CURLOPT_PROXY, "");
-        (void)curl_easy_setopt(curl, CURLOPT_USERAGENT, "shopctl");
-        (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-        code = curl_easy_perform(curl);
-    }
-    if (code == CURLE_OK)
-        (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    curl_slist_free_all(headers);
-    curl_easy_cleanup(curl);
-    if (code != CURLE_OK)
-        return error_from_curl(err, code, url, detail);
-    *out_status = (int)status;
+    *out_status = answer.status;
     return true;
 }

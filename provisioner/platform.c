@@ -65,7 +65,12 @@ bool platform_open_with(const PlatformOptions *options, Platform **out, Error *e
         .base_domain = str_copy(arena, options->base_domain.len ? options->base_domain : S("localhost")),
         .operator_name = options->operator_name.len ? str_copy(arena, options->operator_name) : user_name(arena),
         .takeover_ms = options->takeover_ms ? options->takeover_ms : TAKEOVER_MS,
-        .smoke_ms = options->smoke_ms ? options->smoke_ms : SMOKE_MS};
+        .smoke_ms = options->smoke_ms ? options->smoke_ms : SMOKE_MS,
+        .access = {.ssh_key = str_copy(arena, options->access.ssh_key),
+                   .ssh_passphrase_file = str_copy(arena, options->access.ssh_passphrase_file),
+                   .ssh_known_hosts = str_copy(arena, options->access.ssh_known_hosts),
+                   .ask = options->access.ask,
+                   .ask_context = options->access.ask_context}};
     if (arena_ok(arena, err) && db_open(platform->options.control_dsn, &DB_OPTIONS, &platform->control, err)) {
         *out = platform;
         return true;
@@ -104,6 +109,13 @@ bool platform_open(const Settings *settings, Platform **out, Error *err)
         !launch_place(settings, arena, &place, err))
         return false;
     options.data = place.data;
+    Str known_hosts = setting_text(settings, "ssh_known_hosts");
+    options.access = (HostAccess){
+        .ssh_key = setting_text(settings, "ssh_key"),
+        .ssh_passphrase_file = setting_text(settings, "ssh_passphrase_file"),
+        .ssh_known_hosts = known_hosts.len ? known_hosts : str_format(arena, "%.*s/known_hosts", STR_ARG(place.data))};
+    if (!arena_ok(arena, err))
+        return false;
     if (platform_open_with(&options, out, err))
         return true;
     if (err->code == ERR_UNREACHABLE && err->next[0] == '\0')
@@ -185,6 +197,12 @@ bool platform_cell(Platform *platform, Str cell_name, Db **out, Error *err)
         return false;
     *out = cell->db;
     return true;
+}
+
+void platform_ask(Platform *platform, PlatformAsk *ask, void *context)
+{
+    platform->options.access.ask = ask;
+    platform->options.access.ask_context = context;
 }
 
 void platform_expect(Platform *platform, size_t shops) { platform->expected = MAX(shops, (size_t)1); }

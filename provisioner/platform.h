@@ -9,6 +9,18 @@ typedef struct Platform Platform;    // its connections; one thread at a time: a
 typedef struct Event Event;    // see operation.h
 typedef void PlatformObserver(void *context, const Event *event);
 
+// Asks a person for the passphrase of a key (see ssh.h).
+typedef bool PlatformAsk(void *context, const char *key_file, char *out, size_t size, Error *err);
+
+// How hosts are reached by SSH.
+typedef struct HostAccess {
+    Str ssh_key;                // empty: the agent's keys, then ~/.ssh/id_ed25519 and ~/.ssh/id_ecdsa
+    Str ssh_passphrase_file;    // of the key; empty: `ask`
+    Str ssh_known_hosts;        // where trusted keys are written
+    PlatformAsk *ask;           // NULL: nobody can be asked
+    void *ask_context;
+} HostAccess;
+
 typedef struct PlatformOptions {
     Str control_dsn;
     Str data;               // the platform's directory: dumps are kept below it; empty: there can be none
@@ -16,6 +28,7 @@ typedef struct PlatformOptions {
     Str operator_name;      // who asks, for the record; empty: the user of the process
     int64_t takeover_ms;    // how long an operation may say nothing until another process goes on with it; 0: 60,000
     int64_t smoke_ms;       // how long a new shop may take to answer; 0: 10,000
+    HostAccess access;
 } PlatformOptions;
 
 // Connects to the control database that the settings name: control_dsn, or that of the embedded platform in the
@@ -60,6 +73,9 @@ void platform_emit(Platform *platform, const Event *event);
 typedef void PlatformWarned(void *context, const char *text);
 void platform_warned(Platform *platform, PlatformWarned *warned, void *context);
 void platform_warn(Platform *platform, const char *format, ...) PRINTF(2, 3);
+
+// Who is asked for passphrases from now on. NULL: nobody.
+void platform_ask(Platform *platform, PlatformAsk *ask, void *context);
 
 // How many shops are about to be made through this platform, the next one included: where there is no spare for it,
 // some are made for the others in the same transaction, since each one costs the cell's other shops their plans. 1 at

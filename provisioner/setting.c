@@ -94,6 +94,21 @@ const SettingRow SETTING_ROWS[] = {
      .max = (int64_t)1024 * 1024 * MIB,
      .initial = "32MiB",
      .help = "Memory for rendered pages in each shopd."},
+    {.name = "ssh_key",
+     .type = SETTING_TEXT,
+     .initial = "",
+     .help = "Private key, Ed25519 or ECDSA, by which hosts are reached over SSH; empty: the keys of ssh-agent, then "
+             "~/.ssh/id_ed25519 and ~/.ssh/id_ecdsa."},
+    {.name = "ssh_passphrase_file",
+     .type = SETTING_TEXT,
+     .initial = "",
+     .help = "File with the passphrase of that key; empty: a person is asked."},
+    {.name = "ssh_known_hosts",
+     .type = SETTING_TEXT,
+     .initial = "",
+     .help =
+         "File that `shopctl host trust` writes hosts' keys to; empty: known_hosts in `data`. ~/.ssh/known_hosts is "
+         "read beside it."},
     {.name = "log_level",
      .type = SETTING_CHOICE,
      .choices = LOG_LEVELS,

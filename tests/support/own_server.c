@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/process.h"
+#include "tests/support/guard.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
 #include "tests/support/shop_client.h"
@@ -23,18 +24,6 @@ static void run(const OwnServer *server, const char *script)
     const char *argv[] = {"sh", "-c", text.data, "sh", server->directory.data, port.data, NULL};
     if (!process_run(&(ProcessSpec){.argv = argv, .user = server_user()}, TIMEOUT_MS, server->arena, &output, &err))
         ck_abort_msg("%s\n%s: %s", script, err.what, err.why);
-}
-
-static void guard_start(const OwnServer *server)
-{
-    static const char SCRIPT[] = "while kill -0 \"$1\" 2>/dev/null; do [ -d \"$2\" ] || exit 0; sleep 0.5; done; "
-                                 "kill -QUIT \"$(head -n 1 \"$2/data/postmaster.pid\")\" 2>/dev/null; rm -rf \"$2\"";
-    Str pid = str_format(server->arena, "%d", (int)getpid());
-    const char *argv[] = {"sh", "-c", SCRIPT, "sh", pid.data, server->directory.data, NULL};
-    Error err = {0};
-    Process guard;
-    ck_assert_ok(process_start(&(ProcessSpec){.argv = argv, .is_session = true}, &guard, &err), &err);
-    process_close(&guard);
 }
 
 void own_server_restart(OwnServer *server)
@@ -57,7 +46,7 @@ void own_server_start(OwnServer *server)
     server->directory = str_copy(server->arena, str_of(directory));
     server->admin_dsn =
         str_format(server->arena, "host=%s port=%u user=postgres dbname=postgres", directory, server->port);
-    guard_start(server);
+    guard_start(server->directory, "kill -QUIT \"$(head -n 1 \"$2/data/postmaster.pid\")\" 2>/dev/null");
     run(server, "$B/initdb -D $1/data -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null && "
                 "printf '%s\\n' 'local all postgres trust' 'local all all scram-sha-256' "
                 "'host all all 127.0.0.1/32 scram-sha-256' >$1/data/pg_hba.conf");

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/process.h"
+#include "tests/support/guard.h"
 #include "tests/support/more_check.h"
 #include "tests/support/shop_client.h"
 
@@ -32,19 +33,6 @@ Str test_shopctl(const TestPlatform *platform, const char *const *words)
     return output;
 }
 
-static void guard_start(const char *directory, const char *shopctl)
-{
-    static const char SCRIPT[] = "while kill -0 \"$1\" 2>/dev/null; do [ -d \"$2\" ] || exit 0; sleep 0.5; done; "
-                                 "\"$3\" down --data \"$2/data\" >/dev/null 2>&1; rm -rf \"$2\"";
-    char pid[16];
-    (void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
-    const char *argv[] = {"sh", "-c", SCRIPT, "sh", pid, directory, shopctl, NULL};
-    Error err = {0};
-    Process guard;
-    ck_assert_ok(process_start(&(ProcessSpec){.argv = argv, .is_session = true}, &guard, &err), &err);
-    process_close(&guard);
-}
-
 void test_platform_prepare(TestPlatform *platform)
 {
     const char *build = getenv("TEST_BUILD");
@@ -55,7 +43,9 @@ void test_platform_prepare(TestPlatform *platform)
     ck_assert_int_eq(chmod(directory, 0755), 0);
     platform->data = str_format(platform->arena, "%s/data", directory);
     platform->shopctl = str_format(platform->arena, "%s/bin/shopctl", build);
-    guard_start(directory, platform->shopctl.data);
+    guard_start(
+        str_of(directory),
+        str_format(platform->arena, "\"%s\" down --data \"$2/data\" >/dev/null 2>&1", platform->shopctl.data).data);
 }
 
 void test_platform_up(TestPlatform *platform)

@@ -1,0 +1,255 @@
+// provisioner/engine.c: calls of a container engine's API, and what it says of itself.
+#include "provisioner/engine.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+
+enum { BUDGET = 64 * KIB, CALL_BUDGET = 5 * ENGINE_ANSWER_MAX, PING_MS = 10000, PINGS = 5, REFUSAL_MAX = 300 };
+
+struct Engine {
+    Arena *arena;
+    Str name;
+    Str prefix;    // "/v1.41"
+    HttpClient *http;
+};
+
+// ---- versions
+
+typedef struct ApiVersion {
+    int64_t major, minor;
+} ApiVersion;
+
+static bool version_parse(Str text, ApiVersion *out)
+{
+    Error ignored = {0};
+    Str major;
+    return str_cut(&text, '.', &major) && str_int64(major, 0, INT32_MAX, &out->major, &ignored) &&
+           str_int64(text, 0, INT32_MAX, &out->minor, &ignored);
+}
+
+static bool is_below(ApiVersion a, ApiVersion b)
+{
+    return a.major < b.major || (a.major == b.major && a.minor < b.minor);
+}
+
+static bool not_an_engine(const Engine *engine, const char *why, Error *err)
+{
+    error_set(err, ERR_MALFORMED, "%.*s is no container engine", STR_ARG(engine->name));
+    return error_why(err, "%s", why);
+}
+
+// The newest version that both know.
+static bool version_agree(Engine *engine, const Json *version, Error *err)
+{
+    Str newest = json_str(json_get(version, "ApiVersion")), oldest = json_str(json_get(version, "MinAPIVersion"));
+    ApiVersion theirs, theirs_min = {0}, ours = {0}, ours_min = {0};
+    if (!version_parse(newest, &theirs) || (oldest.len && !version_parse(oldest, &theirs_min)))
+        return not_an_engine(engine, "its answer to GET /version names no version of the API", err);
+    bool is_ours = version_parse(S(ENGINE_API_MAX), &ours) && version_parse(S(ENGINE_API_MIN), &ours_min);
+    assert(is_ours);
+    if (is_below(theirs, ours_min) || is_below(ours, theirs_min)) {
+        error_set(err, ERR_STATE, "%.*s can't be used", STR_ARG(engine->name));
+        error_why(err, "it speaks the API's versions %.*s to %.*s, shopctl " ENGINE_API_MIN " to " ENGINE_API_MAX,
+                  STR_ARG(oldest), STR_ARG(newest));
+        return error_next(err, "%s",
+                          is_below(theirs, ours_min) ? "install a newer engine on the host" : "use a newer shopctl");
+    }
+    Str agreed = is_below(ours, theirs) ? S(ENGINE_API_MAX) : newest;
+    engine->prefix = str_format(engine->arena, "/v%.*s", STR_ARG(agreed));
+    return arena_ok(engine->arena, err);
+}
+
+// ---- calls
+
+static ErrorCode code_of_status(int status)
+{
+    switch (status) {
+    case 400: return ERR_INVALID;
+    case 401:
+    case 403: return ERR_FORBIDDEN;
+    case 404: return ERR_NOT_FOUND;
+    case 409: return ERR_EXISTS;
+    case 503: return ERR_BUSY;
+    default: return ERR_FAILED;
+    }
+}
+
+// {"message": "..."} is what engines say; a proxy before one may say anything.
+static bool refused(const Engine *engine, const EngineCall *call, const HttpAnswer *answer, Arena *arena, Error *err)
+{
+    CLEANUP(json_close) Json *document = NULL;
+    Error ignored = {0};
+    Str said = answer->body;
+    if (json_parse(answer->body, &document, &ignored) && json_str(json_get(document, "message")).len)
+        said = json_str(json_get(document, "message"));
+    said = str_visible(arena, str_trim(str_slice(said, 0, REFUSAL_MAX)));
+    Str path = str_slice(call->path, 0, str_find_char(call->path, '?'));
+    error_set(err, code_of_status(answer->status), "%.*s refuses '%s %.*s' with status %d", STR_ARG(engine->name),
+              call->method, STR_ARG(path), answer->status);
+    return error_why(err, "%.*s", STR_ARG(said));
+}
+
+static bool answer_parse(const Engine *engine, const EngineCall *call, Str body, Json **out, Error *err)
+{
+    *out = NULL;
+    if (body.len == 0 || json_parse(body, out, err))
+        return true;
+    if (err->code == ERR_NO_MEMORY)
+        return false;
+    return error_wrap(err, "%.*s answers '%s %.*s' with something else than JSON", STR_ARG(engine->name), call->method,
+                      STR_ARG(call->path));
+}
+
+bool engine_call(Engine *engine, const EngineCall *call, Json **out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(CALL_BUDGET);
+    HttpAnswer answer;
+    Str body = S("");
+    if (call->body && !json_print(call->body, 0, arena, &body, err))
+        return false;
+    const HttpCall http = {.method = call->method,
+                           .path = STR_CONCAT(arena, engine->prefix, call->path),
+                           .content_type = call->body ? "application/json" : call->content_type,
+                           .body = body,
+                           .read = call->read,
+                           .read_context = call->read_context,
+                           .put = call->put,
+                           .put_context = call->put_context,
+                           .answer_max = ENGINE_ANSWER_MAX,
+                           .timeout_ms = call->timeout_ms,
+                           .silence_ms = call->silence_ms};
+    if (!arena_ok(arena, err) || !http_call(engine->http, &http, arena, &answer, err))
+        return false;
+    if (answer.status < 200 || answer.status >= 400)
+        return refused(engine, call, &answer, arena, err);
+    if (out)
+        return answer_parse(engine, call, answer.body, out, err);
+    return true;
+}
+
+bool engine_open(const HttpServer *server, Engine **out, Error *err)
+{
+    Arena *arena = arena_open(BUDGET);
+    Engine *engine = arena_new(arena, Engine);
+    if (!engine) {
+        bool ok = arena_ok(arena, err);
+        arena_close(&arena);
+        return ok;
+    }
+    CLEANUP(json_close) Json *version = NULL;
+    engine->arena = arena;
+    engine->name = str_copy(arena, server->name);
+    if (arena_ok(arena, err) && http_open(server, &engine->http, err) &&
+        engine_call(engine, &(EngineCall){.method = "GET", .path = S("/version")}, &version, err) &&
+        version_agree(engine, version, err)) {
+        *out = engine;
+        return true;
+    }
+    engine_close(&engine);
+    return false;
+}
+
+void engine_close(Engine **engine)
+{
+    if (!*engine)
+        return;
+    http_close(&(*engine)->http);
+    Arena *arena = (*engine)->arena;
+    *engine = NULL;
+    arena_close(&arena);
+}
+
+Str engine_name(const Engine *engine) { return engine->name; }
+Str engine_api_version(const Engine *engine) { return str_skip(engine->prefix, 2); }
+
+// ---- facts
+
+// "2026-11-30T08:01:02.123456789Z", or with an offset: milliseconds since 1970.
+static bool time_parse(Str text, int64_t *out)
+{
+    struct tm tm = {0};
+    char buf[64];
+    if (text.len >= sizeof(buf))
+        return false;
+    (void)snprintf(buf, sizeof(buf), "%.*s", STR_ARG(text));
+    const char *rest = strptime(buf, "%Y-%m-%dT%H:%M:%S", &tm);
+    if (!rest)
+        return false;
+    int64_t ms = (int64_t)timegm(&tm) * 1000;
+    if (*rest == '.') {
+        int64_t unit_ms = 100;
+        for (rest++; *rest >= '0' && *rest <= '9'; rest++, unit_ms /= 10)
+            ms += (*rest - '0') * unit_ms;
+    }
+    int hours = 0, minutes = 0;
+    if ((*rest == '+' || *rest == '-') && sscanf(rest + 1, "%2d:%2d", &hours, &minutes) == 2)
+        ms -= (*rest == '-' ? -1 : 1) * (int64_t)(hours * 60 + minutes) * 60000;
+    *out = ms;
+    return true;
+}
+
+static bool round_trip_measure(Engine *engine, int64_t *out_us, Error *err)
+{
+    *out_us = INT64_MAX;
+    for (size_t i = 0; i < PINGS; i++) {
+        int64_t from_us = clock_us();
+        if (!engine_call(engine,
+                         &(EngineCall){.method = "GET", .path = S("/_ping"), .put = http_drop, .timeout_ms = PING_MS},
+                         NULL, err))
+            return false;
+        *out_us = MIN(*out_us, clock_us() - from_us);
+    }
+    return true;
+}
+
+static Str text_of(const Json *document, const char *key, Arena *arena)
+{
+    return str_copy(arena, json_str(json_get(document, key)));
+}
+
+static bool is_true(const Json *document, const char *key)
+{
+    return json_kind(json_get(document, key)) == JSON_KIND_TRUE;
+}
+
+// Docker calls itself by its components, of which the first is the engine; Podman has one of that name.
+static Str engine_title(const Json *version, Arena *arena)
+{
+    Str name = json_str(json_get(json_element(json_get(version, "Components"), 0), "Name"));
+    bool is_podman = str_find(name, S("Podman")) < name.len;
+    return str_format(arena, "%s %.*s", is_podman ? "Podman" : "Docker",
+                      STR_ARG(json_str(json_get(version, "Version"))));
+}
+
+bool engine_facts(Engine *engine, Arena *arena, EngineFacts *out, Error *err)
+{
+    CLEANUP(json_close) Json *version = NULL;
+    CLEANUP(json_close) Json *info = NULL;
+    EngineFacts facts = {.api_version = engine_api_version(engine)};
+    if (!round_trip_measure(engine, &facts.round_trip_us, err) ||
+        !engine_call(engine, &(EngineCall){.method = "GET", .path = S("/version")}, &version, err))
+        return false;
+    int64_t from_ms = clock_unix_ms(), there_ms = 0;
+    if (!engine_call(engine, &(EngineCall){.method = "GET", .path = S("/info")}, &info, err))
+        return false;
+    int64_t here_ms = (from_ms + clock_unix_ms()) / 2;
+    facts.has_clock = time_parse(json_str(json_get(info, "SystemTime")), &there_ms);
+    facts.clock_ahead_ms = facts.has_clock ? there_ms - here_ms : 0;
+    facts.engine = engine_title(version, arena);
+    facts.id = text_of(info, "ID", arena);
+    facts.system = text_of(info, "OperatingSystem", arena);
+    facts.architecture = text_of(info, "Architecture", arena);
+    facts.root_directory = text_of(info, "DockerRootDir", arena);
+    facts.storage_driver = text_of(info, "Driver", arena);
+    facts.cpu_count = json_int64(json_get(info, "NCPU"));
+    facts.memory_bytes = json_int64(json_get(info, "MemTotal"));
+    facts.has_cpu_limit = is_true(info, "CpuCfsQuota");
+    facts.has_memory_limit = is_true(info, "MemoryLimit");
+    facts.has_pids_limit = is_true(info, "PidsLimit");
+    if (facts.cpu_count <= 0 || facts.memory_bytes <= 0)
+        return not_an_engine(engine, "its answer to GET /info has no NCPU or no MemTotal", err);
+    if (!arena_ok(arena, err))
+        return false;
+    *out = facts;
+    return true;
+}

@@ -1,0 +1,220 @@
+-- sql/control/functions/hosts.sql: the platform's hosts, what of each is given away, and which one a new cell gets.
+
+-- What is free on each host. A disk that isn't known is null.
+create or replace function hosts_free()
+    returns table (host hosts, cells bigint, has_exclusive boolean, millicpu bigint, memory_bytes bigint, disk_bytes bigint)
+    language sql stable set search_path from current as $$
+    select h, count(c.name), coalesce(bool_or(c.is_exclusive), false), h.millicpu - coalesce(sum(c.millicpu), 0)::bigint,
+           h.memory_bytes - coalesce(sum(c.memory_bytes), 0)::bigint, h.disk_bytes - coalesce(sum(c.disk_bytes), 0)::bigint
+    from hosts h left join cells c on c.host = h.name
+    group by h.name
+$$;
+
+create or replace function host_list(p_name text) returns setof json language sql stable set search_path from current as $$
+    select json_build_object(
+        'name', (f.host).name, 'url', (f.host).url, 'address', (f.host).address, 'state', (f.host).state, 'engine', (f.host).engine,
+        'api_version', (f.host).api_version, 'cpu', trim_scale((f.host).millicpu / 1000.0), 'memory_bytes', (f.host).memory_bytes,
+        'disk_bytes', (f.host).disk_bytes,
+        'free', json_build_object('cpu', trim_scale(f.millicpu / 1000.0), 'memory_bytes', f.memory_bytes,
+                                  'disk_bytes', f.disk_bytes),
+        'tenants', (select count(*) from cells c join tenants t on t.cell = c.name where c.host = (f.host).name),
+        'labels', (f.host).labels, 'tls_directory', nullif((f.host).tls_directory, ''),
+        'heard_at', rfc3339((f.host).heard_at), 'created_at', rfc3339((f.host).created_at))
+    from hosts_free() f
+    where p_name is null or (f.host).name = p_name
+    order by (f.host).created_at, (f.host).name
+$$;
+
+create or replace function host_get(p_name text) returns hosts language plpgsql stable set search_path from current as $$
+declare
+    v_host hosts;
+begin
+    select * into v_host from hosts where name = p_name;
+    if not found then
+        perform refuse('not-found', format('there is no host ''%s''', p_name), '', 'see shopctl host list', 'host');
+    end if;
+    return v_host;
+end
+$$;
+
+-- Refuses a second name for an engine, whose capacity would be given away twice.
+create or replace function host_check_new(p_name text, p_url text, p_engine_id text) returns void
+    language plpgsql stable set search_path from current as $$
+declare
+    v_other text;
+begin
+    if exists (select from hosts where name = p_name and url <> p_url) then
+        perform refuse('exists', format('there is a host ''%s'' already', p_name),
+                       format('its URL is %s', (select url from hosts where name = p_name)),
+                       format('choose another name, or remove it first: shopctl host remove %s', p_name), 'name');
+    end if;
+    select name into v_other from hosts
+    where name <> p_name and (url = p_url or (engine_id = p_engine_id and engine_id <> '')) limit 1;
+    if found then
+        perform refuse('exists', format('this engine is the host ''%s'' already', v_other),
+                       case when exists (select from hosts where name = v_other and url = p_url) then format('its URL is %s', p_url)
+                            else format('it has the same id %s', p_engine_id) end,
+                       format('use that one, or remove it first: shopctl host remove %s', v_other), 'url');
+    end if;
+end
+$$;
+
+-- A new host, or one that is there with what is given changed; null leaves what it has.
+create or replace function host_add(p_name text, p_url text, p_facts jsonb, p_given jsonb) returns void
+    language plpgsql set search_path from current as $$
+begin
+    perform host_check_new(p_name, p_url, p_facts ->> 'engine_id');
+    insert into hosts (name, url, address, tls_directory, engine, engine_id, api_version, millicpu, memory_bytes, disk_bytes, labels)
+    values (p_name, p_url, p_given ->> 'address', coalesce(p_given ->> 'tls_directory', ''), p_facts ->> 'engine',
+            p_facts ->> 'engine_id', p_facts ->> 'api_version',
+            coalesce((p_given ->> 'millicpu')::bigint, (p_facts ->> 'millicpu')::bigint),
+            coalesce((p_given ->> 'memory_bytes')::bigint, (p_facts ->> 'memory_bytes')::bigint),
+            coalesce((p_given ->> 'disk_bytes')::bigint, (p_facts ->> 'disk_bytes')::bigint),
+            coalesce(p_given -> 'labels', '{}'))
+    on conflict (name) do update
+    set address = case when (p_given ->> 'is_address_given')::boolean then excluded.address else hosts.address end,
+        tls_directory = coalesce(p_given ->> 'tls_directory', hosts.tls_directory),
+        engine = excluded.engine, engine_id = excluded.engine_id, api_version = excluded.api_version,
+        millicpu = coalesce((p_given ->> 'millicpu')::bigint, hosts.millicpu),
+        memory_bytes = coalesce((p_given ->> 'memory_bytes')::bigint, hosts.memory_bytes),
+        disk_bytes = coalesce((p_given ->> 'disk_bytes')::bigint, hosts.disk_bytes),
+        labels = coalesce(p_given -> 'labels', hosts.labels), heard_at = now();
+end
+$$;
+
+-- What adding it would change: done and taken back, so that it is refused as that is.
+create or replace function host_changes(p_name text, p_url text, p_facts jsonb, p_given jsonb) returns json
+    language plpgsql set search_path from current as $$
+declare
+    v_before json;
+    v_after json;
+begin
+    select h into v_before from host_list(p_name) h;
+    begin
+        perform host_add(p_name, p_url, p_facts, p_given);
+        select h into v_after from host_list(p_name) h;
+        raise sqlstate 'SH000';
+    exception when sqlstate 'SH000' then null;
+    end;
+    return (
+        select coalesce(json_agg(json_build_object('key', k.key, 'from', v_before -> k.key, 'to', v_after -> k.key)
+                                 order by k.position), '[]')
+        from unnest('{url,address,state,engine,api_version,cpu,memory_bytes,disk_bytes,labels,tls_directory}'::text[])
+             with ordinality k (key, position)
+        where (v_before ->> k.key) is distinct from (v_after ->> k.key));
+end
+$$;
+
+-- The engine answered.
+create or replace function host_heard(p_name text, p_engine text, p_engine_id text, p_api_version text) returns void
+    language sql set search_path from current as $$
+    update hosts
+    set engine = p_engine, engine_id = p_engine_id, api_version = p_api_version, heard_at = now(),
+        state = case state when 'gone' then 'ready' else state end
+    where name = p_name
+$$;
+
+create or replace function host_state_set(p_name text, p_state text) returns void language plpgsql set search_path from current as $$
+begin
+    perform host_get(p_name);
+    update hosts set state = p_state where name = p_name;
+end
+$$;
+
+create or replace function host_check_removable(p_name text) returns void language plpgsql stable set search_path from current as $$
+declare
+    v_cells text;
+begin
+    perform host_get(p_name);
+    select string_agg(coalesce(t.slug, c.name), ', ' order by t.slug) into v_cells
+    from cells c left join tenants t on t.cell = c.name
+    where c.host = p_name;
+    if v_cells is not null then
+        perform refuse('wrong-state', format('the host ''%s'' can''t be removed', p_name), format('shops live on it: %s', v_cells),
+                       format('move them off: shopctl host drain %s', p_name), 'host');
+    end if;
+end
+$$;
+
+create or replace function host_remove(p_name text) returns void language plpgsql set search_path from current as $$
+begin
+    perform host_check_removable(p_name);
+    delete from hosts where name = p_name;
+end
+$$;
+
+-- An amount as people write it: "1.5GiB", "200m".
+create or replace function bytes_text(p_bytes numeric) returns text language sql immutable as $$
+    select case when p_bytes >= 1073741824 then trim_scale(round(p_bytes / 1073741824, 1)) || 'GiB'
+                else trim_scale(round(p_bytes / 1048576, 1)) || 'MiB' end
+$$;
+
+-- What a host lacks for a cell that wants so much; null: nothing.
+create or replace function host_lacks(p_free record, p_wish jsonb) returns text language plpgsql immutable set search_path from current as $$
+declare
+    v_lacks text[] := '{}';
+    v_host hosts := p_free.host;
+    v_millicpu bigint := (p_wish ->> 'millicpu')::bigint - p_free.millicpu;
+    v_memory_bytes bigint := (p_wish ->> 'memory_bytes')::bigint - p_free.memory_bytes;
+    v_disk_bytes bigint := (p_wish ->> 'disk_bytes')::bigint - p_free.disk_bytes;
+begin
+    if v_host.state <> 'ready' then
+        v_lacks := v_lacks || format('is %s', v_host.state);
+    end if;
+    if not v_host.labels @> coalesce(p_wish -> 'labels', '{}') then
+        v_lacks := v_lacks || 'other labels'::text;
+    end if;
+    if p_free.has_exclusive then
+        v_lacks := v_lacks || 'is another shop''s alone'::text;
+    elsif (p_wish ->> 'is_exclusive')::boolean and p_free.cells > 0 then
+        v_lacks := v_lacks || 'has other shops'::text;
+    end if;
+    if v_millicpu > 0 then
+        v_lacks := v_lacks || format('CPU %sm short', v_millicpu);
+    end if;
+    if v_memory_bytes > 0 then
+        v_lacks := v_lacks || format('memory %s short', bytes_text(v_memory_bytes));
+    end if;
+    if v_disk_bytes > 0 then
+        v_lacks := v_lacks || format('disk %s short', bytes_text(v_disk_bytes));
+    end if;
+    return nullif(array_to_string(v_lacks, ', '), '');
+end
+$$;
+
+-- The host that is asked for, or the one with the most memory free among those that have room. p_wish: {"host", "labels",
+-- "millicpu", "memory_bytes", "disk_bytes", "is_exclusive"}.
+create or replace function host_choose(p_wish jsonb) returns text language plpgsql stable set search_path from current as $$
+declare
+    v_free record;
+    v_lacks text;
+    v_lines text[] := '{}';
+    v_rest integer := 0;
+begin
+    if p_wish ->> 'host' is not null then
+        perform host_get(p_wish ->> 'host');
+    end if;
+    for v_free in
+        select * from hosts_free() f
+        where p_wish ->> 'host' is null or (f.host).name = p_wish ->> 'host'
+        order by f.memory_bytes desc, (f.host).name
+    loop
+        v_lacks := host_lacks(v_free, p_wish);
+        if v_lacks is null then
+            return (v_free.host).name;
+        elsif length(array_to_string(v_lines, '; ')) < 220 then
+            v_lines := v_lines || format('%s: %s', (v_free.host).name, v_lacks);
+        else
+            v_rest := v_rest + 1;
+        end if;
+    end loop;
+    perform refuse('wrong-state',
+                   format('no host has room for %sm CPU, %s of memory and %s of disk%s', p_wish ->> 'millicpu',
+                          bytes_text((p_wish ->> 'memory_bytes')::numeric), bytes_text((p_wish ->> 'disk_bytes')::numeric),
+                          case when (p_wish ->> 'is_exclusive')::boolean then ' for itself alone' else '' end),
+                   case when v_lines = '{}' then 'there is no host'
+                        else array_to_string(v_lines, '; ') || case when v_rest > 0 then format('; and %s more', v_rest) else '' end
+                   end,
+                   'see shopctl host list, or add one: shopctl host add NAME URL', 'host');
+end
+$$;

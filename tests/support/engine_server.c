@@ -1,0 +1,135 @@
+// tests/support/engine_server.c: dockerd around a test.
+#include "tests/support/engine_server.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "provisioner/http_client.h"
+#include "tests/support/guard.h"
+#include "tests/support/more_check.h"
+
+enum { ARENA_BUDGET = 8 * MIB, START_MS = 60000, STOP_MS = 30000, SCRIPT_MS = 60000 };
+
+static void run(const EngineServer *server, const char *script)
+{
+    Error err = {0};
+    Str output;
+    const char *argv[] = {"sh", "-c", script, "sh", server->directory.data, NULL};
+    if (!process_run(&(ProcessSpec){.argv = argv}, SCRIPT_MS, server->arena, &output, &err))
+        ck_abort_msg("%s\n%s: %s", script, err.what, err.why);
+}
+
+static bool is_ready(const EngineServer *server)
+{
+    CLEANUP(http_close) HttpClient *client = NULL;
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    HttpAnswer answer = {0};
+    Error ignored = {0};
+    const HttpServer engine = {.name = S("dockerd"), .url = S("http://engine"), .socket = server->socket};
+    return http_open(&engine, &client, &ignored) &&
+           http_call(client, &(HttpCall){.method = "GET", .path = S("/_ping"), .timeout_ms = 2000}, arena, &answer,
+                     &ignored) &&
+           answer.status == 200;
+}
+
+void engine_server_restart(EngineServer *server)
+{
+    Error err = {0};
+    Arena *arena = server->arena;
+    Str directory = server->directory, log = str_format(arena, "%.*s/log", STR_ARG(directory));
+    const char *argv[24] = {
+        "dockerd",
+        "--data-root",
+        str_format(arena, "%.*s/data", STR_ARG(directory)).data,
+        "--exec-root",
+        str_format(arena, "%.*s/exec", STR_ARG(directory)).data,
+        "-p",
+        str_format(arena, "%.*s/pid", STR_ARG(directory)).data,
+        "-H",
+        server->url.data,
+    };
+    size_t count = 9;
+    if (server->tls_port) {
+        argv[count++] = "-H";
+        argv[count++] = str_format(arena, "tcp://127.0.0.1:%u", server->tls_port).data;
+        argv[count++] = "--tlsverify";
+        argv[count++] = str_format(arena, "--tlscacert=%.*s/right/ca.pem", STR_ARG(directory)).data;
+        argv[count++] = str_format(arena, "--tlscert=%.*s/right/server.pem", STR_ARG(directory)).data;
+        argv[count++] = str_format(arena, "--tlskey=%.*s/right/server-key.pem", STR_ARG(directory)).data;
+    }
+    CLEANUP(fd_close) int output = open(log.data, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    ck_assert_ok(
+        process_start(&(ProcessSpec){.argv = argv, .output = output, .is_session = true}, &server->process, &err),
+        &err);
+    for (int64_t deadline_ms = clock_ms() + START_MS; !is_ready(server); clock_sleep_ms(50))
+        if (clock_ms() > deadline_ms || !is_process_alive(&server->process)) {
+            Str text = S("");
+            if (!file_read(log, MIB, arena, &text, &err))
+                text = S("and it has no log");
+            ck_abort_msg("dockerd doesn't answer: %.*s",
+                         STR_ARG(str_skip(text, text.len - MIN(text.len, (size_t)(2 * KIB)))));
+        }
+}
+
+void engine_server_start(EngineServer *server)
+{
+    char directory[] = "/tmp/shop-engine.XXXXXX";
+    ck_assert_msg(geteuid() == 0, "dockerd has to be started by root");
+    server->arena = arena_open(ARENA_BUDGET);
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    server->directory = str_copy(server->arena, str_of(directory));
+    server->socket = str_format(server->arena, "%s/engine.sock", directory);
+    server->url = str_format(server->arena, "unix://%s", server->socket.data);
+    guard_start(
+        server->directory,
+        "kill \"$(cat \"$2/pid\")\" 2>/dev/null; for i in 1 2 3 4 5 6 7 8 9 10; do [ -f \"$2/pid\" ] || break; sleep "
+        "1; "
+        "done; kill -9 $(pgrep -f \"$2/exec\") 2>/dev/null; for i in $(grep -o \"$2[^ ]*\" /proc/mounts); do umount "
+        "-l \"$i\"; done");
+    if (server->tls_port)
+        (void)engine_server_certify(server, "right");
+    engine_server_restart(server);
+}
+
+void engine_server_kill(EngineServer *server)
+{
+    ProcessEnd end;
+    process_signal(&server->process, SIGKILL);
+    ck_assert(has_process_ended(&server->process, STOP_MS, &end));
+    // Its containerd dies with it; where nobody takes in orphans, the next dockerd would take the dead one for alive.
+    run(server,
+        "while grep -qs containerd /proc/$(cat \"$1/exec/containerd/containerd.pid\")/cmdline; do sleep 0.05; done; "
+        "rm -f \"$1/exec/containerd/containerd.pid\"");
+}
+
+void engine_server_remove(EngineServer *server)
+{
+    if (server->process.pid)
+        (void)process_stop(&server->process, SIGTERM, STOP_MS);
+    run(server, "kill -9 $(pgrep -f \"$1/exec\") 2>/dev/null; "
+                "for i in $(grep -o \"$1[^ ]*\" /proc/mounts); do umount -l \"$i\" 2>/dev/null; done; rm -rf \"$1\"");
+    arena_close(&server->arena);
+}
+
+Str engine_server_certify(EngineServer *server, const char *ca)
+{
+    static const char SCRIPT[] =
+        "set -e; umask 077; mkdir -p %s/%s; cd %s/%s; exec 2>openssl.log\n"
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=%s -keyout ca-key.pem "
+        "-out ca.pem\n"
+        "issue() { # issue NAME KEY EXTENSIONS\n"
+        "    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=$1 -keyout $2 -out $1.csr\n"
+        "    printf '%%s\\n' \"$3\" >$1.ext\n"
+        "    openssl x509 -req -in $1.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 2 -extfile $1.ext -out "
+        "$1.pem\n"
+        "}\n"
+        "issue server server-key.pem 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth'\n"
+        "issue cert key.pem extendedKeyUsage=clientAuth\n";
+    const char *directory = server->directory.data;
+    run(server, str_format(server->arena, SCRIPT, directory, ca, directory, ca, ca).data);
+    return str_format(server->arena, "%s/%s", directory, ca);
+}

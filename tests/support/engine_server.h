@@ -1,0 +1,25 @@
+// tests/support/engine_server.h: a container engine of a test's own: Debian's dockerd, which root alone can start.
+#pragma once
+#include "base/arena.h"
+#include "base/process.h"
+
+typedef struct EngineServer {
+    Arena *arena;
+    Str directory;
+    Str socket;
+    Str url;    // "unix:///..."
+    Process process;
+    unsigned tls_port;    // also listens there by mutual TLS; 0: doesn't
+} EngineServer;
+
+// Starts it and waits until it answers; fails the test where it doesn't. A guard ends and removes it when this process
+// is gone. With `tls_port` set before, it listens there with the certificates of engine_server_certify.
+void engine_server_start(EngineServer *server);
+void engine_server_remove(EngineServer *server);
+
+void engine_server_kill(EngineServer *server);    // SIGKILL
+void engine_server_restart(EngineServer *server);
+
+// Makes a directory with ca.pem, cert.pem and key.pem of a client below the server's directory; `ca` tells one
+// authority from another.
+Str engine_server_certify(EngineServer *server, const char *ca);
