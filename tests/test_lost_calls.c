@@ -1,14 +1,17 @@
 // tests/test_lost_calls.c: every operation loses its connection to PostgreSQL with any one of its calls, before the
-// server hears of it or before it answers: asked for again it comes to its end, and then the world equals the record.
+// server hears of it or before it answers, or an arena of its is spent: asked for again, resumed or taken back it comes
+// to its end, and then the world equals the record.
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/pg.h"
+#include "tests/support/loss.h"
 #include "tests/support/more_check.h"
 #include "tests/support/operation_kind.h"
 #include "tests/support/pg_server.h"
 
-enum { EXIT_OTHER = 3, STEP = 4 };    // each fourth call of an operation is lost, all of them where TEST_POINTS is set
+enum { EXIT_OTHER = 3 };
 
 // A fork's check for leaks would count what its parent holds; without sanitizers it writes down what it covered.
 #ifdef DEF_SANITIZE
@@ -17,61 +20,20 @@ enum { EXIT_OTHER = 3, STEP = 4 };    // each fourth call of an operation is los
 #define LEAVE exit
 #endif
 
-typedef enum Loss { OF_CALL, OF_ANSWER, LOSS_COUNT } Loss;
+// Of what an operation could lose each so-and-so-many-th is lost; the other number is that of TEST_POINTS.
+typedef struct Every {
+    long usual, points;
+} Every;
+static const Every FIRST[LOSS_COUNT] = {{5, 1}, {7, 2}, {101, 11}, {3, 1}};
+static const Every LATER[LOSS_COUNT] = {{17, 2}, {19, 5}, {97, 13}, {3, 1}};
+static const long LEAST[LOSS_COUNT] = {8, 8, 60, 0};    // that any operation could lose
 
-static struct {
-    Db *killer;    // ends the connection's backend
-    long left;     // until the call that is lost; 0: none is
-    Loss loss;
-} armed;
-
-bool __real_db_query(Db *db, Str sql, Params params, Rows **out, Error *err);
-bool __real_db_run(Db *db, Str sql, Params params, Error *err);
-bool __real_db_script(Db *db, Str sql, Error *err);
-bool __wrap_db_query(Db *db, Str sql, Params params, Rows **out, Error *err);
-bool __wrap_db_run(Db *db, Str sql, Params params, Error *err);
-bool __wrap_db_script(Db *db, Str sql, Error *err);
-
-static bool is_turn(void) { return armed.left > 0 && --armed.left == 0; }
-
-// What libpq says of a connection whose backend was ended is the caller's error.
-static bool lose(Db *db, Error *err)
+static long step_of(const Every *every, Loss loss)
 {
-    CLEANUP(rows_close) Rows *rows = NULL;
-    ck_assert_ok(__real_db_query(db, S("select pg_backend_pid()::text"), NO_PARAMS, &rows, err) &&
-                     __real_db_run(armed.killer, S("select pg_terminate_backend($1::integer, 5000)"),
-                                   PARAMS(rows_str(rows, 0, 0)), err),
-                 err);
-    ck_assert(!__real_db_run(db, S("select 1"), NO_PARAMS, err));
-    return false;
+    return getenv("TEST_POINTS") ? every[loss].points : every[loss].usual;
 }
 
-bool __wrap_db_query(Db *db, Str sql, Params params, Rows **out, Error *err)
-{
-    if (!is_turn())
-        return __real_db_query(db, sql, params, out, err);
-    if (armed.loss == OF_ANSWER && __real_db_query(db, sql, params, out, err))
-        rows_close(out);
-    return lose(db, err);
-}
-
-bool __wrap_db_run(Db *db, Str sql, Params params, Error *err)
-{
-    if (!is_turn())
-        return __real_db_run(db, sql, params, err);
-    if (armed.loss == OF_ANSWER)
-        ck_assert_ok(__real_db_run(db, sql, params, err), err);
-    return lose(db, err);
-}
-
-bool __wrap_db_script(Db *db, Str sql, Error *err)
-{
-    if (!is_turn())
-        return __real_db_script(db, sql, err);
-    if (armed.loss == OF_ANSWER)
-        ck_assert_ok(__real_db_script(db, sql, err), err);
-    return lose(db, err);
-}
+// ---- an operation that is asked for again
 
 typedef enum Ended { AS_USUAL, HAS_FAILED, HAS_FEWER_CALLS } Ended;
 
@@ -85,15 +47,13 @@ static Ended run_alone(TestWorld *world, const OperationKind *kind, const char *
         Error err = {0};
         CLEANUP(platform_close) Platform *platform = test_world_platform(world, 0);
         CLEANUP(db_close) Db *killer = test_db_open(world->control_dsn);
-        armed.killer = killer;
-        armed.loss = loss;
-        armed.left = number;
-        bool ok = kind->run(platform, world, slug, &err), is_fired = armed.left == 0;
-        if (!ok && err.code != ERR_UNREACHABLE)
+        loss_arm(loss, number, killer, world->arena);
+        bool ok = kind->run(platform, world, slug, &err), is_fired = loss_disarm();
+        if (!ok && !loss_is_why(&err))
             (void)fprintf(stderr, "%s: %s (%s)\n", error_name(err.code), err.what, err.why);
         platform_close(&platform);
         db_close(&killer);
-        LEAVE(!is_fired ? HAS_FEWER_CALLS : ok ? AS_USUAL : err.code == ERR_UNREACHABLE ? HAS_FAILED : EXIT_OTHER);
+        LEAVE(!is_fired ? HAS_FEWER_CALLS : ok ? AS_USUAL : loss_is_why(&err) ? HAS_FAILED : EXIT_OTHER);
     }
     int status = 0;
     ck_assert_int_eq(waitpid(child, &status, 0), child);
@@ -107,9 +67,7 @@ static bool lose_one(TestWorld *world, const OperationKind *kind, long number, L
 {
     Error err = {0};
     const char *slug = kind_prepare(world, kind, (size_t)(number * LOSS_COUNT + (long)loss));
-    const char *moment = str_format(world->arena, "%s lost %s %ld", kind->driver->kind,
-                                    loss == OF_CALL ? "call" : "the answer of call", number)
-                             .data;
+    const char *moment = str_format(world->arena, "%s lost %s %ld", kind->driver->kind, LOSSES[loss], number).data;
     Ended ended = run_alone(world, kind, slug, number, loss);
     // where the answer to its last record was lost there is nothing left to do
     Str lease = str_format(world->arena, "select count(*) from control.leases where slug = '%s'", slug);
@@ -123,16 +81,117 @@ static bool lose_one(TestWorld *world, const OperationKind *kind, long number, L
     return ended != HAS_FEWER_CALLS;
 }
 
-TEST(a_call_that_is_lost_is_made_again)
+TEST(what_is_lost_is_done_when_it_is_asked_for_again)
 {
     const OperationKind *kind = &KINDS[_i];
     TestWorld world;
     test_world_open(&world, "lost", true);
-    long number = 1, step = getenv("TEST_POINTS") ? 1 : STEP;
-    while (lose_one(&world, kind, number, OF_CALL) && lose_one(&world, kind, number, OF_ANSWER))
-        number += step;
-    ck_assert_int_gt(number, 2 * STEP);
+    for (Loss loss = 0; loss < LOSS_COUNT; loss++) {
+        long number = 1;
+        while (lose_one(&world, kind, number, loss))
+            number += step_of(FIRST, loss);
+        ck_assert_int_gt(number, LEAST[loss]);
+    }
     test_world_close(&world);
 }
 
-SUITE(lost_calls, {a_call_that_is_lost_is_made_again, KIND_COUNT})
+// ---- one that is gone on with, or taken back
+
+typedef struct Later {
+    TestWorld world;
+    const OperationKind *kind;
+    size_t count;    // of rounds
+    size_t step;     // the last one that was done before
+    bool is_back;
+} Later;
+
+static void stop_after(void *context, const Event *event)
+{
+    const Later *later = context;
+    if (event->phase == EVENT_AFTER && event->position == later->step)
+        loss_arm(OF_CALL, 1, later->world.control, later->world.arena);
+}
+
+static Str newest(TestWorld *world, const char *slug, const char *column)
+{
+    Str sql = str_format(world->arena,
+                         "select %s::text from control.operations o where slug = '%s' order by o.id desc limit 1",
+                         column, slug);
+    return test_value(world->control, world->arena, sql.data);
+}
+
+// Leaves an operation that did its steps up to later->step, and lost the call that records it.
+static int64_t operation_leave(Later *later, const char *slug)
+{
+    Error err = {0};
+    int64_t id = 0;
+    CLEANUP(platform_close) Platform *platform = test_world_platform(&later->world, 0);
+    platform_observe(platform, stop_after, later);
+    bool ok = later->kind->run(platform, &later->world, slug, &err);
+    ck_assert(!ok && loss_disarm());
+    ck_assert_says(&err, ERR_UNREACHABLE, "terminat");
+    error_clear(&err);
+    ck_assert_ok(str_int64(newest(&later->world, slug, "id"), 1, INT64_MAX, &id, &err), &err);
+    return id;
+}
+
+// Goes on until it has ended. One that was to be taken back and can't be says so, and goes forward from then on.
+static void finish(Later *later, const char *slug, int64_t id, const char *moment)
+{
+    static const Str ENDED[] = {S("done"), S("reverted")};
+    Str state;
+    for (int attempt = 0;
+         state = newest(&later->world, slug, "state"), !str_eq(state, ENDED[0]) && !str_eq(state, ENDED[1]);
+         attempt++) {
+        Error err = {0};
+        bool ok = operation_resume(later->world.platform, id, &err);
+        ck_assert_msg(ok || (attempt == 0 && later->is_back && error_says(&err, "only goes forward")),
+                      "%s, then resumed: %s: %s (%s)", moment, error_name(err.code), err.what, err.why);
+    }
+    kind_check_end(&later->world, later->kind, slug, str_eq(state, ENDED[1]), moment);
+}
+
+// False: it makes fewer calls.
+static bool lose_later(Later *later, long number, Loss loss)
+{
+    TestWorld *world = &later->world;
+    const Driver *driver = later->kind->driver;
+    Error err = {0};
+    const char *slug = kind_prepare(world, later->kind, later->count++);
+    const char *moment =
+        str_format(world->arena, "%s, left after '%s', %s, lost %s %ld", driver->kind, driver->steps[later->step].name,
+                   later->is_back ? "taken back" : "resumed", LOSSES[loss], number)
+            .data;
+    int64_t id = operation_leave(later, slug);
+    Platform *platform = test_world_platform(world, 0);
+    loss_arm(loss, number, world->control, world->arena);
+    bool ok = later->is_back ? operation_revert(platform, id, &err) : operation_resume(platform, id, &err);
+    bool is_lost = loss_disarm();
+    ck_assert_msg(ok || loss_is_why(&err) || (later->is_back && error_says(&err, "only goes forward")),
+                  "%s: %s: %s (%s)", moment, error_name(err.code), err.what, err.why);
+    platform_close(&platform);
+    finish(later, slug, id, moment);
+    return is_lost;
+}
+
+// Spread over its steps, each of which begins with another one, some of all that can be lost are. Of what is lost, too,
+// a step has one kind, unless TEST_POINTS is set.
+TEST(what_is_lost_by_one_who_goes_on_or_back_is_done_by_the_next)
+{
+    Later later = {.kind = &KINDS[_i]};
+    test_world_open(&later.world, "lost", false);
+    for (size_t round = 0; round < later.kind->driver->count * 2 * LOSS_COUNT; round++) {
+        Loss loss = (Loss)(round % LOSS_COUNT);
+        later.step = round / LOSS_COUNT / 2;
+        later.is_back = round / LOSS_COUNT % 2;
+        if (!getenv("TEST_POINTS") && (later.step + later.is_back) % LOSS_COUNT != loss)
+            continue;
+        long number = 1 + (long)later.step % step_of(LATER, loss);
+        while (lose_later(&later, number, loss))
+            number += step_of(LATER, loss);
+    }
+    test_world_close(&later.world);
+}
+
+SUITE(lost_calls, {what_is_lost_is_done_when_it_is_asked_for_again, KIND_COUNT},
+      {what_is_lost_by_one_who_goes_on_or_back_is_done_by_the_next, KIND_COUNT})

@@ -1,0 +1,182 @@
+// tests/support/loss.c: stands between a program and what it calls.
+#include "tests/support/loss.h"
+
+#include <limits.h>
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "base/json.h"
+#include "tests/support/more_check.h"
+
+const char *const LOSSES[LOSS_COUNT] = {"call", "the answer of call", "part of an arena", "part of JSON"};
+
+static struct {
+    Db *killer;          // ends the connection's backend
+    atomic_long left;    // until the call (or the part) that is lost; 0: none is
+    Loss loss;
+    const Arena *own;    // the test's, which isn't spent
+    char copy[KIB];      // the COPY under way
+} armed;
+
+void loss_arm(Loss loss, long number, Db *killer, const Arena *own)
+{
+    armed.killer = killer;
+    armed.own = own;
+    armed.loss = loss;
+    armed.left = number;
+}
+
+bool loss_disarm(void) { return atomic_exchange(&armed.left, 0) == 0; }
+
+bool loss_is_why(const Error *err) { return err->code == (armed.loss <= OF_ANSWER ? ERR_UNREACHABLE : ERR_NO_MEMORY); }
+
+static bool is_turn(void) { return armed.left > 0 && --armed.left == 0; }
+static bool is_call_turn(void) { return armed.loss <= OF_ANSWER && is_turn(); }
+
+// ---- calls. The linker gives these to who calls db_query and the like (--wrap)
+
+bool __real_db_open(Str dsn, const DbOptions *options, Db **out, Error *err);
+bool __real_db_query(Db *db, Str sql, Params params, Rows **out, Error *err);
+bool __real_db_run(Db *db, Str sql, Params params, Error *err);
+bool __real_db_script(Db *db, Str sql, Error *err);
+bool __real_db_begin(Db *db, Error *err);
+bool __real_db_commit(Db *db, Error *err);
+bool __real_db_copy_in(Db *db, Str sql, Error *err);
+bool __real_db_copy_put(Db *db, Str bytes, Error *err);
+bool __real_db_copy_in_end(Db *db, int64_t *row_count, Error *err);
+bool __wrap_db_open(Str dsn, const DbOptions *options, Db **out, Error *err);
+bool __wrap_db_query(Db *db, Str sql, Params params, Rows **out, Error *err);
+bool __wrap_db_run(Db *db, Str sql, Params params, Error *err);
+bool __wrap_db_script(Db *db, Str sql, Error *err);
+bool __wrap_db_begin(Db *db, Error *err);
+bool __wrap_db_commit(Db *db, Error *err);
+bool __wrap_db_copy_in(Db *db, Str sql, Error *err);
+bool __wrap_db_copy_put(Db *db, Str bytes, Error *err);
+bool __wrap_db_copy_in_end(Db *db, int64_t *row_count, Error *err);
+
+// What libpq says of a connection whose backend was ended is the caller's error.
+static bool lose(Db *db, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    ck_assert_ok(__real_db_query(db, S("select pg_backend_pid()::text"), NO_PARAMS, &rows, err) &&
+                     __real_db_run(armed.killer, S("select pg_terminate_backend($1::integer)"),
+                                   PARAMS(rows_str(rows, 0, 0)), err),
+                 err);
+    ck_assert(!__real_db_run(db, S("select 1"), NO_PARAMS, err));
+    return false;
+}
+
+// The same while rows are on their way to the server, when a connection takes no statement.
+static void lose_copy(Error *err)
+{
+    ck_assert_ok(__real_db_run(armed.killer,
+                               S("select pg_terminate_backend(pid, 5000) from pg_stat_activity where query = $1"),
+                               PARAMS(str_of(armed.copy)), err),
+                 err);
+}
+
+bool __wrap_db_open(Str dsn, const DbOptions *options, Db **out, Error *err)
+{
+    return is_call_turn() ? error_set(err, ERR_UNREACHABLE, "there is no connection")
+                          : __real_db_open(dsn, options, out, err);
+}
+
+bool __wrap_db_query(Db *db, Str sql, Params params, Rows **out, Error *err)
+{
+    if (!is_call_turn())
+        return __real_db_query(db, sql, params, out, err);
+    if (armed.loss == OF_ANSWER && __real_db_query(db, sql, params, out, err))
+        rows_close(out);
+    return lose(db, err);
+}
+
+bool __wrap_db_run(Db *db, Str sql, Params params, Error *err)
+{
+    if (!is_call_turn())
+        return __real_db_run(db, sql, params, err);
+    if (armed.loss == OF_ANSWER)
+        ck_assert_ok(__real_db_run(db, sql, params, err), err);
+    return lose(db, err);
+}
+
+bool __wrap_db_script(Db *db, Str sql, Error *err)
+{
+    if (!is_call_turn())
+        return __real_db_script(db, sql, err);
+    if (armed.loss == OF_ANSWER)
+        ck_assert_ok(__real_db_script(db, sql, err), err);
+    return lose(db, err);
+}
+
+bool __wrap_db_begin(Db *db, Error *err) { return is_call_turn() ? lose(db, err) : __real_db_begin(db, err); }
+
+bool __wrap_db_commit(Db *db, Error *err)
+{
+    if (!is_call_turn())
+        return __real_db_commit(db, err);
+    if (armed.loss == OF_ANSWER)
+        ck_assert_ok(__real_db_commit(db, err), err);
+    return lose(db, err);
+}
+
+bool __wrap_db_copy_in(Db *db, Str sql, Error *err)
+{
+    (void)snprintf(armed.copy, sizeof(armed.copy), "%.*s", STR_ARG(sql));
+    return is_call_turn() ? lose(db, err) : __real_db_copy_in(db, sql, err);
+}
+
+bool __wrap_db_copy_put(Db *db, Str bytes, Error *err)
+{
+    if (is_call_turn()) {
+        lose_copy(err);
+        while (__real_db_copy_put(db, bytes, err))
+            ;    // until the end of the stream is heard of
+        return false;
+    }
+    return __real_db_copy_put(db, bytes, err);
+}
+
+bool __wrap_db_copy_in_end(Db *db, int64_t *row_count, Error *err)
+{
+    if (is_call_turn())
+        lose_copy(err);
+    return __real_db_copy_in_end(db, row_count, err);
+}
+
+// ---- memory. A part that is refused spends its arena, as one beyond its budget does
+
+void *__real_arena_bytes(Arena *arena, size_t size_bytes);
+void *__real_arena_array_bytes(Arena *arena, size_t count, size_t size_bytes);
+bool __real_json_append(Json *array, Json *value);
+bool __real_json_put(Json *object, const char *key, Json *value);
+bool __real_json_parse(Str text, Json **out, Error *err);
+void *__wrap_arena_bytes(Arena *arena, size_t size_bytes);
+void *__wrap_arena_array_bytes(Arena *arena, size_t count, size_t size_bytes);
+bool __wrap_json_append(Json *array, Json *value);
+bool __wrap_json_put(Json *object, const char *key, Json *value);
+bool __wrap_json_parse(Str text, Json **out, Error *err);
+
+static bool is_arena_turn(const Arena *arena) { return armed.loss == OF_ARENA && arena != armed.own && is_turn(); }
+static bool is_json_turn(void) { return armed.loss == OF_JSON && is_turn(); }
+
+void *__wrap_arena_bytes(Arena *arena, size_t size_bytes)
+{
+    return __real_arena_bytes(arena, is_arena_turn(arena) ? (size_t)INT_MAX : size_bytes);
+}
+
+void *__wrap_arena_array_bytes(Arena *arena, size_t count, size_t size_bytes)
+{
+    return __real_arena_array_bytes(arena, is_arena_turn(arena) ? (size_t)INT_MAX : count, size_bytes);
+}
+
+bool __wrap_json_append(Json *array, Json *value) { return __real_json_append(is_json_turn() ? NULL : array, value); }
+
+bool __wrap_json_put(Json *object, const char *key, Json *value)
+{
+    return __real_json_put(is_json_turn() ? NULL : object, key, value);
+}
+
+bool __wrap_json_parse(Str text, Json **out, Error *err)
+{
+    return is_json_turn() ? json_ok(NULL, err) : __real_json_parse(text, out, err);
+}

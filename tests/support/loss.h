@@ -1,0 +1,16 @@
+// tests/support/loss.h: calls to PostgreSQL that are lost, arenas that are spent and JSON that is refused, one of them
+// at a time. For programs whose linker gives these functions to who calls them: LOST in the Makefile.
+#pragma once
+#include "base/pg.h"
+
+// Before the server hears of it, before it answers; a part of an arena, which spends it as one beyond its budget does.
+typedef enum Loss { OF_CALL, OF_ANSWER, OF_ARENA, OF_JSON, LOSS_COUNT } Loss;
+
+extern const char *const LOSSES[LOSS_COUNT];    // for messages, before a number
+
+// From now on the so-and-so-many-th is lost; with `killer`, a connection of a superuser's. Parts of `own` don't count.
+void loss_arm(Loss loss, long number, Db *killer, const Arena *own);
+// Ends it; whether something was lost.
+bool loss_disarm(void);
+// Whether this is what the loss that was armed last leads to.
+bool loss_is_why(const Error *err);
