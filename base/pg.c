@@ -202,6 +202,10 @@ bool db_open(Str dsn, const DbOptions *options, Db **out, Error *err)
     Str name = str_copy(db->scratch, dsn);
     const char *keys[] = {"dbname", "application_name", "options", "client_encoding", NULL};
     const char *values[] = {name.data, options->application ? options->application : "shopctl", timeout, "UTF8", NULL};
+    if (!arena_ok(db->scratch, err)) {    // an empty name is that of libpq's own default
+        db_close(&db);
+        return false;
+    }
     db->conn = PQconnectStartParams(keys, values, 1);
     (void)PQsetErrorVerbosity(db->conn, PQERRORS_VERBOSE);    // until it is connected
     int64_t connect_ms = options->connect_timeout_ms ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
@@ -552,7 +556,10 @@ static bool dsn_read(Str dsn, PQconninfoOption **out, Error *err)
 {
     CLEANUP(arena_close) Arena *scratch = arena_open(dsn.len + KIB);
     char *message = NULL;
-    *out = PQconninfoParse(str_copy(scratch, dsn).data, &message);
+    const char *text = str_copy(scratch, dsn).data;
+    if (!arena_ok(scratch, err))
+        return false;
+    *out = PQconninfoParse(text, &message);
     if (*out)
         return true;
     (void)dsn_refuse(message, err);
@@ -704,6 +711,10 @@ bool pipe_open(Str dsn, const char *application, Pipe **out, Error *err)
     Str name = str_copy(pipe->scratch, dsn);
     const char *keys[] = {"dbname", "application_name", "client_encoding", NULL};
     const char *values[] = {name.data, application, "UTF8", NULL};
+    if (!arena_ok(pipe->scratch, err)) {    // as in db_open
+        pipe_close(&pipe);
+        return false;
+    }
     pipe->conn = PQconnectStartParams(keys, values, 1);
     (void)PQsetErrorVerbosity(pipe->conn, PQERRORS_VERBOSE);    // until it is connected
     if (!pipe->conn)

@@ -59,9 +59,8 @@ static const char IDENTITIES[] =
 static bool manifest_read(Str path, Json **out, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(2 * MANIFEST_MAX);
-    Str text;
-    if (!file_read(str_format(arena, "%.*s/%s", STR_ARG(path), MANIFEST), MANIFEST_MAX, arena, &text, err) ||
-        !json_parse(text, out, err))
+    Str text, name = str_format(arena, "%.*s/%s", STR_ARG(path), MANIFEST);
+    if (!arena_ok(arena, err) || !file_read(name, MANIFEST_MAX, arena, &text, err) || !json_parse(text, out, err))
         return false;
     int64_t format = json_int64(json_get(*out, "format"));
     if (format == DUMP_FORMAT)
@@ -115,7 +114,10 @@ static bool row_put(void *context, Str bytes, Error *err)
 static bool sync_directory(Str path, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
-    CLEANUP(fd_close) int fd = open(str_copy(arena, path).data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const char *name = str_copy(arena, path).data;
+    if (!arena_ok(arena, err))
+        return false;
+    CLEANUP(fd_close) int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) != 0)
         return error_from_errno(err, errno, "the directory '%.*s' can't be synced", STR_ARG(path));
     return true;
@@ -149,7 +151,8 @@ static bool identities_read(Operation *op, Db *db, Json *list, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
     CLEANUP(rows_close) Rows *identities = NULL;
-    if (!db_query(db, str_of(IDENTITIES), PARAMS(tenant_schema(op->number, arena)), &identities, err))
+    Str schema = tenant_schema(op->number, arena);
+    if (!arena_ok(arena, err) || !db_query(db, str_of(IDENTITIES), PARAMS(schema), &identities, err))
         return false;
     for (size_t i = 0; i < rows_count(identities); i++) {
         CLEANUP(rows_close) Rows *next = NULL;
@@ -207,8 +210,9 @@ static bool tables_write(Operation *op, Db *db, Str directory, int64_t *size, Er
     CLEANUP(json_close) Json *list = json_build("[]");
     CLEANUP(json_close) Json *identities = json_build("[]");
     CLEANUP(json_close) Json *migrations = NULL;
-    if (!json_ok(list, err) || !json_ok(identities, err) ||
-        !db_query(db, str_of(TABLES), PARAMS(tenant_schema(op->number, arena)), &tables, err))
+    Str schema = tenant_schema(op->number, arena);
+    if (!json_ok(list, err) || !json_ok(identities, err) || !arena_ok(arena, err) ||
+        !db_query(db, str_of(TABLES), PARAMS(schema), &tables, err))
         return false;
     for (size_t i = 0; i < rows_count(tables); i++)
         if (!table_write(op, db, directory, tables, i, list, size, err))
@@ -232,7 +236,7 @@ bool dump_write(Operation *op, Str path, int64_t *out_size_bytes, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
     CLEANUP(db_close) Db *db = NULL;
-    Str partial = str_format(arena, "%.*s.partial", STR_ARG(path));
+    Str partial = str_format(arena, "%.*s.partial", STR_ARG(path)), whole = str_copy(arena, path);
     Str parent = str_slice(path, 0, path.len);
     while (parent.len > 1 && parent.data[parent.len - 1] != '/')
         parent.len--;
@@ -249,7 +253,7 @@ bool dump_write(Operation *op, Str path, int64_t *out_size_bytes, Error *err)
         !db_script(db, S("begin isolation level repeatable read read only; set local role cell_owner"), err) ||
         !tables_write(op, db, partial, &size, err) || !db_commit(db, err) || !sync_directory(partial, err))
         return error_wrap(err, "the tenant '%.*s' can't be dumped", STR_ARG(op->slug));
-    if (rename(partial.data, str_copy(arena, path).data) != 0)
+    if (rename(partial.data, whole.data) != 0)
         return error_from_errno(err, errno, "the dump '%.*s' can't be put in its place", STR_ARG(path));
     *out_size_bytes = size;
     return sync_directory(parent, err);
@@ -261,11 +265,12 @@ static bool file_load(Operation *op, Db *db, Str path, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
     char *step = arena_bytes(arena, READ_STEP);
-    CLEANUP(fd_close) int fd = open(str_copy(arena, path).data, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return error_from_errno(err, errno, "the file '%.*s' can't be opened", STR_ARG(path));
+    const char *name = str_copy(arena, path).data;
     if (!arena_ok(arena, err))
         return false;
+    CLEANUP(fd_close) int fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_from_errno(err, errno, "the file '%.*s' can't be opened", STR_ARG(path));
     for (Str bytes = S("");;) {
         if (!file_step(fd, path, step, READ_STEP, &bytes, err))
             return false;
@@ -324,6 +329,8 @@ static bool identities_set(Operation *op, Db *db, const Json *identities, Error 
 {
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
     Str schema = tenant_schema(op->number, arena);
+    if (!arena_ok(arena, err))
+        return false;
     for (size_t i = 0; i < json_count(identities); i++) {
         const Json *entry = json_element(identities, i);
         if (!db_run(
@@ -425,6 +432,8 @@ static bool directory_remove(Str path, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
     const char *name = str_copy(arena, path).data;
+    if (!arena_ok(arena, err))    // no name is no directory, and so success
+        return false;
     DIR *directory = opendir(name);
     if (!directory)
         return errno == ENOENT || error_from_errno(err, errno, "the directory '%s' can't be read", name);

@@ -639,12 +639,14 @@ static bool header_read(Import *im, const CsvRow *row, Error *err)
         im->places[column] = i + 1;
         im->names[column] = name;
     }
+    if (!arena_ok(im->arena, err))    // else a name that there was no memory for is a column that isn't there
+        return false;
     static const ProductColumn REQUIRED[] = {COLUMN_HANDLE, COLUMN_TITLE};
     for (size_t i = 0; i < COUNT(REQUIRED); i++)
         if (!has_column(im, REQUIRED[i]))
             return header_missing(im, row, REQUIRED[i], err);
     im->column_count = row->count;
-    if (!arena_ok(im->arena, err) || !db_copy_in(im->db, S("copy import_lines from stdin"), err))
+    if (!db_copy_in(im->db, S("copy import_lines from stdin"), err))
         return false;
     im->is_copying = true;
     return true;

@@ -73,10 +73,12 @@ bool cell_shopd_role(Db *cell, Arena *arena, Str *out, Error *err)
     if (!db_query(cell, S("select shopd_role from cell.meta"), NO_PARAMS, &rows, err))
         return false;
     Str role = rows_count(rows) ? str_copy(arena, rows_str(rows, 0, 0)) : S("");
+    if (!arena_ok(arena, err))
+        return false;
     if (role.len == 0)
         return error_set(err, ERR_STATE, "the cell isn't open yet");
     *out = role;
-    return arena_ok(arena, err);
+    return true;
 }
 
 // Some spares in one transaction each SPARES_PER_TRANSACTION.

@@ -470,7 +470,8 @@ static bool set_fill(const TenantChange *change, const Json *document, Json *set
         if (!plan_json(change->plan, &plan, err))
             return false;
         Json *was = json_build("{s:o, s:o}", "name", kept(document, "plan"), "version", kept(document, "plan_version"));
-        ok = json_put(set, "plan", plan) && json_put(before, "plan", was);
+        ok = json_put(set, "plan", plan);
+        ok = json_put(before, "plan", was) && ok;    // taken in every case
     }
     return ok || json_ok(NULL, err);
 }
@@ -571,7 +572,8 @@ bool tenant_list(Platform *platform, Str status, Str cell, int64_t limit, Json *
     CLEANUP(rows_close) Rows *rows = NULL;
     Str at_most = limit > 0 ? str_int(arena, limit) : SQL_NULL;
     Str of_status = status.len ? status : SQL_NULL, of_cell = cell.len ? cell : SQL_NULL;
-    if (!db_query(platform_control(platform), S("select control.tenant_count($1, $2)"), PARAMS(of_status, of_cell),
+    if (!arena_ok(arena, err) ||
+        !db_query(platform_control(platform), S("select control.tenant_count($1, $2)"), PARAMS(of_status, of_cell),
                   &counted, err) ||
         !db_query(platform_control(platform), S("select * from control.tenant_list($1, $2, $3::bigint, $4)"),
                   PARAMS(of_status, of_cell, at_most, platform_options(platform)->base_domain), &rows, err))

@@ -275,6 +275,8 @@ bool smoke_apply(Operation *op, Error *err)
     int64_t deadline_ms = clock_ms() + platform_options(op->platform)->smoke_ms;
     bool has_slash = op->context->cell_url.data[op->context->cell_url.len - 1] == '/';
     Str url = str_format(op->arena, "%.*s%s", STR_ARG(op->context->cell_url), has_slash ? &SMOKE_PAGE[1] : SMOKE_PAGE);
+    if (!arena_ok(op->arena, err))
+        return false;
     for (int64_t pause_ms = SMOKE_PAUSE_FIRST_MS;; pause_ms = MIN(pause_ms * 2, (int64_t)SMOKE_PAUSE_MAX_MS)) {
         int status = 0;
         bool is_answered = http_get_status(url, op->context->host, SMOKE_REQUEST_MS, &status, err);
