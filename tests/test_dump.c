@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
 #include "tests/support/test_world.h"
@@ -370,9 +371,31 @@ TEST(a_deleted_shop_leaves_its_dump_and_its_record)
     test_world_close(&world);
 }
 
+TEST(what_cannot_be_removed_of_a_dump_is_said)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Error err = {0};
+    char directory[] = "/tmp/shop-dump.XXXXXX";
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    Str path = str_format(arena, "%s/dump", directory), inner = str_format(arena, "%.*s/inner", STR_ARG(path));
+    ck_assert_ok(dump_remove(path, &err), &err);    // there is none
+    ck_assert_ok(file_write(path, S("a file"), 0600, &err), &err);
+    ck_assert(!dump_remove(path, &err));
+    ck_assert(error_says(&err, "can't be read"));
+    error_clear(&err);
+    ck_assert_int_eq(unlink(path.data), 0);
+    ck_assert_ok(directory_make(inner, 0700, &err), &err);
+    ck_assert(!dump_remove(path, &err));
+    ck_assert(error_says(&err, "dump/inner' can't be removed"));
+    error_clear(&err);
+    ck_assert_int_eq(rmdir(inner.data), 0);
+    ck_assert_ok(dump_remove(path, &err), &err);
+    ck_assert_int_eq(rmdir(directory), 0);
+}
+
 SUITE(dump, ONCE(a_dump_that_finds_no_room_is_none_and_the_shop_stays),
       ONCE(a_dump_whose_process_is_killed_is_none_until_it_is_written_again),
       ONCE(the_record_of_a_dump_has_its_size_also_when_another_process_wrote_it),
       ONCE(a_deleted_shop_leaves_its_dump_and_its_record), ONCE(a_dump_of_an_older_program_is_brought_to_this_version),
       ONCE(a_schema_that_came_from_an_older_dump_is_what_a_new_one_is),
-      ONCE(a_dump_of_a_newer_program_is_refused_and_stays))
+      ONCE(a_dump_of_a_newer_program_is_refused_and_stays), ONCE(what_cannot_be_removed_of_a_dump_is_said))

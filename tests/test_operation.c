@@ -10,7 +10,7 @@
 #include "tests/support/pg_server.h"
 #include "tests/support/test_world.h"
 
-enum { QUICK_MS = 1, SMOKE_MS = 20, ATTEMPTS = 5, RECORDS_MAX = 64 };
+enum { QUICK_MS = 1, SMOKE_MS = 20, ATTEMPTS = 5, SILENT_S = 100, RECORDS_MAX = 64 };
 
 static Str control_text(TestWorld *world, const char *sql) { return test_value(world->control, world->arena, sql); }
 
@@ -586,6 +586,65 @@ TEST(a_revert_that_fails_keeps_its_tenant_and_goes_on_backward)
     test_world_close(&world);
 }
 
+// ---- what steps and commands ask of the engine
+
+TEST(what_a_dead_process_left_is_finished_before_the_same_is_begun)
+{
+    TestWorld world;
+    Error err = {0};
+    int64_t id = 0;
+    CLEANUP(json_close) Json *input = json_build("{s:s, s:s}", "from", "active", "to", "suspended");
+    OperationSpec spec = {.driver = &TENANT_SUSPEND, .slug = S("shop"), .input = input};
+    test_world_open(&world, "operation", false);
+    test_world_bring(&world, "shop", "active");
+    int64_t left = begin_elsewhere(&world, "suspend", "shop", "active", "suspended");
+    ck_assert(!operation_run(world.platform, &spec, &id, &err));
+    ck_assert_int_eq(err.code, ERR_BUSY);
+    error_clear(&err);
+    be_silent(&world, SILENT_S);
+    ck_assert_ok(operation_run(world.platform, &spec, &id, &err), &err);
+    ck_assert_int_eq(id, left);
+    ck_assert_str(test_world_status(&world, "shop"), S("suspended"));
+
+    test_world_bring(&world, "shop", "active");
+    left = begin_elsewhere(&world, "suspend", "shop", "active", "suspended");
+    run_sql(world.control, "update control.operations set is_revert = true where state = 'running'");
+    be_silent(&world, SILENT_S);
+    ck_assert_ok(operation_run(world.platform, &spec, &id, &err), &err);
+    ck_assert_int_gt(id, left);
+    ck_assert_str(test_world_status(&world, "shop"), S("suspended"));
+    ck_assert_str(control_text(&world, "select string_agg(state, ' ' order by id) from control.operations where kind = "
+                                       "'suspend'"),
+                  S("done reverted done"));
+    test_world_check(&world, "shop", "suspended after all");
+    test_world_close(&world);
+}
+
+TEST(a_long_step_is_heard_of_once_in_a_while_until_another_takes_over)
+{
+    static const char HEARD[] =
+        "select (heard_at > clock_timestamp() - interval '5 seconds')::text from control.leases";
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "operation", false);
+    test_world_bring(&world, "shop", "active");
+    Operation long_one = {.platform = world.platform,
+                          .id = begin_elsewhere(&world, "suspend", "shop", "active", "suspended"),
+                          .epoch = control_number(&world, "select epoch from control.leases"),
+                          .beat_ms = clock_ms() - SILENT_S * INT64_C(1000)};
+    be_silent(&world, SILENT_S);
+    ck_assert_ok(operation_beat(&long_one, &err), &err);
+    ck_assert_str(control_text(&world, HEARD), S("true"));
+    be_silent(&world, SILENT_S);
+    ck_assert_ok(operation_beat(&long_one, &err), &err);    // it was heard of just now
+    ck_assert_str(control_text(&world, HEARD), S("false"));
+    long_one.beat_ms -= SILENT_S * INT64_C(1000);
+    long_one.epoch--;
+    ck_assert(!operation_beat(&long_one, &err));
+    ck_assert_int_eq(err.code, ERR_BUSY);
+    test_world_close(&world);
+}
+
 SUITE(operation, ONCE(the_record_speaks_before_and_after_each_step), ONCE(a_tenant_has_one_operation_at_a_time),
       ONCE(a_stale_holder_can_write_neither_into_the_cell_nor_into_the_record),
       ONCE(an_older_operation_cannot_write_over_a_newer_one), ONCE(the_fence_waits_for_a_write_that_is_under_way),
@@ -594,4 +653,6 @@ SUITE(operation, ONCE(the_record_speaks_before_and_after_each_step), ONCE(a_tena
       ONCE(what_has_ended_or_is_unknown_is_not_gone_on_with), ONCE(what_would_be_done_is_what_the_world_says_is_not),
       ONCE(a_step_that_fails_is_tried_five_times_and_then_taken_back),
       ONCE(also_one_that_was_resumed_by_hand_is_given_up_in_the_end),
-      ONCE(a_revert_that_fails_keeps_its_tenant_and_goes_on_backward))
+      ONCE(a_revert_that_fails_keeps_its_tenant_and_goes_on_backward),
+      ONCE(what_a_dead_process_left_is_finished_before_the_same_is_begun),
+      ONCE(a_long_step_is_heard_of_once_in_a_while_until_another_takes_over))

@@ -2,6 +2,8 @@
 #include <pthread.h>
 
 #include "base/clock.h"
+#include "base/file.h"
+#include "base/json.h"
 #include "provisioner/cell.h"
 #include "provisioner/dump.h"
 #include "provisioner/operation.h"
@@ -1014,6 +1016,65 @@ TEST(a_damaged_dump_is_refused_and_the_tenant_stays_deleted)
     test_world_close(&world);
 }
 
+static const struct {
+    const char *key, *value;
+    ErrorCode code;
+    const char *says;
+} MANIFESTS[] = {
+    {"format", "2", ERR_STATE, "its format is 2"},
+    {"migrations", "[]", ERR_MALFORMED, "names no migrations"},
+    {"migrations", "[\"001_tables.sql\", \"001_tables.sql\"]", ERR_STATE, "aren't this program's"},
+    {"migrations", "[\"zero.sql\"]", ERR_STATE, "isn't known here"},
+    {"tables", "[{\"table\": \"none\", \"columns\": \"id\", \"rows\": 0}]", ERR_FAILED, "none"},
+};
+
+TEST(a_manifest_that_this_program_did_not_write_is_refused)
+{
+    TestWorld world;
+    Error err = {0};
+    Str whole, changed;
+    test_world_open(&world, "tenant", false);
+    test_world_bring(&world, "shop", "deleted");
+    Str path = test_value(world.control, world.arena, "select path || '/manifest.json' from control.dumps");
+    ck_assert_ok(file_read(path, MIB, world.arena, &whole, &err), &err);
+    for (size_t i = 0; i < COUNT(MANIFESTS); i++) {
+        CLEANUP(json_close) Json *manifest = NULL;
+        Json *value = NULL;
+        ck_assert_ok(json_parse(whole, &manifest, &err) && json_parse(str_of(MANIFESTS[i].value), &value, &err) &&
+                         json_set(manifest, MANIFESTS[i].key, value, &err) &&
+                         json_print(manifest, 1, world.arena, &changed, &err) && file_write(path, changed, 0600, &err),
+                     &err);
+        ck_assert(!tenant_restore(world.platform, test_slug("shop"), &err));
+        ck_assert_says(&err, MANIFESTS[i].code, MANIFESTS[i].says);
+        error_clear(&err);
+        test_world_check(&world, "shop", MANIFESTS[i].says);
+    }
+    ck_assert_ok(file_write(path, whole, 0600, &err) && tenant_restore(world.platform, test_slug("shop"), &err), &err);
+    test_world_check(&world, "shop", "restored from its own manifest");
+    test_world_close(&world);
+}
+
+TEST(a_shop_that_its_address_does_not_know_waits_until_it_does)
+{
+    TestWorld world, other;
+    Error err = {0};
+    CLEANUP(platform_close) Platform *hasty = NULL;
+    test_world_open(&world, "tenant", false);
+    test_world_open(&other, "other", true);    // its shopd has another cell
+    ck_assert_ok(cell_add(world.platform, &(CellSpec){.name = S("main"), .url = other.url}, &err), &err);
+    ck_assert_ok(platform_open_with(&(PlatformOptions){.control_dsn = world.control_dsn, .smoke_ms = 30}, &hasty, &err),
+                 &err);
+    TenantSpec spec = test_world_spec(&world, "shop");
+    ck_assert(!tenant_create(hasty, &spec, NULL, &err));
+    ck_assert_says(&err, ERR_UNREACHABLE, "answers with status 404");
+    error_clear(&err);
+    ck_assert_ok(cell_add(world.platform, &(CellSpec){.name = S("main"), .url = world.url}, &err), &err);
+    ck_assert_ok(tenant_create(world.platform, &spec, NULL, &err), &err);
+    test_world_check(&world, "shop", "its address knows it");
+    test_world_close(&other);
+    test_world_close(&world);
+}
+
 SUITE(tenant, ONCE(a_new_tenant_is_recorded_served_and_shown), ONCE(a_wrong_field_is_refused_and_nothing_is_written),
       ONCE(colours_are_checked_by_name_and_value), ONCE(a_slug_and_a_host_belong_to_one_tenant),
       ONCE(a_refused_creation_leaves_no_trace), ONCE(a_shop_that_is_being_made_is_there_already),
@@ -1030,4 +1091,6 @@ SUITE(tenant, ONCE(a_new_tenant_is_recorded_served_and_shown), ONCE(a_wrong_fiel
       ONCE(a_restored_tenant_has_all_that_it_had_and_goes_on_counting),
       ONCE(of_a_deleted_tenant_only_record_and_dump_are_left),
       ONCE(a_slug_is_free_after_deletion_and_its_new_tenant_is_another),
-      ONCE(a_damaged_dump_is_refused_and_the_tenant_stays_deleted))
+      ONCE(a_damaged_dump_is_refused_and_the_tenant_stays_deleted),
+      ONCE(a_manifest_that_this_program_did_not_write_is_refused),
+      ONCE(a_shop_that_its_address_does_not_know_waits_until_it_does))
