@@ -8,6 +8,12 @@ typedef enum Loss { OF_CALL, OF_ANSWER, OF_ARENA, OF_JSON, LOSS_COUNT } Loss;
 
 extern const char *const LOSSES[LOSS_COUNT];    // for messages, before a number
 
+// How many are left out between two that are lost, and how many where TEST_POINTS is set.
+typedef struct LossStep {
+    long usual, points;
+} LossStep;
+long loss_step(const LossStep *steps, Loss loss);    // the row of this loss
+
 // From now on the so-and-so-many-th is lost; with `killer`, a connection of a superuser's. Parts of `own` don't count.
 void loss_arm(Loss loss, long number, Db *killer, const Arena *own);
 // Ends it; whether something was lost.
