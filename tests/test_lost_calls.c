@@ -21,8 +21,8 @@ enum { EXIT_OTHER = 3 };
 #endif
 
 // Of what an operation could lose each so-and-so-many-th is lost.
-static const LossStep FIRST[LOSS_COUNT] = {{13, 1}, {17, 2}, {251, 13}, {3, 1}};
-static const LossStep LATER[LOSS_COUNT] = {{37, 3}, {41, 7}, {211, 17}, {5, 1}};
+static const LossStep FIRST[LOSS_COUNT] = {{13, 2}, {17, 5}, {251, 29}, {3, 1}};
+static const LossStep LATER[LOSS_COUNT] = {{37, 5}, {41, 11}, {211, 37}, {5, 2}};
 static const long LEAST[LOSS_COUNT] = {8, 8, 60, 0};    // that any operation could lose
 
 // ---- an operation that is asked for again
