@@ -39,7 +39,7 @@ LDFLAGS := -pie -pthread -Wl,--as-needed -Wl,-z,relro,-z,now,-z,noexecstack,-z,s
 AR := $(if $(findstring clang,$(CC)),ar,gcc-ar)
 
 LIBS_base := -lpq -ljansson -lyaml -lm
-LIBS_shopctl := $(LIBS_base) -lcurl -lssh2 -lcrypto -lsmartcols -lcsv -lutf8proc
+LIBS_shopctl := $(LIBS_base) -lcurl -lssh2 -lcrypto -larchive -lsmartcols -lcsv -lutf8proc
 LIBS_shopd := $(LIBS_base) -lsodium -lcrypto -lbrotlienc -lz -lcap-ng -lseccomp
 LIBS_tests := $(LIBS_shopctl) $(LIBS_shopd) -lcheck_pic -lsubunit -lrt -lm
 

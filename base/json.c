@@ -75,7 +75,7 @@ static int print_chunk(const char *data, size_t size, void *buf)
 static bool print(const Json *json, size_t flags, Arena *arena, Str *out, Error *err)
 {
     StrBuf buf = {.arena = arena};
-    int rc = json_dump_callback(json, print_chunk, &buf, JSON_ENCODE_ANY | flags);
+    int rc = json_dump_callback(json, print_chunk, &buf, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15) | flags);
     Str text = strbuf_str(&buf);
     if (!arena_ok(arena, err))
         return false;

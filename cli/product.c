@@ -32,23 +32,32 @@ static const OutputKey EXPORT_KEYS[] = {
 static const DbOptions PATIENT = {.statement_timeout_ms =
                                       INT64_C(30) * 60 * 1000};    // a catalogue of 100,000 products
 
-// The tenant's number, and a connection to its cell as the owner of its tables; the caller closes *out_db.
-static bool tenant_open(const CommandCall *call, int64_t *out_number, Db **out_db, Error *err)
+// The tenant's number, and a connection to its cell as the owner of its tables, which lives as long as the platform.
+typedef struct Catalogue {
+    Platform *platform;
+    Db *db;
+    int64_t number;
+} Catalogue;
+
+static void catalogue_close(Catalogue *catalogue)
+{
+    db_close(&catalogue->db);
+    platform_close(&catalogue->platform);
+}
+
+static bool catalogue_open(const CommandCall *call, Catalogue *out, Error *err)
 {
     Slug slug = {0};
     TenantRecord tenant = {0};
-    CLEANUP(platform_close) Platform *platform = NULL;
-    if (!slug_parse(command_argument(call, 0), &slug, err) || !platform_open(call->settings, &platform, err) ||
-        !platform_tenant(platform, slug, call->arena, &tenant, err))
+    if (!slug_parse(command_argument(call, 0), &slug, err) || !platform_open(call->settings, &out->platform, err) ||
+        !platform_tenant(out->platform, slug, call->arena, &tenant, err))
         return false;
     if (!tenant.number || !tenant.cell.len) {
         error_set(err, ERR_STATE, "the shop '%.*s' has no catalogue", STR_ARG(slug.text));
         return error_why(err, "it is %.*s", STR_ARG(tenant.status));
     }
-    if (!platform_cell_open_with(platform, tenant.cell, &PATIENT, out_db, err))
-        return false;
-    *out_number = tenant.number;
-    return true;
+    out->number = tenant.number;
+    return platform_cell_open_with(out->platform, tenant.cell, &PATIENT, &out->db, err);
 }
 
 // "1 product, "
@@ -84,8 +93,7 @@ static void import_progress(void *progress, int64_t line_count) { progress_show(
 
 static bool import_run(CommandCall *call, Error *err)
 {
-    CLEANUP(db_close) Db *db = NULL;
-    int64_t number = 0;
+    CLEANUP(catalogue_close) Catalogue catalogue = {0};
     ImportReport report = {0};
     CLEANUP(progress_end) Progress progress = progress_start(call, "importing", "lines", 0);
     Str path = command_argument(call, 1);
@@ -94,7 +102,8 @@ static bool import_run(CommandCall *call, Error *err)
                                    .is_dry_run = call->is_dry_run,
                                    .progress = import_progress,
                                    .progress_context = &progress};
-    if (!tenant_open(call, &number, &db, err) || !product_import(db, number, path, &options, call->arena, &report, err))
+    if (!catalogue_open(call, &catalogue, err) ||
+        !product_import(catalogue.db, catalogue.number, path, &options, call->arena, &report, err))
         return false;
     progress_end(&progress);
     if (!report_print(call, &report, err))
@@ -127,15 +136,15 @@ static void export_close(FILE **file)
 // Writes beside the file and renames, so that an export that fails leaves the old one.
 static bool export_to_file(const CommandCall *call, Str path, Error *err)
 {
-    CLEANUP(db_close) Db *db = NULL;
-    int64_t number = 0, count = 0;
+    CLEANUP(catalogue_close) Catalogue catalogue = {0};
+    int64_t count = 0;
     Str part = str_format(call->arena, "%.*s.part", STR_ARG(path));
-    if (!arena_ok(call->arena, err) || !tenant_open(call, &number, &db, err))
+    if (!arena_ok(call->arena, err) || !catalogue_open(call, &catalogue, err))
         return false;
     CLEANUP(export_close) FILE *file = fopen(part.data, "we");
     if (!file)
         return error_from_errno(err, errno, "the file '%.*s' can't be written", STR_ARG(part));
-    bool is_written = product_export(db, number, file_put, file, &count, err);
+    bool is_written = product_export(catalogue.db, catalogue.number, file_put, file, &count, err);
     if (is_written && (fflush(file) != 0 || fsync(fileno(file)) != 0 || rename(part.data, path.data) != 0))
         is_written = error_from_errno(err, errno, "the file '%.*s' can't be written", STR_ARG(path));
     if (!is_written) {
@@ -149,15 +158,15 @@ static bool export_to_file(const CommandCall *call, Str path, Error *err)
 
 static bool export_run(CommandCall *call, Error *err)
 {
-    CLEANUP(db_close) Db *db = NULL;
-    int64_t number = 0;
+    CLEANUP(catalogue_close) Catalogue catalogue = {0};
     if (command_argument_count(call) > 1 && !str_eq(command_argument(call, 1), S("-")))
         return export_to_file(call, command_argument(call, 1), err);
     if (command_has(call, "output")) {
         error_set(err, ERR_USAGE, "without a FILE the answer is the catalogue itself");
         return error_next(err, "leave --output out, or name a FILE");
     }
-    return tenant_open(call, &number, &db, err) && product_export(db, number, file_put, stdout, NULL, err) &&
+    return catalogue_open(call, &catalogue, err) &&
+           product_export(catalogue.db, catalogue.number, file_put, stdout, NULL, err) &&
            output_text(S(""), stdout, err);
 }
 

@@ -4,6 +4,7 @@
 #include "cli/prompt.h"
 #include "cli/tenant_create.h"
 #include "cli/tenant_spec.h"
+#include "provisioner/dedicated_state.h"
 
 enum { LISTS_MAX = 32 };
 
@@ -34,6 +35,25 @@ static const OutputKey KEYS[] = {
     {.key = "shipping[].price", .type = "money", .help = "What it costs."},
     {.key = "limits", .type = "object", .help = "What its cell enforces; 0 is no limit."},
     {.key = "overrides", .type = "object", .help = "Those of them that were set for it alone."},
+    {.key = "host", .type = "text", .help = "Of show, in the tiers container and server: the host that it runs on."},
+    {.key = "containers", .type = "list", .help = "What runs there for it alone."},
+    {.key = "containers[].id", .type = "text", .help = "The engine's id."},
+    {.key = "containers[].name", .type = "text", .help = "Its name."},
+    {.key = "containers[].role", .type = "text", .help = "postgres or shopd."},
+    {.key = "containers[].state", .type = "text", .help = "running, exited ..., or missing."},
+    {.key = "containers[].health", .type = "text", .help = "starting, healthy or unhealthy."},
+    {.key = "containers[].image", .type = "text", .help = "What it was made of."},
+    {.key = "containers[].cpu", .type = "number", .help = "CPU cores that it may use."},
+    {.key = "containers[].memory_bytes", .type = "integer", .help = "Memory that it may use."},
+    {.key = "containers[].memory_used_bytes", .type = "integer", .help = "Memory that it uses, or null."},
+    {.key = "containers[].restarts", .type = "integer", .help = "How often the engine started it again."},
+    {.key = "containers[].started_at", .type = "time", .help = "When it was started last."},
+    {.key = "database", .type = "object", .help = "Its PostgreSQL, or null where it doesn't answer."},
+    {.key = "database.version", .type = "text", .help = "Of PostgreSQL."},
+    {.key = "database.bytes", .type = "integer", .unit = UNIT_BYTES, .help = "Disk that the database takes."},
+    {.key = "database.connections", .type = "integer", .help = "Connections to it."},
+    {.key = "database.connections_max", .type = "integer", .help = "As many as there may be."},
+    {.key = "problem", .type = "text", .help = "Why something of this couldn't be asked, or null."},
     {.key = "operation", .type = "integer", .help = "Its last operation, or null."},
     {.key = "created_at", .type = "time", .help = "When it was asked for."},
     {.key = "updated_at", .type = "time", .help = "When its record changed last."},
@@ -58,7 +78,14 @@ static const Argument SLUG[] = {
 static bool show(const CommandCall *call, Platform *platform, Slug slug, Error *err)
 {
     CLEANUP(json_close) Json *answer = NULL;
-    return tenant_show(platform, slug, &answer, err) && command_answer(call, answer, err);
+    CLEANUP(json_close) Json *state = NULL;
+    if (!tenant_show(platform, slug, &answer, err) ||
+        !dedicated_state(platform, json_str(json_get(answer, "cell")), &state, err))
+        return false;
+    for (JsonIter it = json_iter(state); state && json_next(&it);)
+        if (!json_set(answer, str_copy(call->arena, it.key).data, json_hold(it.value), err))
+            return false;
+    return command_answer(call, answer, err);
 }
 
 static bool open_for(const CommandCall *call, Platform **out_platform, Slug *out_slug, Error *err)

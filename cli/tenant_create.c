@@ -196,7 +196,8 @@ static bool platform_check(Platform *platform, const TenantFile *file, Faults *f
             *err = said;
             return false;
         }
-        bool is_place = str_eq(str_of(said.where), S("cell")) || str_eq(str_of(said.where), S("domain"));
+        bool is_place = str_eq(str_of(said.where), S("cell")) || str_eq(str_of(said.where), S("host")) ||
+                        str_eq(str_of(said.where), S("domain"));
         bool is_fault = is_place && said.code != ERR_STATE;
         tenant_entry_fault(entry, &said, is_fault ? faults : &hindered->faults);
         if (!is_fault && hindered->first.code == ERR_NONE) {

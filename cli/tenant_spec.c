@@ -89,15 +89,11 @@ static const struct {
     const char *key;
     size_t offset;
 } TEXTS[] = {
-    {"slug", offsetof(TenantSpec, slug)},
-    {"name", offsetof(TenantSpec, name)},
-    {"email", offsetof(TenantSpec, email)},
-    {"currency", offsetof(TenantSpec, currency)},
-    {"language", offsetof(TenantSpec, language)},
-    {"country", offsetof(TenantSpec, country)},
-    {"cell", offsetof(TenantSpec, cell)},
-    {"logo", offsetof(TenantSpec, logo)},
-    {"payment-instructions", offsetof(TenantSpec, payment_instructions)},
+    {"slug", offsetof(TenantSpec, slug)},         {"name", offsetof(TenantSpec, name)},
+    {"email", offsetof(TenantSpec, email)},       {"currency", offsetof(TenantSpec, currency)},
+    {"language", offsetof(TenantSpec, language)}, {"country", offsetof(TenantSpec, country)},
+    {"cell", offsetof(TenantSpec, cell)},         {"host", offsetof(TenantSpec, host)},
+    {"logo", offsetof(TenantSpec, logo)},         {"payment-instructions", offsetof(TenantSpec, payment_instructions)},
 };
 
 static bool refused(Str key, const char *why, const char *next, Error *err)
@@ -156,6 +152,8 @@ bool tenant_spec_member(Str given, const Json *value, const Plans *plans, Arena 
         return domains_read(value, arena, spec, err);
     if (str_eq(key, S("colors")))
         return pairs_read(key, value, "write it as {primary: \"#8a3f26\"}", &spec->colors, err);
+    if (str_eq(key, S("labels")))
+        return pairs_read(key, value, "write it as {region: eu}", &spec->labels, err);
     if (str_eq(key, S("shipping")))
         return pairs_read(key, value, "write it as {standard: 4.90, pickup: 0}", &spec->shipping, err);
     bool is_text = json_kind(value) == JSON_KIND_STRING;

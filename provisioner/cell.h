@@ -29,7 +29,7 @@ MUST_CHECK bool cell_pending(Platform *platform, Str name, size_t *out_files, in
 // Removes what only collects in a cell: fences of operations that are long over.
 MUST_CHECK bool cell_tidy(Platform *platform, Str name, Error *err);
 
-// {"name","dsn","url","state","tenants","capacity","spares","version","created_at"}; the caller closes *out. Fails with
-// ERR_NOT_FOUND.
+// {"name","dsn","url","state","tenants","capacity","spares","version","host","created_at"}; the caller closes *out.
+// Fails with ERR_NOT_FOUND.
 MUST_CHECK bool cell_show(Platform *platform, Str name, Json **out, Error *err);
 MUST_CHECK bool cell_list(Platform *platform, Json **out, Error *err);    // {"items":[...],"total":N}

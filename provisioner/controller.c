@@ -63,7 +63,8 @@ static bool cells_keep(Platform *platform, bool is_tidy, Error *err)
         size_t made = 0;
         const Json *cell = json_element(items, i);
         Str name = json_str(json_get(cell, "name"));
-        if (!str_eq(json_str(json_get(cell, "state")), S("open")))
+        bool is_full = json_int64(json_get(cell, "spares")) == 0;    // one of its own: nothing to look for each time
+        if (!str_eq(json_str(json_get(cell, "state")), S("open")) || (is_full && !is_tidy))
             continue;
         if (!spares_fill(platform, name, SPARE_PAUSE_MS, &made, err) || (is_tidy && !cell_tidy(platform, name, err))) {
             log_error("cell_failed", err);    // this cell is away; the others need theirs

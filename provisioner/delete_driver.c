@@ -1,4 +1,6 @@
 // provisioner/delete_driver.c: how a shop goes, but for a dump, and how it comes back from that.
+#include "provisioner/container_driver.h"
+#include "provisioner/container_steps.h"
 #include "provisioner/schema_driver.h"
 
 #include "base/arena.h"
@@ -127,6 +129,22 @@ static const Step DELETE_STEPS[] = {
 
 const Driver SCHEMA_DELETE = {.kind = "delete", .steps = DELETE_STEPS, .count = COUNT(DELETE_STEPS)};
 
+// A cell of one's own goes as a whole; once its PostgreSQL is gone there is nobody to ask.
+static bool dedicated_unregister_probe(Operation *op, bool *out_done, Error *err)
+{
+    return is_removed(op, out_done, err) && (*out_done || unregister_probe(op, out_done, err));
+}
+
+static const Step CONTAINER_DELETE_STEPS[] = {
+    {.name = "dump", .probe = dump_probe, .apply = dump_apply, .revert = dump_revert},
+    {.name = "unregister", .probe = dedicated_unregister_probe, .apply = unregister_apply, .revert = unregister_revert},
+    {.name = "remove", .probe = remove_probe, .apply = remove_apply},
+    {.name = "forget", .probe = forget_probe, .apply = forget_apply},
+};
+
+const Driver CONTAINER_DELETE = {
+    .kind = "delete-dedicated", .steps = CONTAINER_DELETE_STEPS, .count = COUNT(CONTAINER_DELETE_STEPS)};
+
 // ---- restore
 
 // Loading again would take back what shoppers did since, so a tenant that is served counts as loaded.
@@ -167,7 +185,42 @@ static const Step RESTORE_STEPS[] = {
 
 const Driver SCHEMA_RESTORE = {.kind = "restore", .steps = RESTORE_STEPS, .count = COUNT(RESTORE_STEPS)};
 
+static bool dedicated_hosts_revert(Operation *op, Error *err)
+{
+    return control_call(op, S("select control.tenant_domains_release($1::bigint, $2::bigint)"), PARAMS(OPERATION(op)),
+                        err);
+}
+
+static const Step CONTAINER_RESTORE_STEPS[] = {
+    {.name = "reserve", .probe = reserve_probe, .apply = reserve_apply, .revert = reserve_revert},
+    {.name = "image", .probe = image_probe, .apply = image_apply, .revert = nothing_revert},
+    {.name = "network", .probe = network_probe, .apply = network_apply, .revert = network_revert},
+    {.name = "volume", .probe = volume_probe, .apply = volume_apply, .revert = volume_revert},
+    {.name = "secrets", .probe = secrets_probe, .apply = secrets_apply, .revert = secrets_revert},
+    {.name = "postgres", .probe = postgres_probe, .apply = postgres_apply, .revert = postgres_revert},
+    {.name = "database", .probe = database_probe, .apply = database_apply, .revert = nothing_revert},
+    {.name = "spare", .probe = spare_probe, .apply = spare_apply, .revert = nothing_revert},
+    {.name = "load", .probe = load_probe, .apply = load_apply, .revert = nothing_revert},
+    {.name = "register", .probe = register_probe, .apply = hosts_apply, .revert = dedicated_hosts_revert},
+    {.name = "shopd", .probe = shopd_probe, .apply = shopd_apply, .revert = shopd_revert},
+    {.name = "healthy", .probe = healthy_probe, .apply = healthy_apply, .revert = nothing_revert},
+    {.name = "smoke", .probe = smoke_probe, .apply = smoke_apply, .revert = nothing_revert},
+    {.name = "activate", .probe = activate_probe, .apply = activate_apply, .revert = deactivate_revert},
+};
+
+const Driver CONTAINER_RESTORE = {
+    .kind = "restore-dedicated", .steps = CONTAINER_RESTORE_STEPS, .count = COUNT(CONTAINER_RESTORE_STEPS)};
+
 // ---- every kind that there is
 
-const Driver *const DRIVERS[] = {&SCHEMA_CREATE,  &TENANT_SET,    &TENANT_SUSPEND, &TENANT_RESUME,
-                                 &TENANT_ARCHIVE, &SCHEMA_DELETE, &SCHEMA_RESTORE, NULL};
+const Driver *const DRIVERS[] = {&SCHEMA_CREATE,
+                                 &TENANT_SET,
+                                 &TENANT_SUSPEND,
+                                 &TENANT_RESUME,
+                                 &TENANT_ARCHIVE,
+                                 &SCHEMA_DELETE,
+                                 &SCHEMA_RESTORE,
+                                 &CONTAINER_CREATE,
+                                 &CONTAINER_DELETE,
+                                 &CONTAINER_RESTORE,
+                                 NULL};

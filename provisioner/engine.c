@@ -9,7 +9,8 @@ enum { BUDGET = 64 * KIB, CALL_BUDGET = 5 * ENGINE_ANSWER_MAX, PING_MS = 10000, 
 struct Engine {
     Arena *arena;
     Str name;
-    Str prefix;    // "/v1.41"
+    Str prefix;           // "/v1.41"
+    HttpServer server;    // for connections beside `http`
     HttpClient *http;
 };
 
@@ -127,28 +128,6 @@ bool engine_call(Engine *engine, const EngineCall *call, Json **out, Error *err)
     return true;
 }
 
-bool engine_open(const HttpServer *server, Engine **out, Error *err)
-{
-    Arena *arena = arena_open(BUDGET);
-    Engine *engine = arena_new(arena, Engine);
-    if (!engine) {
-        bool ok = arena_ok(arena, err);
-        arena_close(&arena);
-        return ok;
-    }
-    CLEANUP(json_close) Json *version = NULL;
-    engine->arena = arena;
-    engine->name = str_copy(arena, server->name);
-    if (arena_ok(arena, err) && http_open(server, &engine->http, err) &&
-        engine_call(engine, &(EngineCall){.method = "GET", .path = S("/version")}, &version, err) &&
-        version_agree(engine, version, err)) {
-        *out = engine;
-        return true;
-    }
-    engine_close(&engine);
-    return false;
-}
-
 void engine_close(Engine **engine)
 {
     if (!*engine)
@@ -159,8 +138,171 @@ void engine_close(Engine **engine)
     arena_close(&arena);
 }
 
+// One that has agreed on no version yet; NULL with an error.
+static Engine *engine_new(const HttpServer *server, Error *err)
+{
+    Arena *arena = arena_open(BUDGET);
+    Engine *engine = arena_new(arena, Engine);
+    if (!engine) {
+        bool is_there = arena_ok(arena, err);
+        assert(!is_there);
+        arena_close(&arena);
+        return NULL;
+    }
+    engine->arena = arena;
+    engine->name = str_copy(arena, server->name);
+    engine->server = *server;
+    engine->server.name = engine->name;
+    engine->server.url = str_copy(arena, server->url);
+    engine->server.socket = str_copy(arena, server->socket);
+    engine->server.tls_directory = str_copy(arena, server->tls_directory);
+    if (!arena_ok(arena, err) || !http_open(&engine->server, &engine->http, err))
+        engine_close(&engine);
+    return engine;
+}
+
+bool engine_open(const HttpServer *server, Engine **out, Error *err)
+{
+    CLEANUP(json_close) Json *version = NULL;
+    Engine *engine = engine_new(server, err);
+    if (!engine)
+        return false;
+    if (engine_call(engine, &(EngineCall){.method = "GET", .path = S("/version")}, &version, err) &&
+        version_agree(engine, version, err)) {
+        *out = engine;
+        return true;
+    }
+    engine_close(&engine);
+    return false;
+}
+
+bool engine_open_again(const Engine *engine, Engine **out, Error *err)
+{
+    Engine *again = engine_new(&engine->server, err);
+    if (!again)
+        return false;
+    again->prefix = str_copy(again->arena, engine->prefix);
+    if (arena_ok(again->arena, err)) {
+        *out = again;
+        return true;
+    }
+    engine_close(&again);
+    return false;
+}
+
 Str engine_name(const Engine *engine) { return engine->name; }
 Str engine_api_version(const Engine *engine) { return str_skip(engine->prefix, 2); }
+
+// ---- processes in containers
+
+enum { FRAME_HEAD = 8, FRAME_STDOUT = 1 };
+
+struct EngineExec {
+    Arena *arena;
+    HttpStream *stream;
+    // Without a terminal the engine cuts the output into frames: a byte that says which stream it is, three of zero,
+    // four of length.
+    unsigned char head[FRAME_HEAD];
+    size_t head_len;
+    size_t frame_left;
+};
+
+static bool exec_create(Engine *engine, Str container, const char *const *argv, Arena *arena, Str *out_id, Error *err)
+{
+    CLEANUP(json_close) Json *answer = NULL;
+    Json *words = json_build("[]");
+    for (; *argv; argv++)
+        (void)json_append(words, json_from_str(str_of(*argv)));
+    CLEANUP(json_close)
+    Json *body = json_build("{s:b, s:b, s:b, s:b, s:o}", "AttachStdin", 1, "AttachStdout", 1, "AttachStderr", 0, "Tty",
+                            0, "Cmd", words);
+    Str path = str_format(arena, "/containers/%.*s/exec", STR_ARG(container));
+    if (!json_ok(body, err) || !arena_ok(arena, err) ||
+        !engine_call(engine, &(EngineCall){.method = "POST", .path = path, .body = body}, &answer, err))
+        return false;
+    *out_id = str_copy(arena, json_str(json_get(answer, "Id")));
+    return out_id->len > 0 || not_an_engine(engine, "its answer to POST /containers/NAME/exec has no Id", err);
+}
+
+bool engine_exec(Engine *engine, Str container, const char *const *argv, EngineExec **out, Error *err)
+{
+    Arena *arena = arena_open(BUDGET);
+    EngineExec *exec = arena_new(arena, EngineExec);
+    Str id = S("");
+    if (!exec) {
+        bool ok = arena_ok(arena, err);
+        arena_close(&arena);
+        return ok;
+    }
+    exec->arena = arena;
+    if (exec_create(engine, container, argv, arena, &id, err)) {
+        Str path = str_format(arena, "%.*s/exec/%.*s/start", STR_ARG(engine->prefix), STR_ARG(id));
+        if (arena_ok(arena, err) &&
+            http_stream_open(&engine->server, path, S("{\"Detach\":false,\"Tty\":false}"), &exec->stream, err)) {
+            *out = exec;
+            return true;
+        }
+    }
+    engine_exec_close(&exec);
+    return false;
+}
+
+void engine_exec_close(EngineExec **exec)
+{
+    if (!*exec)
+        return;
+    http_stream_close(&(*exec)->stream);
+    Arena *arena = (*exec)->arena;
+    *exec = NULL;
+    arena_close(&arena);
+}
+
+int engine_exec_fd(const EngineExec *exec) { return http_stream_fd(exec->stream); }
+
+bool engine_exec_send(EngineExec *exec, Str bytes, size_t *out_len, Error *err)
+{
+    return http_stream_send(exec->stream, bytes, out_len, err);
+}
+
+// Reads on in the head of a frame; when it is whole, `frame_left` is set.
+static bool frame_begin(EngineExec *exec, bool *out_wait, bool *out_end, Error *err)
+{
+    size_t len = 0;
+    if (!http_stream_receive(exec->stream, (char *)exec->head + exec->head_len, FRAME_HEAD - exec->head_len, &len,
+                             out_end, err))
+        return false;
+    exec->head_len += len;
+    *out_wait = len == 0;
+    if (exec->head_len == FRAME_HEAD) {
+        const unsigned char *size = &exec->head[4];
+        exec->frame_left = (size_t)size[0] << 24 | (size_t)size[1] << 16 | (size_t)size[2] << 8 | size[3];
+    }
+    return true;
+}
+
+bool engine_exec_receive(EngineExec *exec, char *buf, size_t size, size_t *out_len, bool *out_end, Error *err)
+{
+    bool must_wait = false;
+    *out_len = 0;
+    *out_end = false;
+    while (*out_len == 0 && !*out_end && !must_wait) {
+        if (exec->head_len < FRAME_HEAD) {
+            if (!frame_begin(exec, &must_wait, out_end, err))
+                return false;
+            continue;
+        }
+        size_t len = 0;
+        if (exec->frame_left &&
+            !http_stream_receive(exec->stream, buf, MIN(size, exec->frame_left), &len, out_end, err))
+            return false;
+        must_wait = exec->frame_left && len == 0;
+        exec->frame_left -= len;
+        *out_len = exec->head[0] == FRAME_STDOUT ? len : 0;
+        if (exec->frame_left == 0)
+            exec->head_len = 0;
+    }
+    return true;
+}
 
 // ---- facts
 

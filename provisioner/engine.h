@@ -39,6 +39,21 @@ enum { ENGINE_ANSWER_MAX = 8 * MIB };
 // one over ENGINE_ANSWER_MAX ERR_TOO_LARGE; else it fails as http_call.
 MUST_CHECK bool engine_call(Engine *engine, const EngineCall *call, Json **out, Error *err);
 
+// A process in a running container, with its standard input and output as a stream; its standard error is dropped.
+// `argv` ends in NULL. Each call has a connection of its own, so that any thread may make it that has an engine of its
+// own.
+typedef struct EngineExec EngineExec;
+MUST_CHECK bool engine_exec(Engine *engine, Str container, const char *const *argv, EngineExec **out, Error *err);
+void engine_exec_close(EngineExec **exec);
+int engine_exec_fd(const EngineExec *exec);    // to wait at
+// As http_stream_send and http_stream_receive.
+MUST_CHECK bool engine_exec_send(EngineExec *exec, Str bytes, size_t *out_len, Error *err);
+MUST_CHECK bool engine_exec_receive(EngineExec *exec, char *buf, size_t size, size_t *out_len, bool *out_end,
+                                    Error *err);
+
+// Another connection to the same engine, for another thread.
+MUST_CHECK bool engine_open_again(const Engine *engine, Engine **out, Error *err);
+
 // What an engine says of itself and of its host. Texts in the arena of engine_facts.
 typedef struct EngineFacts {
     Str engine;    // "Docker 20.10.24"

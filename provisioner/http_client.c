@@ -3,9 +3,11 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 
 enum {
     BUDGET = 64 * KIB,
@@ -13,6 +15,7 @@ enum {
     ANSWER_TIMEOUT_MS = 60000,
     SILENCE_MS = 30000,
     ANSWER_MAX = MIB,
+    STREAM_CHUNK = 16 * KIB,
     DETAIL_MAX = CURL_ERROR_SIZE,
 };
 
@@ -33,6 +36,14 @@ typedef struct Exchange {
 } Exchange;
 
 static void global_start(void) { (void)curl_global_init(CURL_GLOBAL_DEFAULT); }
+
+// NULL without memory.
+static CURL *handle_open(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, global_start);
+    return curl_easy_init();
+}
 
 static int answer_status(CURL *curl)
 {
@@ -115,20 +126,23 @@ static bool error_from_curl(Error *err, CURL *curl, CURLcode code, const HttpSer
     return server->explain && server->explain(server->explain_context, err);
 }
 
+static HttpServer server_copy(const HttpServer *server, Arena *arena)
+{
+    HttpServer copy = *server;
+    Str *texts[] = {&copy.name, &copy.url, &copy.socket, &copy.tls_directory};
+    for (size_t i = 0; i < COUNT(texts); i++)
+        *texts[i] = str_copy(arena, *texts[i]);
+    return copy;
+}
+
 bool http_open(const HttpServer *server, HttpClient **out, Error *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, global_start);
     Arena *arena = arena_open(BUDGET);
     HttpClient *client = arena_new(arena, HttpClient);
     if (client) {
         client->arena = arena;
-        client->curl = curl_easy_init();
-        client->server = *server;
-        client->server.name = str_copy(arena, server->name);
-        client->server.url = str_copy(arena, server->url);
-        client->server.socket = str_copy(arena, server->socket);
-        client->server.tls_directory = str_copy(arena, server->tls_directory);
+        client->curl = handle_open();
+        client->server = server_copy(server, arena);
         if (arena_ok(arena, err) && (client->curl || error_set(err, ERR_NO_MEMORY, "no memory for an HTTP client"))) {
             *out = client;
             return true;
@@ -164,10 +178,8 @@ static void tls_options(CURL *curl, Str directory, Arena *arena)
                                str_format(arena, "%.*s/%s", STR_ARG(directory), files[i].file).data);
 }
 
-static void server_options(HttpClient *client, Arena *arena)
+static void server_options(CURL *curl, const HttpServer *server, Arena *arena)
 {
-    CURL *curl = client->curl;
-    const HttpServer *server = &client->server;
     int64_t connect_ms = server->connect_timeout_ms ? server->connect_timeout_ms : CONNECT_TIMEOUT_MS;
     (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
     (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
@@ -233,7 +245,7 @@ static CURLcode perform(HttpClient *client, Exchange *exchange, Arena *arena, ch
 {
     curl_easy_reset(client->curl);    // its connection stays
     (void)curl_easy_setopt(client->curl, CURLOPT_ERRORBUFFER, detail);
-    server_options(client, arena);
+    server_options(client->curl, &client->server, arena);
     call_options(client, exchange, arena);
     detail[0] = '\0';
     return curl_easy_perform(client->curl);
@@ -269,6 +281,157 @@ bool http_call(HttpClient *client, const HttpCall *call, Arena *arena, HttpAnswe
     if (code != CURLE_OK)
         return error_from_curl(err, client->curl, code, &client->server, detail);
     return answer_read(&exchange, arena, out, err);
+}
+
+// ---- streams
+
+struct HttpStream {
+    Arena *arena;
+    HttpServer server;
+    CURL *curl;
+    char rest[STREAM_CHUNK];    // came with the answer's head
+    size_t rest_at, rest_len;
+};
+
+int http_stream_fd(const HttpStream *stream)
+{
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    (void)curl_easy_getinfo(stream->curl, CURLINFO_ACTIVESOCKET, &fd);
+    return (int)fd;
+}
+
+bool http_stream_send(HttpStream *stream, Str bytes, size_t *out_len, Error *err)
+{
+    *out_len = 0;
+    CURLcode code = curl_easy_send(stream->curl, bytes.data, bytes.len, out_len);
+    return code == CURLE_OK || code == CURLE_AGAIN || error_from_curl(err, stream->curl, code, &stream->server, "");
+}
+
+bool http_stream_receive(HttpStream *stream, char *buf, size_t size, size_t *out_len, bool *out_end, Error *err)
+{
+    *out_end = false;
+    *out_len = MIN(size, stream->rest_len);
+    if (*out_len) {
+        memcpy(buf, stream->rest + stream->rest_at, *out_len);
+        stream->rest_at += *out_len;
+        stream->rest_len -= *out_len;
+        return true;
+    }
+    CURLcode code = curl_easy_recv(stream->curl, buf, size, out_len);
+    if (code == CURLE_AGAIN) {
+        *out_len = 0;
+        return true;
+    }
+    if (code != CURLE_OK)
+        return error_from_curl(err, stream->curl, code, &stream->server, "");
+    *out_end = *out_len == 0;
+    return true;
+}
+
+static bool stream_wait(const HttpStream *stream, short events, int64_t deadline_ms, Error *err)
+{
+    struct pollfd wait = {.fd = http_stream_fd(stream), .events = events};
+    if (poll(&wait, 1, (int)MAX(deadline_ms - clock_ms(), INT64_C(0))) > 0)
+        return true;
+    error_set(err, ERR_UNREACHABLE, "%.*s doesn't answer", STR_ARG(stream->server.name));
+    return error_why(err, "nothing came in time");
+}
+
+static bool stream_ask(HttpStream *stream, Str request, int64_t deadline_ms, Error *err)
+{
+    while (request.len) {
+        size_t len = 0;
+        if (!http_stream_send(stream, request, &len, err) ||
+            (len == 0 && !stream_wait(stream, POLLOUT, deadline_ms, err)))
+            return false;
+        request = str_skip(request, len);
+    }
+    return true;
+}
+
+static bool stream_refused(const HttpStream *stream, Str answer, Error *err)
+{
+    size_t head = str_find(answer, S("\r\n\r\n"));
+    error_set(err, ERR_FAILED, "%.*s refuses a stream: %.*s", STR_ARG(stream->server.name),
+              STR_ARG(str_slice(answer, 0, str_find_char(answer, '\r'))));
+    return error_why(err, "%.*s", STR_ARG(str_trim(str_skip(answer, head))));
+}
+
+// Reads the head of the answer; what came after it stays in `rest`.
+static bool stream_head(HttpStream *stream, int64_t deadline_ms, Error *err)
+{
+    bool is_end = false;
+    size_t len = 0, taken = 0;
+    while (!is_end && taken < sizeof(stream->rest)) {
+        if (!http_stream_receive(stream, stream->rest + taken, sizeof(stream->rest) - taken, &len, &is_end, err))
+            return false;
+        taken += len;
+        Str answer = {stream->rest, taken};
+        size_t end = str_find(answer, S("\r\n\r\n"));
+        if (end < taken) {
+            if (!str_has_prefix(answer, S("HTTP/1.1 101")) && !str_has_prefix(answer, S("HTTP/1.1 200")))
+                return stream_refused(stream, answer, err);
+            stream->rest_at = end + 4;
+            stream->rest_len = taken - stream->rest_at;
+            return true;
+        }
+        if (len == 0 && !is_end && !stream_wait(stream, POLLIN, deadline_ms, err))
+            return false;
+    }
+    error_set(err, ERR_MALFORMED, "%.*s answers with no head of HTTP", STR_ARG(stream->server.name));
+    return false;
+}
+
+static bool stream_connect(HttpStream *stream, Error *err)
+{
+    char detail[DETAIL_MAX] = "";
+    CURL *curl = stream->curl;
+    (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
+    server_options(curl, &stream->server, stream->arena);
+    (void)curl_easy_setopt(curl, CURLOPT_URL, stream->server.url.data);
+    (void)curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L);
+    CURLcode code = curl_easy_perform(curl);
+    if (code != CURLE_OK)
+        return error_from_curl(err, curl, code, &stream->server, detail);
+    (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, NULL);
+    return true;
+}
+
+bool http_stream_open(const HttpServer *server, Str path, Str body, HttpStream **out, Error *err)
+{
+    Arena *arena = arena_open(BUDGET * 2);
+    HttpStream *stream = arena_new(arena, HttpStream);
+    if (!stream) {
+        bool ok = arena_ok(arena, err);
+        arena_close(&arena);
+        return ok;
+    }
+    stream->arena = arena;
+    stream->server = server_copy(server, arena);
+    stream->curl = handle_open();
+    int64_t deadline_ms = clock_ms() + (server->answer_timeout_ms ? server->answer_timeout_ms : ANSWER_TIMEOUT_MS);
+    Str request = str_format(arena,
+                             "POST %.*s HTTP/1.1\r\nHost: engine\r\nContent-Type: application/json\r\n"
+                             "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: %zu\r\n\r\n%.*s",
+                             STR_ARG(path), body.len, STR_ARG(body));
+    bool is_made = arena_ok(arena, err) && (stream->curl || error_set(err, ERR_NO_MEMORY, "no memory for a stream"));
+    if (is_made && stream_connect(stream, err) && stream_ask(stream, request, deadline_ms, err) &&
+        stream_head(stream, deadline_ms, err)) {
+        *out = stream;
+        return true;
+    }
+    http_stream_close(&stream);
+    return false;
+}
+
+void http_stream_close(HttpStream **stream)
+{
+    if (!*stream)
+        return;
+    curl_easy_cleanup((*stream)->curl);
+    Arena *arena = (*stream)->arena;
+    *stream = NULL;
+    arena_close(&arena);
 }
 
 bool http_drop(void *context, Str bytes, Error *err)

@@ -54,6 +54,20 @@ typedef struct HttpAnswer {
 // connection that turns out to be dead is replaced by a new one (libcurl does that).
 MUST_CHECK bool http_call(HttpClient *client, const HttpCall *call, Arena *arena, HttpAnswer *out, Error *err);
 
+// A connection that has left HTTP (RFC 9110, section 7.8): bytes in both directions. One thread at a time.
+typedef struct HttpStream HttpStream;
+
+// POSTs `body`, which is JSON, on a connection of its own and takes the connection over once the server has answered
+// with 101, or with 200 and no length. Any other status fails with ERR_FAILED, with the body as why; else as http_call.
+MUST_CHECK bool http_stream_open(const HttpServer *server, Str path, Str body, HttpStream **out, Error *err);
+void http_stream_close(HttpStream **stream);
+
+int http_stream_fd(const HttpStream *stream);    // to wait at
+// Sends or receives what goes without waiting: *out_len 0 is nothing for now. Fail with ERR_UNREACHABLE.
+MUST_CHECK bool http_stream_send(HttpStream *stream, Str bytes, size_t *out_len, Error *err);
+MUST_CHECK bool http_stream_receive(HttpStream *stream, char *buf, size_t size, size_t *out_len, bool *out_end,
+                                    Error *err);
+
 // GET `url` (http://127.0.0.1:8080/) with this Host, and throws the body away. *out_status is the answer's. Fails with
 // ERR_UNREACHABLE when none came within `timeout_ms`. Any thread may call it.
 MUST_CHECK bool http_get_status(Str url, Str host, int64_t timeout_ms, int *out_status, Error *err);

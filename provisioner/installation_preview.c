@@ -71,11 +71,12 @@ static bool cells_look(Preview *preview, Platform *platform, bool is_first_time,
         has_first = has_first || is_first;
         size_t files = 0;
         int64_t shops = 0;
-        if (str_eq(json_str(json_get(cell, "state")), S("open")) &&
+        bool is_hosted = json_str(json_get(cell, "host")).len > 0;
+        if (str_eq(json_str(json_get(cell, "state")), S("open")) && !is_hosted &&
             (!cell_pending(platform, name, &files, &shops, err) ||
              !add_migration(preview, str_format(preview->arena, "cell %.*s", STR_ARG(name)), files, shops, err)))
             return false;
-        if (is_first_time && (is_first || address_of_url(json_str(json_get(cell, "url"))).len) &&
+        if (is_first_time && !is_hosted && (is_first || address_of_url(json_str(json_get(cell, "url"))).len) &&
             !add(preview->start, str_format(preview->arena, "shopd-%.*s", STR_ARG(name)), err))
             return false;
     }

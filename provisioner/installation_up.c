@@ -218,9 +218,15 @@ static bool cells_make(Installation *in, Platform *platform, Json **out, Error *
     for (size_t i = 0; i < json_count(items); i++) {
         Str name = json_str(json_get(json_element(items, i), "name"));
         bool is_open = str_eq(json_str(json_get(json_element(items, i), "state")), S("open"));
+        bool is_hosted = json_str(json_get(json_element(items, i), "host")).len > 0;
         is_there = is_there || str_eq(name, str_of(FIRST_CELL));
-        if (in->must_prepare && is_open && !cell_migrate(platform, name, err))
+        if (!in->must_prepare || !is_open || cell_migrate(platform, name, err))
+            continue;
+        if (!is_hosted)
             return false;
+        // The host may be away; the others don't wait for it.
+        say(in, str_format(in->arena, "warning: %s: %s", err->what, err->cause_count ? err->causes[0] : err->why).data);
+        error_clear(err);
     }
     Str url;
     if (!address_url(in->listen, in->arena, &url, err))
@@ -247,7 +253,8 @@ static bool record_make(const Installation *in, const Json *list, Json **out, Er
     for (size_t i = 0; i < json_count(items) && ok; i++) {
         Json *cell = json_hold((Json *)json_element(items, i));
         Str name = json_str(json_get(cell, "name")), url = json_str(json_get(cell, "url"));
-        Str listen = str_eq(name, str_of(FIRST_CELL)) ? in->listen : address_of_url(url);
+        bool is_hosted = json_str(json_get(cell, "host")).len > 0;
+        Str listen = str_eq(name, str_of(FIRST_CELL)) ? in->listen : is_hosted ? S("") : address_of_url(url);
         ok = json_put(cell, "listen", json_from_str(listen)) && json_append(cells, cell);
     }
     Json *record =
@@ -282,9 +289,10 @@ static bool databases_ready(Installation *in, const Json *before, Json **out, bo
         return false;
     if (in->must_prepare && !platform_migrate(in->control_dsn, 0, err))
         return error_wrap(err, "the control database can't be brought to this version");
-    PlatformOptions options = {.control_dsn = in->control_dsn,
-                               .data = in->launch.place.data,
-                               .base_domain = setting_text(in->options->settings, "base_domain")};
+    PlatformOptions options;
+    if (!platform_options_read(in->options->settings, in->arena, &options, err))
+        return false;
+    options.control_dsn = in->control_dsn;
     if (!platform_open_with(&options, &platform, err))
         return false;
     platform_warned(platform, warned, in);

@@ -21,12 +21,25 @@ static bool own_path(Arena *arena, Str *out, Error *err)
     return arena_ok(arena, err);
 }
 
-static bool shopd_path(const Settings *settings, Str shopctl, Arena *arena, Str *out, Error *err)
+static Str shopd_beside(const Settings *settings, Str shopctl, Arena *arena)
 {
     Str set = setting_text(settings, "shopd");
     const char *slash = memrchr(shopctl.data, '/', shopctl.len);
-    Str path =
-        set.len ? str_copy(arena, set) : str_format(arena, "%.*s/shopd", (int)(slash - shopctl.data), shopctl.data);
+    return set.len ? str_copy(arena, set) : str_format(arena, "%.*s/shopd", (int)(slash - shopctl.data), shopctl.data);
+}
+
+bool launch_shopd(const Settings *settings, Arena *arena, Str *out, Error *err)
+{
+    Str shopctl;
+    if (!own_path(arena, &shopctl, err))
+        return false;
+    *out = shopd_beside(settings, shopctl, arena);
+    return arena_ok(arena, err);
+}
+
+static bool shopd_path(const Settings *settings, Str shopctl, Arena *arena, Str *out, Error *err)
+{
+    Str path = shopd_beside(settings, shopctl, arena);
     if (!arena_ok(arena, err))
         return false;
     if (access(path.data, X_OK) != 0) {

@@ -17,5 +17,8 @@ typedef struct Launch {
 // The place that the settings mean.
 MUST_CHECK bool launch_place(const Settings *settings, Arena *arena, Place *out, Error *err);
 
+// The path of the program shopd, whether or not it is there.
+MUST_CHECK bool launch_shopd(const Settings *settings, Arena *arena, Str *out, Error *err);
+
 // All of it. Fails with ERR_NOT_FOUND or ERR_FORBIDDEN, and what to install or set, where a program is missing.
 MUST_CHECK bool launch_make(const Settings *settings, Arena *arena, Launch *out, Error *err);

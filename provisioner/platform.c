@@ -7,13 +7,17 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "provisioner/dedicated.h"
+#include "provisioner/host.h"
 #include "provisioner/launch.h"
 #include "provisioner/migration.h"
+#include "provisioner/relay.h"
 
 enum {
     TAKEOVER_MS = 60000,
     SMOKE_MS = 10000,
     CELLS_MAX = 256,
+    HOSTS_MAX = 64,
     BUDGET = 16 * MIB,
     NUMBER_START = 1001,
     WARNING_MAX = KIB,
@@ -24,12 +28,27 @@ typedef struct CellConnection {
     Db *db;
 } CellConnection;
 
+typedef struct HostConnection {
+    Str name;
+    Host *host;
+} HostConnection;
+
+// The way to the PostgreSQL of a cell of its own.
+typedef struct CellRelay {
+    Str cell;
+    Relay *relay;
+} CellRelay;
+
 struct Platform {
     Arena *arena;
     PlatformOptions options;
     Db *control;
     CellConnection cells[CELLS_MAX];
     size_t cell_count;
+    HostConnection hosts[HOSTS_MAX];
+    size_t host_count;
+    CellRelay relays[CELLS_MAX];
+    size_t relay_count;
     size_t expected;
     PlatformObserver *observer;
     void *observer_context;
@@ -70,7 +89,10 @@ bool platform_open_with(const PlatformOptions *options, Platform **out, Error *e
                    .ssh_passphrase_file = str_copy(arena, options->access.ssh_passphrase_file),
                    .ssh_known_hosts = str_copy(arena, options->access.ssh_known_hosts),
                    .ask = options->access.ask,
-                   .ask_context = options->access.ask_context}};
+                   .ask_context = options->access.ask_context},
+        .images = {.directory = str_copy(arena, options->images.directory),
+                   .shopd = str_copy(arena, options->images.shopd),
+                   .postgres_bin = str_copy(arena, options->images.postgres_bin)}};
     if (arena_ok(arena, err) && db_open(platform->options.control_dsn, &DB_OPTIONS, &platform->control, err)) {
         *out = platform;
         return true;
@@ -99,23 +121,34 @@ bool platform_control_dsn(const Settings *settings, Arena *arena, Str *out, Erro
     return arena_ok(arena, err);
 }
 
+bool platform_options_read(const Settings *settings, Arena *arena, PlatformOptions *out, Error *err)
+{
+    Place place = {0};
+    if (!launch_place(settings, arena, &place, err))
+        return false;
+    Str known_hosts = setting_text(settings, "ssh_known_hosts");
+    *out = (PlatformOptions){
+        .data = place.data,
+        .base_domain = setting_text(settings, "base_domain"),
+        .takeover_ms = setting_int(settings, "controller_takeover_s") * 1000,
+        .access = {.ssh_key = setting_text(settings, "ssh_key"),
+                   .ssh_passphrase_file = setting_text(settings, "ssh_passphrase_file"),
+                   .ssh_known_hosts =
+                       known_hosts.len ? known_hosts : str_format(arena, "%.*s/known_hosts", STR_ARG(place.data))},
+        .images = {.directory = str_format(arena, "%.*s/images", STR_ARG(place.data)),
+                   .postgres_bin = setting_text(settings, "postgres_bin")}};
+    return launch_shopd(settings, arena, &out->images.shopd, err);
+}
+
 bool platform_open(const Settings *settings, Platform **out, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
-    Place place = {0};
-    PlatformOptions options = {.base_domain = setting_text(settings, "base_domain"),
-                               .takeover_ms = setting_int(settings, "controller_takeover_s") * 1000};
-    if (!platform_control_dsn(settings, arena, &options.control_dsn, err) ||
-        !launch_place(settings, arena, &place, err))
+    PlatformOptions options;
+    Str control_dsn;
+    if (!platform_control_dsn(settings, arena, &control_dsn, err) ||
+        !platform_options_read(settings, arena, &options, err))
         return false;
-    options.data = place.data;
-    Str known_hosts = setting_text(settings, "ssh_known_hosts");
-    options.access = (HostAccess){
-        .ssh_key = setting_text(settings, "ssh_key"),
-        .ssh_passphrase_file = setting_text(settings, "ssh_passphrase_file"),
-        .ssh_known_hosts = known_hosts.len ? known_hosts : str_format(arena, "%.*s/known_hosts", STR_ARG(place.data))};
-    if (!arena_ok(arena, err))
-        return false;
+    options.control_dsn = control_dsn;
     if (platform_open_with(&options, out, err))
         return true;
     if (err->code == ERR_UNREACHABLE && err->next[0] == '\0')
@@ -130,6 +163,10 @@ void platform_close(Platform **platform)
     db_close(&(*platform)->control);
     for (size_t i = 0; i < (*platform)->cell_count; i++)
         db_close(&(*platform)->cells[i].db);
+    for (size_t i = 0; i < (*platform)->relay_count; i++)
+        relay_close(&(*platform)->relays[i].relay);
+    for (size_t i = 0; i < (*platform)->host_count; i++)
+        host_close(&(*platform)->hosts[i].host);
     Arena *arena = (*platform)->arena;
     *platform = NULL;
     arena_close(&arena);
@@ -159,18 +196,92 @@ bool platform_cell_dsn(Platform *platform, Str kept, Arena *arena, Str *out, Err
     return dsn_complete(kept, platform->options.control_dsn, arena, out, err);
 }
 
-bool platform_cell_open_with(Platform *platform, Str cell_name, const DbOptions *options, Db **out, Error *err)
+bool platform_host(Platform *platform, Str name, Host **out, Error *err)
 {
-    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
-    CLEANUP(rows_close) Rows *rows = NULL;
+    size_t i = 0;
+    while (i < platform->host_count && !str_eq(platform->hosts[i].name, name))
+        i++;
+    if (i == HOSTS_MAX) {    // a loop over very many hosts: the oldest connection makes room
+        i = 0;
+        host_close(&platform->hosts[0].host);
+        platform->hosts[0].name = str_copy(platform->arena, name);
+    } else if (i == platform->host_count) {
+        platform->hosts[platform->host_count++].name = str_copy(platform->arena, name);
+    }
+    HostConnection *host = &platform->hosts[i];
+    if (!arena_ok(platform->arena, err) || (!host->host && !host_open(platform, name, &host->host, err)))
+        return false;
+    *out = host->host;
+    return true;
+}
+
+static bool relay_find(Platform *platform, Str cell, Str host_name, Str own_name, Relay **out, Error *err)
+{
+    size_t i = 0;
+    Host *host = NULL;
+    while (i < platform->relay_count && !str_eq(platform->relays[i].cell, cell))
+        i++;
+    if (i < platform->relay_count && platform->relays[i].relay) {
+        *out = platform->relays[i].relay;
+        return true;
+    }
+    if (i == CELLS_MAX)
+        return error_set(err, ERR_FAILED, "there are too many cells of their own for one process");
+    Str container = dedicated_postgres_name(own_name, cell, platform->arena);
+    Str name = str_copy(platform->arena, cell);
+    if (!arena_ok(platform->arena, err) || !platform_host(platform, host_name, &host, err) ||
+        !relay_open(host_engine(host), container, &platform->relays[i].relay, err))
+        return false;
+    platform->relays[i].cell = name;
+    platform->relay_count = MAX(platform->relay_count, i + 1);
+    *out = platform->relays[i].relay;
+    return true;
+}
+
+typedef struct CellWay {
     Str dsn;
-    if (!db_query(platform->control, S("select dsn from control.cells where name = $1"), PARAMS(cell_name), &rows, err))
+    Relay *relay;    // NULL: it is reached as its DSN says
+} CellWay;
+
+static bool cell_way(Platform *platform, Str cell_name, Arena *arena, CellWay *out, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    if (!db_query(platform->control,
+                  S("select c.dsn, c.host, p.name from control.cells c, control.platforms p where c.name = $1"),
+                  PARAMS(cell_name), &rows, err))
         return false;
     if (rows_count(rows) == 0) {
         error_set(err, ERR_NOT_FOUND, "there is no cell '%.*s'", STR_ARG(cell_name));
         return error_next(err, "see shopctl cell list");
     }
-    return platform_cell_dsn(platform, rows_str(rows, 0, 0), arena, &dsn, err) && db_open(dsn, options, out, err);
+    out->relay = NULL;
+    if (rows_is_null(rows, 0, 1))
+        return platform_cell_dsn(platform, rows_str(rows, 0, 0), arena, &out->dsn, err);
+    return relay_find(platform, cell_name, rows_str(rows, 0, 1), rows_str(rows, 0, 2), &out->relay, err) &&
+           dsn_with(rows_str(rows, 0, 0), "host", relay_directory(out->relay), arena, &out->dsn, err);
+}
+
+static bool way_open(const CellWay *way, Str dsn, const DbOptions *options, Db **out, Error *err)
+{
+    if (db_open(dsn, options, out, err))
+        return true;
+    return way->relay && err->code == ERR_UNREACHABLE ? relay_explain(way->relay, err) : false;
+}
+
+bool platform_cell_open_with(Platform *platform, Str cell_name, const DbOptions *options, Db **out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    CellWay way;
+    return cell_way(platform, cell_name, arena, &way, err) && way_open(&way, way.dsn, options, out, err);
+}
+
+bool platform_cell_database(Platform *platform, Str cell_name, Str database, Db **out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    CellWay way;
+    Str dsn;
+    return cell_way(platform, cell_name, arena, &way, err) && dsn_with_database(way.dsn, database, arena, &dsn, err) &&
+           way_open(&way, dsn, &DB_OPTIONS, out, err);
 }
 
 bool platform_cell_open(Platform *platform, Str cell_name, Db **out, Error *err)

@@ -21,6 +21,13 @@ typedef struct HostAccess {
     void *ask_context;
 } HostAccess;
 
+// What images are made from, and where they are kept.
+typedef struct ImageStore {
+    Str directory;       // of the archives that are made
+    Str shopd;           // the program
+    Str postgres_bin;    // the directory of PostgreSQL's programs; empty: the newest one below /usr/lib/postgresql
+} ImageStore;
+
 typedef struct PlatformOptions {
     Str control_dsn;
     Str data;               // the platform's directory: dumps are kept below it; empty: there can be none
@@ -29,6 +36,7 @@ typedef struct PlatformOptions {
     int64_t takeover_ms;    // how long an operation may say nothing until another process goes on with it; 0: 60,000
     int64_t smoke_ms;       // how long a new shop may take to answer; 0: 10,000
     HostAccess access;
+    ImageStore images;
 } PlatformOptions;
 
 // Connects to the control database that the settings name: control_dsn, or that of the embedded platform in the
@@ -36,6 +44,8 @@ typedef struct PlatformOptions {
 MUST_CHECK bool platform_open(const Settings *settings, Platform **out, Error *err);
 // The same with plain values, for tests and for threads of a process that has read its settings.
 MUST_CHECK bool platform_open_with(const PlatformOptions *options, Platform **out, Error *err);
+// What the settings say, without the control database's DSN; texts in `arena` or of the settings.
+MUST_CHECK bool platform_options_read(const Settings *settings, Arena *arena, PlatformOptions *out, Error *err);
 // The DSN of the control database by the rules of platform_open, in `arena`, without connecting.
 MUST_CHECK bool platform_control_dsn(const Settings *settings, Arena *arena, Str *out, Error *err);
 void platform_close(Platform **platform);
@@ -57,11 +67,16 @@ MUST_CHECK bool platform_cell(Platform *platform, Str cell_name, Db **out, Error
 // The connection string of a cell, which the record keeps without passwords, with those of the control database where
 // both are of the same server and login; in `arena`.
 MUST_CHECK bool platform_cell_dsn(Platform *platform, Str kept, Arena *arena, Str *out, Error *err);
-// A new connection to a cell as its owner; the caller closes it.
+// A new connection to a cell as its owner; the caller closes it, before the platform.
 MUST_CHECK bool platform_cell_open(Platform *platform, Str cell_name, Db **out, Error *err);
 // The same with other timeouts, for what takes minutes.
 MUST_CHECK bool platform_cell_open_with(Platform *platform, Str cell_name, const DbOptions *options, Db **out,
                                         Error *err);
+// A new connection to another database of the cell's server; the caller closes it.
+MUST_CHECK bool platform_cell_database(Platform *platform, Str cell_name, Str database, Db **out, Error *err);
+// A host that we are connected to, connected at first use; it is the platform's (see host.h).
+typedef struct Host Host;
+MUST_CHECK bool platform_host(Platform *platform, Str name, Host **out, Error *err);
 // Closes the connections that broke, so that the next call opens new ones.
 MUST_CHECK bool platform_reconnect(Platform *platform, Error *err);
 

@@ -70,7 +70,8 @@ bool services_databases(const Json *record, Str first, Arena *arena, Str **out, 
     databases[count++] = str_copy(arena, first);
     for (size_t i = 0; i < json_count(cells); i++) {
         Str name = dsn_database(json_str(json_get(json_element(cells, i), "dsn")), arena);
-        if (name.len && !str_eq(name, first))
+        bool is_hosted = json_str(json_get(json_element(cells, i), "host")).len > 0;
+        if (name.len && !is_hosted && !str_eq(name, first))
             databases[count++] = name;
     }
     *out = databases;

@@ -6,9 +6,6 @@
 #include <libssh2.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
-#define ERR_STATE OPENSSL_ERR_STATE    // a type of theirs, a code of ours
-#include <openssl/evp.h>
-#undef ERR_STATE
 #include <poll.h>
 #include <pthread.h>
 #include <pwd.h>
@@ -19,6 +16,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "provisioner/digest.h"
 #include "provisioner/private_socket.h"
 
 enum {
@@ -29,10 +27,7 @@ enum {
     CHUNK = 32 * KIB,
     WINDOW = 2 * MIB,
     PACKET = 32 * KIB,
-    FINGERPRINT_TEXT = 64,
     PASSPHRASE_MAX = 1024,
-    SHA256_BYTES = 32,
-    KEY_BYTES_MAX = 4 * KIB,
     AGENT_KEYS_MAX = 5,    // sshd ends it after six failures
     OUTPUT_MAX = 64 * KIB,
 };
@@ -72,36 +67,22 @@ static int64_t timeout_of(const SshServer *server) { return server->timeout_ms ?
 
 // ---- fingerprints and known hosts
 
-static bool base64(const unsigned char *bytes, size_t len, char *out, size_t size)
-{
-    if (4 * ((len + 2) / 3) >= size)
-        return false;
-    (void)EVP_EncodeBlock((unsigned char *)out, bytes, (int)len);
-    return true;
-}
-
 // As OpenSSH writes it: without padding.
-static Str fingerprint_text(const unsigned char hash[SHA256_BYTES], Arena *arena)
+static Str fingerprint_text(Str hash, Arena *arena)
 {
-    char text[FINGERPRINT_TEXT] = "";
-    (void)base64(hash, SHA256_BYTES, text, sizeof(text));
-    Str view = str_of(text);
-    while (str_has_suffix(view, S("=")))
-        view.len--;
-    return str_format(arena, "SHA256:%.*s", STR_ARG(view));
+    Str text = base64_encode(hash, arena);
+    while (str_has_suffix(text, S("=")))
+        text.len--;
+    return str_format(arena, "SHA256:%.*s", STR_ARG(text));
 }
 
 // Of a key in base64.
 static Str fingerprint_of(const char *key, Arena *arena)
 {
-    unsigned char bytes[KEY_BYTES_MAX], hash[SHA256_BYTES];
-    size_t len = strlen(key);
-    int size = len % 4 == 0 && len < KEY_BYTES_MAX ? EVP_DecodeBlock(bytes, (const unsigned char *)key, (int)len) : -1;
-    for (size_t i = len; size > 0 && i > 0 && key[i - 1] == '='; i--)
-        size--;
-    if (size <= 0 || EVP_Digest(bytes, (size_t)size, hash, NULL, EVP_sha256(), NULL) != 1)
-        return S("");
-    return fingerprint_text(hash, arena);
+    unsigned char hash[DIGEST_BYTES];
+    Str bytes = base64_decode(str_of(key), arena);
+    digest_bytes(bytes, hash);
+    return fingerprint_text((Str){(const char *)hash, sizeof(hash)}, arena);
 }
 
 static void known_close(LIBSSH2_KNOWNHOSTS **known)
@@ -315,18 +296,19 @@ static bool host_key_read(const SshServer *server, Connection *connection, LIBSS
     int type = 0;
     const char *key = libssh2_session_hostkey(connection->session, &len, &type);
     const char *hash = libssh2_hostkey_hash(connection->session, LIBSSH2_HOSTKEY_HASH_SHA256);
-    char text[KEY_BYTES_MAX] = "";
     const KeyType *row = KEY_TYPES;
     while (row < KEY_TYPES + COUNT(KEY_TYPES) && row->host_key != type)
         row++;
-    if (!key || !hash || row == KEY_TYPES + COUNT(KEY_TYPES) ||
-        !base64((const unsigned char *)key, len, text, sizeof(text)))
+    if (!key || !hash || row == KEY_TYPES + COUNT(KEY_TYPES))
         return error_set(err, ERR_MALFORMED, "%.*s shows no host key that we can read", STR_ARG(server->name));
     struct libssh2_knownhost *entry = NULL;
-    int found = known_check(known, server, text, row, &entry);
+    Str text = base64_encode((Str){key, len}, arena);
+    if (!arena_ok(arena, err))
+        return false;
+    int found = known_check(known, server, text.data, row, &entry);
     *out = (SshHostKey){.type = str_of(row->name),
-                        .fingerprint = fingerprint_text((const unsigned char *)hash, arena),
-                        .key = str_copy(arena, str_of(text)),
+                        .fingerprint = fingerprint_text((Str){hash, DIGEST_BYTES}, arena),
+                        .key = text,
                         .is_known = found == LIBSSH2_KNOWNHOST_CHECK_MATCH};
     if (found == LIBSSH2_KNOWNHOST_CHECK_MISMATCH && entry && entry->key)
         out->before = fingerprint_of(entry->key, arena);

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "provisioner/container_driver.h"
 #include "provisioner/lifecycle.h"
 #include "provisioner/schema_driver.h"
 #include "provisioner/shipping.h"
@@ -56,6 +57,7 @@ static bool spec_input(const TenantSpec *given, Json **out, Error *err)
                  {"country", spec.country, false},
                  {"payment_instructions", str_trim(spec.payment_instructions), false},
                  {"cell", spec.cell, true},
+                 {"host", spec.host, true},
                  {"logo", spec.logo, true}};
     bool ok = (!shipping || json_put(input, "shipping", shipping)) &&
               json_put(input, "domains", texts_json(spec.domains, spec.domain_count));
@@ -64,9 +66,37 @@ static bool spec_input(const TenantSpec *given, Json **out, Error *err)
             (texts[i].is_optional && texts[i].text.len == 0) || json_put(input, texts[i].key, text_json(texts[i].text));
     if (ok && spec.colors)
         ok = json_put(input, "colors", json_hold((Json *)spec.colors));
+    if (ok && spec.labels)
+        ok = json_put(input, "labels", json_hold((Json *)spec.labels));
     if (!json_ok(ok ? input : NULL, err))
         return false;
     *out = TAKE(input);
+    return true;
+}
+
+// ---- drivers by tier ----
+
+typedef struct TierDrivers {
+    const Driver *create, *delete_, *restore;
+} TierDrivers;
+
+static const TierDrivers SHARED = {&SCHEMA_CREATE, &SCHEMA_DELETE, &SCHEMA_RESTORE};
+static const TierDrivers DEDICATED = {&CONTAINER_CREATE, &CONTAINER_DELETE, &CONTAINER_RESTORE};
+
+// Without a plan it is refused before any driver runs.
+static const Driver *create_driver(const Plan *plan)
+{
+    return plan && plan->tier != PLAN_TIER_SHARED ? DEDICATED.create : SHARED.create;
+}
+
+// Of a tenant that is recorded; one that isn't has those of tier shared, whose checks say so.
+static bool tier_drivers(Platform *platform, Slug slug, const TierDrivers **out, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    if (!db_query(platform_control(platform), S("select tier <> 'shared' from control.tenant_tier($1) tier"),
+                  PARAMS(slug.text), &rows, err))
+        return false;
+    *out = rows_bool(rows, 0, 0) ? &DEDICATED : &SHARED;
     return true;
 }
 
@@ -94,10 +124,15 @@ bool tenant_place_check(Platform *platform, const TenantSpec *spec, Error *err)
     CLEANUP(json_close)
     Json *input = json_build("{s:o, s:o}", "slug", text_json(spec->slug), "domains",
                              texts_json(spec->domains, spec->domain_count));
-    if (input && spec->cell.len && !json_put(input, "cell", text_json(spec->cell)))
-        json_close(&input);
+    Json *plan = NULL;
     int64_t left = 0;
-    return json_ok(input, err) && operation_left(platform, &SCHEMA_CREATE, spec->slug, &left, err) &&
+    if (input && spec->plan && (!plan_json(spec->plan, &plan, err) || !json_put(input, "plan", plan)))
+        return err->code ? false : json_ok(NULL, err);
+    bool ok = (spec->cell.len == 0 || json_put(input, "cell", text_json(spec->cell))) &&
+              (spec->host.len == 0 || json_put(input, "host", text_json(spec->host))) &&
+              (!spec->labels || json_put(input, "labels", json_hold((Json *)spec->labels)));
+    return json_ok(ok ? input : NULL, err) &&
+           operation_left(platform, create_driver(spec->plan), spec->slug, &left, err) &&
            (left || control_document(platform, S("select control.tenant_check_new($1::jsonb)"), input, err));
 }
 
@@ -108,10 +143,11 @@ bool tenant_create(Platform *platform, const TenantSpec *spec, int64_t *out_id, 
     CLEANUP(json_close) Json *input = NULL;
     bool is_done = false;
     if (!input_make(platform, spec, &input, err) ||
-        !operation_continue(platform, &SCHEMA_CREATE, spec->slug, &is_done, out_id, err))
+        !operation_continue(platform, create_driver(spec->plan), spec->slug, &is_done, out_id, err))
         return false;
     return is_done ||
-           operation_run(platform, &(OperationSpec){.driver = &SCHEMA_CREATE, .slug = spec->slug, .input = input},
+           operation_run(platform,
+                         &(OperationSpec){.driver = create_driver(spec->plan), .slug = spec->slug, .input = input},
                          out_id, err);
 }
 
@@ -153,13 +189,15 @@ bool tenant_approve(Platform *platform, Slug slug, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
     TenantRecord tenant;
+    const TierDrivers *drivers = NULL;
     bool is_done = false;
-    if (!operation_continue(platform, &SCHEMA_CREATE, slug.text, &is_done, NULL, err) || is_done)
+    if (!tier_drivers(platform, slug, &drivers, err) ||
+        !operation_continue(platform, drivers->create, slug.text, &is_done, NULL, err) || is_done)
         return is_done;
     if (!platform_tenant(platform, slug, arena, &tenant, err))
         return false;
     return (is_approved(tenant.status) || decide(platform, slug, TENANT_APPROVED, err)) &&
-           run_with(platform, &SCHEMA_CREATE, slug, json_build("{s:b}", "is_new", 0), err);
+           run_with(platform, drivers->create, slug, json_build("{s:b}", "is_new", 0), err);
 }
 
 bool tenant_reject(Platform *platform, Slug slug, Error *err) { return decide(platform, slug, TENANT_REJECTED, err); }
@@ -216,20 +254,24 @@ bool tenant_delete(Platform *platform, Slug slug, Error *err)
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
     TenantRecord tenant;
     Str path = S("");
+    const TierDrivers *drivers = NULL;
     bool is_done = false;
-    if (!operation_continue(platform, &SCHEMA_DELETE, slug.text, &is_done, NULL, err) || is_done)
+    if (!tier_drivers(platform, slug, &drivers, err) ||
+        !operation_continue(platform, drivers->delete_, slug.text, &is_done, NULL, err) || is_done)
         return is_done;
     return move_check(platform, slug, TENANT_DELETED, arena, &tenant, err) &&
            dump_place(platform, &tenant, arena, &path, err) &&
-           run_with(platform, &SCHEMA_DELETE, slug, json_build("{s:s%}", "dump", path.data, path.len), err);
+           run_with(platform, drivers->delete_, slug, json_build("{s:s%}", "dump", path.data, path.len), err);
 }
 
 bool tenant_delete_check(Platform *platform, Slug slug, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
     TenantRecord tenant;
+    const TierDrivers *drivers = NULL;
     int64_t left = 0;
-    return operation_left(platform, &SCHEMA_DELETE, slug.text, &left, err) &&
+    return tier_drivers(platform, slug, &drivers, err) &&
+           operation_left(platform, drivers->delete_, slug.text, &left, err) &&
            (left || move_check(platform, slug, TENANT_DELETED, arena, &tenant, err));
 }
 
@@ -260,11 +302,13 @@ bool tenant_restore(Platform *platform, Slug slug, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
     Str path = S("");
+    const TierDrivers *drivers = NULL;
     bool is_done = false;
-    if (!operation_continue(platform, &SCHEMA_RESTORE, slug.text, &is_done, NULL, err) || is_done)
+    if (!tier_drivers(platform, slug, &drivers, err) ||
+        !operation_continue(platform, drivers->restore, slug.text, &is_done, NULL, err) || is_done)
         return is_done;
     return dump_find(platform, slug, arena, &path, err) &&
-           run_with(platform, &SCHEMA_RESTORE, slug,
+           run_with(platform, drivers->restore, slug,
                     json_build("{s:b, s:s, s:s%}", "is_new", 0, "from", "deleted", "dump", path.data, path.len), err);
 }
 
@@ -277,10 +321,10 @@ static bool turn_check(Platform *platform, Str slug, bool is_new, Error *err)
                        PARAMS(slug, is_new ? S("t") : S("f")), err);
 }
 
-// That a cell has room, where the operation would choose one.
-static bool room_check(Platform *platform, Error *err)
+// That a cell or a host has room, where the operation would choose one.
+static bool room_check(Platform *platform, Slug slug, Error *err)
 {
-    return control_run(platform, S("select control.cell_choose(null)"), NO_PARAMS, err);
+    return control_run(platform, S("select control.tenant_place_check($1)"), PARAMS(slug.text), err);
 }
 
 static bool approve_check(Platform *platform, Slug slug, Arena *arena, Error *err)
@@ -288,7 +332,7 @@ static bool approve_check(Platform *platform, Slug slug, Arena *arena, Error *er
     TenantRecord tenant;
     return platform_tenant(platform, slug, arena, &tenant, err) &&
            (is_approved(tenant.status) || move_check(platform, slug, TENANT_APPROVED, arena, &tenant, err)) &&
-           turn_check(platform, slug.text, false, err) && room_check(platform, err);
+           turn_check(platform, slug.text, false, err) && room_check(platform, slug, err);
 }
 
 static bool delete_check(Platform *platform, Slug slug, Arena *arena, Error *err)
@@ -303,21 +347,22 @@ static bool restore_check(Platform *platform, Slug slug, Arena *arena, Error *er
 {
     Str path;
     return dump_find(platform, slug, arena, &path, err) && turn_check(platform, slug.text, false, err) &&
-           room_check(platform, err);
+           room_check(platform, slug, err);
 }
 
 static const struct Act {
     const char *verb;
-    const Driver *driver;
+    const Driver *driver;                                                      // in tier shared
+    const Driver *dedicated;                                                   // in the others
     bool (*check)(Platform *platform, Slug slug, Arena *arena, Error *err);    // NULL: that of a move to `to`
     TenantStatus to;
 } ACTS[] = {
-    {"approve", &SCHEMA_CREATE, approve_check, TENANT_APPROVED},
-    {"suspend", &TENANT_SUSPEND, NULL, TENANT_SUSPENDED},
-    {"resume", &TENANT_RESUME, NULL, TENANT_ACTIVE},
-    {"archive", &TENANT_ARCHIVE, NULL, TENANT_ARCHIVED},
-    {"delete", &SCHEMA_DELETE, delete_check, TENANT_DELETED},
-    {"restore", &SCHEMA_RESTORE, restore_check, TENANT_PROVISIONING},
+    {"approve", &SCHEMA_CREATE, &CONTAINER_CREATE, approve_check, TENANT_APPROVED},
+    {"suspend", &TENANT_SUSPEND, &TENANT_SUSPEND, NULL, TENANT_SUSPENDED},
+    {"resume", &TENANT_RESUME, &TENANT_RESUME, NULL, TENANT_ACTIVE},
+    {"archive", &TENANT_ARCHIVE, &TENANT_ARCHIVE, NULL, TENANT_ARCHIVED},
+    {"delete", &SCHEMA_DELETE, &CONTAINER_DELETE, delete_check, TENANT_DELETED},
+    {"restore", &SCHEMA_RESTORE, &CONTAINER_RESTORE, restore_check, TENANT_PROVISIONING},
 };
 
 static bool act_check(Platform *platform, const struct Act *act, Slug slug, Error *err)
@@ -356,10 +401,14 @@ bool tenant_preview(Platform *platform, const char *verb, Slug slug, Json **out,
         if (strcmp(ACTS[i].verb, verb) == 0)
             act = &ACTS[i];
     assert(act);
-    if (!operation_left(platform, act->driver, slug.text, &left, err))
+    const TierDrivers *drivers = NULL;
+    if (!tier_drivers(platform, slug, &drivers, err))
+        return false;
+    const Driver *driver = drivers == &DEDICATED ? act->dedicated : act->driver;
+    if (!operation_left(platform, driver, slug.text, &left, err))
         return false;
     return left ? operation_preview(platform, left, false, out, err)
-                : act_check(platform, act, slug, err) && tenant_steps(act->driver->kind, out, err);
+                : act_check(platform, act, slug, err) && tenant_steps(driver->kind, out, err);
 }
 
 // That nothing bars a new tenant with this input.
@@ -373,11 +422,12 @@ bool tenant_create_preview(Platform *platform, const TenantSpec *spec, Json **ou
 {
     CLEANUP(json_close) Json *input = NULL;
     int64_t left = 0;
-    if (!input_make(platform, spec, &input, err) || !operation_left(platform, &SCHEMA_CREATE, spec->slug, &left, err))
+    const Driver *driver = create_driver(spec->plan);
+    if (!input_make(platform, spec, &input, err) || !operation_left(platform, driver, spec->slug, &left, err))
         return false;
     if (left)
         return operation_preview(platform, left, false, out, err);
-    return new_check(platform, spec, input, err) && tenant_steps(SCHEMA_CREATE.kind, out, err);
+    return new_check(platform, spec, input, err) && tenant_steps(driver->kind, out, err);
 }
 
 bool tenant_request_preview(Platform *platform, const TenantSpec *spec, Json **out, Error *err)
@@ -493,6 +543,19 @@ static bool removed_check(Slug slug, const TenantChange *change, const Json *dom
     return true;
 }
 
+// Another tier is another place, with other resources.
+static bool plan_change_check(Slug slug, const Plan *plan, Str tier, Error *err)
+{
+    if (plan->tier == PLAN_TIER_SHARED && str_eq(tier, S("shared")))
+        return true;
+    error_set(err, ERR_NOT_IMPLEMENTED, "the plan of '%.*s' can't be changed to '%.*s'", STR_ARG(slug.text),
+              STR_ARG(plan->name));
+    error_where(err, "plan");
+    error_why(err, "it would leave the tier '%.*s' for '%s', or need other resources", STR_ARG(tier),
+              plan_tier_name(plan->tier));
+    return error_next(err, "choose a plan of tier shared for a shop of that tier");
+}
+
 // {"set": {...}, "before": {...}}: the input of the operation. With `is_again` it may have been done already, by a
 // command that crashed.
 static bool set_input(Platform *platform, Slug slug, const TenantChange *change, bool is_again, Json **out, Error *err)
@@ -507,6 +570,8 @@ static bool set_input(Platform *platform, Slug slug, const TenantChange *change,
         return error_next(err, "see shopctl tenant show %.*s", STR_ARG(slug.text));
     }
     if (!is_again && !removed_check(slug, change, json_get(document, "domains"), err))
+        return false;
+    if (change->plan && !plan_change_check(slug, change->plan, json_str(json_get(document, "tier")), err))
         return false;
     Json *set = json_build("{}"), *before = json_build("{}");
     CLEANUP(json_close) Json *input = json_build("{s:o, s:o}", "set", set, "before", before);

@@ -12,7 +12,9 @@ typedef struct TenantSpec {
     Str currency;                // EUR: an ISO 4217 code
     Str language;                // en, or es
     Str country;                 // US: an ISO 3166-1 code
-    Str cell;                    // the one with the most room
+    Str cell;                    // the one with the most room; of tier shared alone
+    Str host;                    // the one with the most room; of the other tiers alone
+    const Json *labels;          // that the host must have, an object of texts; NULL: any
     Str logo;                    // none
     Str payment_instructions;    // where to pay by bank transfer, in lines; none
     const Json *shipping;        // {"express": "4.90", ...} as shipping_read takes it; NULL: standard at 0

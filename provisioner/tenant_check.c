@@ -182,16 +182,6 @@ static bool instructions_check(Str text, Error *err)
     return error_next(err, "write lines of plain text, such as the bank, the IBAN and its owner");
 }
 
-static bool tier_check(const Plan *plan, Error *err)
-{
-    if (plan->tier == PLAN_TIER_SHARED)
-        return true;
-    error_set(err, ERR_NOT_IMPLEMENTED, "a shop of the plan '%.*s' can't be made", STR_ARG(plan->name));
-    error_where(err, "plan");
-    error_why(err, "its tier '%s' has no driver in this version", plan_tier_name(plan->tier));
-    return error_next(err, "choose a plan of tier shared: shopctl plan list");
-}
-
 // ---- a new tenant ----
 
 TenantSpec tenant_spec_filled(const TenantSpec *spec)
@@ -219,7 +209,6 @@ CHECK_OF(logo, logo_check(spec->logo, err))
 CHECK_OF(colors, colors_check(spec->colors, err))
 CHECK_OF(instructions, instructions_check(spec->payment_instructions, err))
 CHECK_OF(domains, hosts_check(spec->domains, spec->domain_count, base_domain, err))
-CHECK_OF(plan, !spec->plan || tier_check(spec->plan, err))
 
 static bool spec_shipping(const TenantSpec *spec, Str base_domain UNUSED, Error *err)
 {
@@ -230,7 +219,7 @@ static bool spec_shipping(const TenantSpec *spec, Str base_domain UNUSED, Error 
 
 static SpecCheck *const SPEC_CHECKS[] = {
     spec_slug, spec_name,   spec_email,        spec_currency, spec_language, spec_country,
-    spec_logo, spec_colors, spec_instructions, spec_shipping, spec_domains,  spec_plan,
+    spec_logo, spec_colors, spec_instructions, spec_shipping, spec_domains,
 };
 
 bool tenant_spec_check(const TenantSpec *spec, Str base_domain, Error *err)
@@ -261,6 +250,6 @@ bool tenant_change_check(const TenantChange *change, Str base_domain, Error *err
            (!change->language.data || language_check(change->language, err)) &&
            (!change->country.data || country_check(change->country, err)) &&
            (!change->logo.data || logo_check(change->logo, err)) && colors_check(change->colors, err) &&
-           instructions_check(change->payment_instructions, err) && (!change->plan || tier_check(change->plan, err)) &&
+           instructions_check(change->payment_instructions, err) &&
            hosts_check(change->domains_added, change->domains_added_count, base_domain, err);
 }

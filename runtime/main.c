@@ -4,12 +4,13 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/pg.h"
+#include "runtime/core/ready.h"
 #include "runtime/core/version.h"
 #include "runtime/shop.h"
 #include "runtime/storefront/openapi.h"
 #include "runtime/storefront/storefront.h"
 
-enum { MAIN_BUDGET = 4 * MIB };
+enum { MAIN_BUDGET = 4 * MIB, READY_MS = 3000 };
 
 // What the settings are read from again on SIGHUP: copies, set once, before anything runs.
 static struct {
@@ -123,6 +124,7 @@ int main(int argc, char **argv)
     case ASK_HELP: return print(shopd_settings_help(arena));
     case ASK_MAN: return print(shopd_settings_man(arena));
     case ASK_OPENAPI: return openapi(arena);
+    case ASK_READY: return is_ready_at(settings.listen, READY_MS) ? EXIT_SUCCESS : EXIT_FAILURE;
     case ASK_VERSION: return print(str_format(arena, "shopd %s\n", SHOPD_VERSION));
     case ASK_RUN: break;
     }

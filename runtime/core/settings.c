@@ -71,6 +71,8 @@ static const SettingRow SETTINGS[] = {
     {"help", TYPE_ASK, 0, "", NULL, 0, 0, ASK_HELP, "Print this help.", AT_START},
     {"man", TYPE_ASK, 0, "", NULL, 0, 0, ASK_MAN, "Print the manual page shopd(8).", AT_START},
     {"openapi", TYPE_ASK, 0, "", NULL, 0, 0, ASK_OPENAPI, "Print the store API's OpenAPI document.", AT_START},
+    {"ready", TYPE_ASK, 0, "", NULL, 0, 0, ASK_READY,
+     "Ask the shopd that listens at --listen whether it serves: ends with 0 when it does.", AT_START},
     {"version", TYPE_ASK, 0, "", NULL, 0, 0, ASK_VERSION, "Print the version.", AT_START},
 };
 

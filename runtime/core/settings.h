@@ -28,7 +28,7 @@ typedef struct Settings {
     bool pin;                       // threads to cores
 } Settings;
 
-typedef enum SettingsAsk { ASK_RUN, ASK_HELP, ASK_MAN, ASK_OPENAPI, ASK_VERSION } SettingsAsk;
+typedef enum SettingsAsk { ASK_RUN, ASK_HELP, ASK_MAN, ASK_OPENAPI, ASK_READY, ASK_VERSION } SettingsAsk;
 
 // Defaults, then the lines of the config file, then SHOPD_* of `environment` (as environ; may be NULL), then the
 // command line. Texts live in `arena` or argv. Fails with ERR_USAGE, naming the option, the reason and the nearest

@@ -18,11 +18,12 @@ create table hosts (
 );
 create unique index hosts_engine on hosts (engine_id) where engine_id <> '';
 
--- What a cell takes of its host. A cell without one is shared, or an operator's own.
+-- A cell of one tenant has a PostgreSQL and a shopd of its own on a host, and takes so much of it. A cell without a host is
+-- shared, or an operator's own.
 alter table cells
     add column host text references hosts,
-    add column millicpu bigint not null default 0,
-    add column memory_bytes bigint not null default 0,
-    add column disk_bytes bigint not null default 0,
-    add column is_exclusive boolean not null default false;    -- nobody else's cell may be on its host
-create index cells_host on cells (host);
+    add column port integer check (port between 1 and 65535),    -- of its shopd on the host's address
+    add column resources jsonb not null default '{}',    -- {"postgres": {"millicpu", "memory_bytes", "disk_bytes"}, "shopd": {...}}
+    add column is_exclusive boolean not null default false,    -- nobody else's cell may be on its host
+    add constraint cell_port unique (host, port),
+    add constraint cell_dedicated check ((host is null) = (port is null));

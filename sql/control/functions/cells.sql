@@ -46,7 +46,7 @@ $$;
 
 create or replace function cell_list(p_name text) returns setof json language sql stable set search_path from current as $$
     select json_build_object('name', c.name, 'dsn', c.dsn, 'url', nullif(c.url, ''), 'state', c.state, 'tenants', c.placed,
-                             'capacity', c.capacity, 'spares', c.spares, 'version', c.version,
+                             'capacity', c.capacity, 'spares', c.spares, 'version', c.version, 'host', c.host,
                              'created_at', rfc3339(c.created_at))
     from cells c
     where p_name is null or c.name = p_name

@@ -1,11 +1,19 @@
 -- sql/control/functions/hosts.sql: the platform's hosts, what of each is given away, and which one a new cell gets.
 
+-- What a cell takes of its host, of one kind.
+create or replace function cell_takes(p_resources jsonb, p_kind text) returns bigint language sql immutable as $$
+    select coalesce((p_resources #>> array['postgres', p_kind])::bigint, 0)
+           + coalesce((p_resources #>> array['shopd', p_kind])::bigint, 0)
+$$;
+
 -- What is free on each host. A disk that isn't known is null.
 create or replace function hosts_free()
     returns table (host hosts, cells bigint, has_exclusive boolean, millicpu bigint, memory_bytes bigint, disk_bytes bigint)
     language sql stable set search_path from current as $$
-    select h, count(c.name), coalesce(bool_or(c.is_exclusive), false), h.millicpu - coalesce(sum(c.millicpu), 0)::bigint,
-           h.memory_bytes - coalesce(sum(c.memory_bytes), 0)::bigint, h.disk_bytes - coalesce(sum(c.disk_bytes), 0)::bigint
+    select h, count(c.name), coalesce(bool_or(c.is_exclusive), false),
+           h.millicpu - coalesce(sum(cell_takes(c.resources, 'millicpu')), 0)::bigint,
+           h.memory_bytes - coalesce(sum(cell_takes(c.resources, 'memory_bytes')), 0)::bigint,
+           h.disk_bytes - coalesce(sum(cell_takes(c.resources, 'disk_bytes')), 0)::bigint
     from hosts h left join cells c on c.host = h.name
     group by h.name
 $$;
@@ -217,4 +225,100 @@ begin
                    end,
                    'see shopctl host list, or add one: shopctl host add NAME URL', 'host');
 end
+$$;
+
+-- What a plan wants of a host, with what an operator asked for beside it.
+create or replace function plan_wish(p_document jsonb, p_input jsonb) returns jsonb language sql immutable set search_path from current as $$
+    select jsonb_build_object(
+        'host', p_input -> 'host', 'labels', coalesce(p_input -> 'labels', '{}'),
+        'millicpu', cell_takes(p_document -> 'resources', 'cpu'),
+        'memory_bytes', cell_takes(p_document -> 'resources', 'memory'),
+        'disk_bytes', cell_takes(p_document -> 'resources', 'disk'),
+        'is_exclusive', p_document ->> 'tier' = 'server' or coalesce((p_document ->> 'exclusive')::boolean, false))
+$$;
+
+create or replace function plan_is_shared(p_document jsonb) returns boolean language sql immutable as $$
+    select p_document ->> 'tier' = 'shared'
+$$;
+
+-- Refuses where a tenant of this plan would find no place.
+create or replace function place_check(p_document jsonb, p_input jsonb) returns void
+    language plpgsql stable set search_path from current as $$
+begin
+    if plan_is_shared(p_document) then
+        if p_input ->> 'host' is not null then
+            perform refuse('invalid', 'a host is refused', format('the plan ''%s'' shares a cell with others', p_document ->> 'name'),
+                           'leave --host out, or choose a plan of the tier container or server', 'host');
+        end if;
+        perform cell_choose(p_input ->> 'cell');
+    else
+        if p_input ->> 'cell' is not null then
+            perform refuse('invalid', 'a cell is refused',
+                           format('the plan ''%s'' has a cell of its own for each shop', p_document ->> 'name'),
+                           'leave --cell out, or name a host by --host', 'cell');
+        end if;
+        perform host_choose(plan_wish(p_document, p_input));
+    end if;
+end
+$$;
+
+create or replace function cell_port_free(p_host text, p_from integer) returns integer
+    language sql stable set search_path from current as $$
+    select min(n) from generate_series(p_from, 29999) n where not exists (select from cells where host = p_host and port = n)
+$$;
+
+create or replace function cell_url(p_address text, p_port integer) returns text language sql immutable as $$
+    select format(case when strpos(p_address, ':') > 0 then 'http://[%s]:%s' else 'http://%s:%s' end, p_address, p_port)
+$$;
+
+create or replace function cell_resources(p_document jsonb) returns jsonb language sql immutable as $$
+    select jsonb_build_object(
+        'postgres', jsonb_build_object('millicpu', p_document #> '{resources,postgres,cpu}',
+                                       'memory_bytes', p_document #> '{resources,postgres,memory}',
+                                       'disk_bytes', p_document #> '{resources,postgres,disk}'),
+        'shopd', jsonb_build_object('millicpu', p_document #> '{resources,shopd,cpu}',
+                                    'memory_bytes', p_document #> '{resources,shopd,memory}'))
+$$;
+
+-- A cell for one tenant alone, on the host with room for it; named after the operation, so that it is found again.
+create or replace function cell_dedicate(p_operation bigint, p_document jsonb, p_input jsonb) returns text
+    language plpgsql set search_path from current as $$
+declare
+    v_name text := 'd' || p_operation;
+    v_wish jsonb := plan_wish(p_document, p_input);
+    v_host hosts;
+    v_port integer;
+begin
+    lock table hosts in share row exclusive mode;    -- of two at once the second one sees what the first one took
+    v_host := host_get(host_choose(v_wish));
+    v_port := cell_port_free(v_host.name, 20000);
+    insert into cells (name, dsn, url, capacity, spares, placed, host, port, resources, is_exclusive)
+    values (v_name, 'dbname=cell user=shop_owner', cell_url(v_host.address, v_port), 1, 0, 1, v_host.name, v_port,
+            cell_resources(p_document), (v_wish ->> 'is_exclusive')::boolean);
+    return v_name;
+end
+$$;
+
+-- The host's port was another program's: the cell gets the next one.
+create or replace function cell_port_next(p_operation bigint, p_epoch bigint, p_name text) returns integer
+    language plpgsql set search_path from current as $$
+declare
+    v_cell cells;
+    v_port integer;
+begin
+    perform lease_check(p_operation, p_epoch);
+    lock table hosts in share row exclusive mode;
+    select * into v_cell from cells where name = p_name;
+    v_port := cell_port_free(v_cell.host, v_cell.port + 1);
+    update cells set port = v_port, url = cell_url((host_get(v_cell.host)).address, v_port) where name = p_name;
+    return v_port;
+end
+$$;
+
+-- Everything that the steps of a cell of its own need to know of it.
+create or replace function cell_dedicated(p_name text) returns json language sql stable set search_path from current as $$
+    select json_build_object('platform', p.name, 'cell', c.name, 'host', c.host, 'address', h.address, 'port', c.port,
+                             'state', c.state, 'url', c.url, 'resources', c.resources)
+    from platforms p, cells c join hosts h on h.name = c.host
+    where c.name = p_name
 $$;

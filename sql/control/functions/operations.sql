@@ -61,7 +61,7 @@ create or replace function operation_begin(p_kind text, p_slug text, p_input jso
     returns table (id bigint, epoch bigint) language plpgsql set search_path from current as $$
 #variable_conflict use_column
 declare
-    v_is_new boolean := p_kind = 'create' and (p_input ->> 'is_new')::boolean;
+    v_is_new boolean := p_kind in ('create', 'create-dedicated') and (p_input ->> 'is_new')::boolean;
 begin
     if v_is_new then
         perform slug_lock(p_slug);

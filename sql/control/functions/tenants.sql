@@ -82,7 +82,11 @@ begin
     if found then
         perform refuse('exists', format('the host ''%s'' belongs to another tenant', v_host), '', 'remove it there first', 'domain');
     end if;
-    perform cell_choose(p_input ->> 'cell');
+    if p_input ? 'plan' then
+        perform place_check(p_input #> '{plan,document}', p_input);
+    else
+        perform cell_choose(p_input ->> 'cell');
+    end if;
 end
 $$;
 
@@ -96,6 +100,8 @@ begin
         select * into v_cell from cells where name = p_name;
         if not found then
             perform refuse('not-found', format('there is no cell ''%s''', p_name), '', 'see shopctl cell list', 'cell');
+        elsif v_cell.host is not null then
+            perform refuse('wrong-state', format('the cell ''%s'' is one tenant''s alone', p_name), '', 'see shopctl cell list', 'cell');
         elsif v_cell.state <> 'open' then
             perform refuse('wrong-state', format('the cell ''%s'' is %s', p_name, v_cell.state), '',
                            format('finish it: shopctl cell add %s', p_name), 'cell');
@@ -109,12 +115,12 @@ begin
         end if;
         return p_name;
     end if;
-    select * into v_cell from cells where state = 'open' and url <> '' and placed < capacity
+    select * into v_cell from cells where state = 'open' and url <> '' and placed < capacity and host is null
     order by placed::numeric / capacity, name limit 1;
     if not found then
         perform refuse('wrong-state', 'no cell has room for another tenant',
                        coalesce((select 'room is in cells without an address: ' || string_agg(name, ', ' order by name)
-                                 from cells where state = 'open' and url = '' and placed < capacity), ''),
+                                 from cells where state = 'open' and url = '' and placed < capacity and host is null), ''),
                        'open one: shopctl cell add NAME --url http://HOST:PORT', 'cell');
     end if;
     return v_cell.name;
@@ -136,7 +142,9 @@ begin
 end
 $$;
 
+-- Of a cell that was one tenant's alone nothing stays.
 create or replace function cell_unplace(p_name text) returns void language sql set search_path from current as $$
+    delete from cells where name = p_name and host is not null;
     update cells set placed = placed - 1 where name = p_name
 $$;
 
@@ -165,6 +173,19 @@ begin
 end
 $$;
 
+-- The tier of a tenant's plan; null where there is none.
+create or replace function tenant_tier(p_slug text) returns text language sql stable set search_path from current as $$
+    select p.document ->> 'tier' from tenant_of(p_slug) t join plans p on p.name = t.plan and p.version = t.plan_version
+$$;
+
+-- Refuses where a tenant that is recorded would find no place.
+create or replace function tenant_place_check(p_slug text) returns void language plpgsql stable set search_path from current as $$
+begin
+    perform place_check(p.document, '{}')
+    from tenant_of(p_slug) t join plans p on p.name = t.plan and p.version = t.plan_version;
+end
+$$;
+
 -- The wish for a shop, refused also while an operation makes one of that slug.
 create or replace function tenant_request(p_input jsonb) returns void language plpgsql set search_path from current as $$
 declare
@@ -185,6 +206,7 @@ declare
     v_operation operations;
     v_tenant tenants;
     v_cell text;
+    v_document jsonb;
 begin
     perform lease_check(p_operation, p_epoch);
     select * into v_operation from operations where id = p_operation;
@@ -195,8 +217,12 @@ begin
     if (v_operation.input ->> 'is_new')::boolean then
         perform tenant_insert(v_operation.input, 'approved', p_operation);
     end if;
+    select document into v_document from tenant_of(v_operation.slug) t join plans p on p.name = t.plan and p.version = t.plan_version;
+    if not plan_is_shared(v_document) then
+        v_cell := cell_dedicate(p_operation, v_document, v_operation.input);
+    end if;
     -- A restored one goes back to where it was, so that its address stays.
-    if v_operation.input ->> 'from' = 'deleted' then
+    if v_cell is null and v_operation.input ->> 'from' = 'deleted' then
         update cells set placed = placed + 1
         where name = (tenant_of(v_operation.slug)).former_cell and state = 'open' and url <> '' and placed < capacity
         returning name into v_cell;
@@ -230,7 +256,6 @@ begin
     if not found then
         return;
     end if;
-    perform cell_unplace(v_tenant.cell);
     if (v_operation.input ->> 'is_new')::boolean then
         delete from tenants where id = v_tenant.id;
     else
@@ -238,6 +263,7 @@ begin
                            updated_at = now()
         where id = v_tenant.id;
     end if;
+    perform cell_unplace(v_tenant.cell);
 end
 $$;
 
@@ -289,10 +315,10 @@ begin
     if v_tenant.status = 'deleted' then
         return;
     end if;
-    perform cell_unplace(v_tenant.cell);
     delete from domains where tenant_id = v_tenant.id;
     update tenants set status = 'deleted', number = null, former_cell = cell, cell = null, operation = p_operation, updated_at = now()
     where id = v_tenant.id;
+    perform cell_unplace(v_tenant.cell);
 end
 $$;
 

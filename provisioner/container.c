@@ -1,0 +1,211 @@
+// provisioner/container.c: calls of the engine's API for one thing each.
+#include "provisioner/container.h"
+
+#include "base/arena.h"
+#include "provisioner/tar.h"
+
+enum {
+    BUDGET = 256 * KIB,
+    LOG_BUDGET = 2 * MIB,
+    STOP_EXTRA_MS = 30000,
+    LOG_MS = 10000,
+    LOG_MAX = 64 * KIB,
+    FRAME_HEAD = 8
+};
+
+static const struct {
+    const char *path;    // of one, before its name and after it
+    const char *after;
+    const char *create;
+    const char *remove;    // the query
+    const char *what;
+} THINGS[] = {
+    [THING_CONTAINER] = {"/containers/", "/json", "/containers/create?name=", "?force=true&v=false", "container"},
+    [THING_NETWORK] = {"/networks/", "", "/networks/create", "", "network"},
+    [THING_VOLUME] = {"/volumes/", "", "/volumes/create", "?force=true", "volume"},
+};
+
+bool thing_find(Engine *engine, ContainerThing thing, Str name, Json **out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Str path = str_format(arena, "%s%.*s%s", THINGS[thing].path, STR_ARG(name), THINGS[thing].after);
+    *out = NULL;
+    if (!arena_ok(arena, err) || engine_call(engine, &(EngineCall){.method = "GET", .path = path}, out, err))
+        return err->code == ERR_NONE;
+    if (err->code != ERR_NOT_FOUND)
+        return false;
+    error_clear(err);
+    return true;
+}
+
+static bool make(Engine *engine, ContainerThing thing, Str name, const Json *body, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Str named = thing == THING_CONTAINER ? name : S("");
+    Str path = str_format(arena, "%s%.*s", THINGS[thing].create, STR_ARG(named));
+    if (!json_ok(body, err) || !arena_ok(arena, err))
+        return false;
+    if (engine_call(engine, &(EngineCall){.method = "POST", .path = path, .body = body}, NULL, err))
+        return true;
+    if (err->code != ERR_EXISTS)
+        return error_wrap(err, "the %s '%.*s' can't be made", THINGS[thing].what, STR_ARG(name));
+    error_clear(err);
+    return true;
+}
+
+bool thing_make(Engine *engine, ContainerThing thing, Str name, Json *body, Error *err)
+{
+    CLEANUP(json_close) Json *closed = body;
+    CLEANUP(json_close) Json *there = NULL;
+    return thing_find(engine, thing, name, &there, err) && (there || make(engine, thing, name, closed, err));
+}
+
+bool thing_remove(Engine *engine, ContainerThing thing, Str name, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Str path = str_format(arena, "%s%.*s%s", THINGS[thing].path, STR_ARG(name), THINGS[thing].remove);
+    if (!arena_ok(arena, err))
+        return false;
+    if (engine_call(engine, &(EngineCall){.method = "DELETE", .path = path}, NULL, err))
+        return true;
+    if (err->code != ERR_NOT_FOUND)
+        return error_wrap(err, "the %s '%.*s' can't be removed", THINGS[thing].what, STR_ARG(name));
+    error_clear(err);
+    return true;
+}
+
+// A POST to a container that does nothing where it is done already (304).
+static bool act(Engine *engine, Str name, const char *verb, const char *query, int64_t timeout_ms, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Str path = str_format(arena, "/containers/%.*s/%s%s", STR_ARG(name), verb, query);
+    return arena_ok(arena, err) &&
+           (engine_call(engine, &(EngineCall){.method = "POST", .path = path, .timeout_ms = timeout_ms}, NULL, err) ||
+            error_wrap(err, "the container '%.*s' can't be %sed", STR_ARG(name),
+                       strcmp(verb, "stop") ? verb : "stopp"));
+}
+
+bool container_start(Engine *engine, Str name, Error *err) { return act(engine, name, "start", "", 0, err); }
+
+bool container_stop(Engine *engine, Str name, int64_t timeout_s, Error *err)
+{
+    char query[32];
+    (void)snprintf(query, sizeof(query), "?t=%lld", (long long)timeout_s);
+    if (act(engine, name, "stop", query, timeout_s * 1000 + STOP_EXTRA_MS, err))
+        return true;
+    if (err->code != ERR_NOT_FOUND)
+        return false;
+    error_clear(err);
+    return true;
+}
+
+// Docker refuses a second time with 403, Podman with 500: what the container is in says whether it is done.
+static bool is_connected(Engine *engine, Str name, Str network, bool *out, Error *err)
+{
+    CLEANUP(json_close) Json *container = NULL;
+    if (!thing_find(engine, THING_CONTAINER, name, &container, err))
+        return false;
+    *out = json_member(json_get(json_get(container, "NetworkSettings"), "Networks"), network) != NULL;
+    return true;
+}
+
+bool container_connect(Engine *engine, Str name, Str network, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    CLEANUP(json_close) Json *body = json_build("{s:s%}", "Container", name.data, name.len);
+    Str path = str_format(arena, "/networks/%.*s/connect", STR_ARG(network));
+    bool is_done = false;
+    if (!json_ok(body, err) || !arena_ok(arena, err) || !is_connected(engine, name, network, &is_done, err) || is_done)
+        return is_done && err->code == ERR_NONE;
+    return engine_call(engine, &(EngineCall){.method = "POST", .path = path, .body = body}, NULL, err) ||
+           error_wrap(err, "the container '%.*s' can't be connected", STR_ARG(name));
+}
+
+// ---- files
+
+typedef struct Bytes {
+    StrBuf buf;
+    size_t at;
+} Bytes;
+
+static bool bytes_put(void *context, Str bytes, Error *err)
+{
+    Bytes *archive = context;
+    strbuf_add(&archive->buf, bytes);
+    return arena_ok(archive->buf.arena, err);
+}
+
+static bool bytes_read(void *context, char *buf, size_t size, size_t *out_len, Error *err)
+{
+    Bytes *archive = context;
+    (void)err;
+    *out_len = MIN(size, archive->buf.len - archive->at);
+    memcpy(buf, archive->buf.data + archive->at, *out_len);
+    archive->at += *out_len;
+    return true;
+}
+
+bool container_put(Engine *engine, Str name, Str directory, const ContainerFile *files, size_t count, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(LOG_BUDGET);
+    CLEANUP(tar_close) Tar *tar = NULL;
+    Bytes archive = {.buf = {.arena = arena}};
+    if (!tar_open(bytes_put, &archive, &tar, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        TarEntry entry = {.path = files[i].path, .mode = files[i].mode, .uid = files[i].uid, .gid = files[i].uid};
+        if (!tar_text(tar, &entry, files[i].text, err))
+            return false;
+    }
+    Str path = str_format(arena, "/containers/%.*s/archive?path=%.*s", STR_ARG(name), STR_ARG(directory));
+    const EngineCall call = {.method = "PUT",
+                             .path = path,
+                             .content_type = "application/x-tar",
+                             .read = bytes_read,
+                             .read_context = &archive};
+    return tar_end(tar, err) && arena_ok(arena, err) &&
+           (engine_call(engine, &call, NULL, err) ||
+            error_wrap(err, "the files of the container '%.*s' can't be written", STR_ARG(name)));
+}
+
+// ---- logs and state
+
+static bool log_put(void *context, Str bytes, Error *err)
+{
+    StrBuf *buf = context;
+    (void)err;
+    if (buf->len < LOG_MAX)
+        strbuf_add(buf, bytes);
+    return true;
+}
+
+// Lines come in frames with a head of eight bytes.
+Str container_log_tail(Engine *engine, Str name, size_t lines, Arena *arena)
+{
+    StrBuf frames = {.arena = arena}, text = {.arena = arena};
+    Error ignored = {0};
+    Str path = str_format(arena, "/containers/%.*s/logs?stdout=true&stderr=true&tail=%zu", STR_ARG(name), lines);
+    const EngineCall call = {
+        .method = "GET", .path = path, .put = log_put, .put_context = &frames, .timeout_ms = LOG_MS};
+    if (!arena_ok(arena, &ignored) || !engine_call(engine, &call, NULL, &ignored))
+        return S("");
+    for (Str rest = strbuf_str(&frames); rest.len > FRAME_HEAD;) {
+        const unsigned char *size = (const unsigned char *)rest.data + 4;
+        size_t len = (size_t)size[0] << 24 | (size_t)size[1] << 16 | (size_t)size[2] << 8 | size[3];
+        strbuf_add(&text, str_slice(rest, FRAME_HEAD, FRAME_HEAD + MIN(len, rest.len - FRAME_HEAD)));
+        rest = str_skip(rest, FRAME_HEAD + MIN(len, rest.len - FRAME_HEAD));
+    }
+    return strbuf_str(&text);
+}
+
+bool is_container_running(const Json *container)
+{
+    return json_kind(json_get(json_get(container, "State"), "Running")) == JSON_KIND_TRUE;
+}
+
+Str container_health(const Json *container)
+{
+    const Json *state = json_get(container, "State");
+    const Json *health = json_get(state, "Health");
+    return json_str(json_get(health ? health : json_get(state, "Healthcheck"), "Status"));    // Podman's older name
+}

@@ -1,0 +1,35 @@
+// provisioner/container.h: containers, networks and volumes of an engine by their names: found, made, removed.
+#pragma once
+#include "provisioner/engine.h"
+
+typedef enum ContainerThing { THING_CONTAINER, THING_NETWORK, THING_VOLUME } ContainerThing;
+
+// What the engine says of one; *out is NULL where there is none, which is success. The caller closes it.
+MUST_CHECK bool thing_find(Engine *engine, ContainerThing thing, Str name, Json **out, Error *err);
+// Makes one, unless one of this name is there. Takes `body`, which names networks and volumes; NULL is ERR_NO_MEMORY.
+MUST_CHECK bool thing_make(Engine *engine, ContainerThing thing, Str name, Json *body, Error *err);
+// Removes one, a running container too; one that isn't there is success.
+MUST_CHECK bool thing_remove(Engine *engine, ContainerThing thing, Str name, Error *err);
+
+// Starts a container; one that runs is success.
+MUST_CHECK bool container_start(Engine *engine, Str name, Error *err);
+// Asks it to stop, and kills it after `timeout_s`; one that is stopped or gone is success.
+MUST_CHECK bool container_stop(Engine *engine, Str name, int64_t timeout_s, Error *err);
+// Adds it to a network; one that is in it is success.
+MUST_CHECK bool container_connect(Engine *engine, Str name, Str network, Error *err);
+
+// A file that is put into a container.
+typedef struct ContainerFile {
+    Str path;    // below the directory, without a slash before it
+    Str text;
+    unsigned mode;
+    unsigned uid;    // its group's number is the same
+} ContainerFile;
+MUST_CHECK bool container_put(Engine *engine, Str name, Str directory, const ContainerFile *files, size_t count,
+                              Error *err);
+
+// The last lines that it said on its standard output and error, in `arena`; empty where that can't be had.
+Str container_log_tail(Engine *engine, Str name, size_t lines, Arena *arena);
+
+bool is_container_running(const Json *container);    // of what thing_find gave
+Str container_health(const Json *container);         // "starting", "healthy", "unhealthy"; empty without a check

@@ -1,0 +1,478 @@
+// provisioner/container_steps.c: what is made on a host, in order: images, network, volumes, secrets, PostgreSQL,
+// shopd.
+#include "provisioner/container_steps.h"
+
+#include <errno.h>
+#include <sys/random.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "provisioner/cell.h"
+#include "provisioner/container.h"
+#include "provisioner/dedicated.h"
+#include "provisioner/host.h"
+#include "provisioner/http_client.h"
+#include "provisioner/server.h"
+#include "provisioner/tenant_steps.h"
+
+enum {
+    SECRET_BYTES = 24,
+    READY_MS = 120000,
+    READY_REQUEST_MS = 2000,
+    PAUSE_FIRST_MS = 20,
+    PAUSE_MAX_MS = 500,
+    POSTGRES_STOP_S = 60,
+    SHOPD_STOP_S = 30,
+    PORTS_TRIED_MAX = 50,
+    LOG_LINES = 5,
+};
+
+#define OPERATION(op) STEP_NUMBER((op)->id), STEP_NUMBER((op)->epoch)
+
+// ---- the cell and its engine
+
+static bool cell_read(Operation *op, Dedicated *out, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    CLEANUP(json_close) Json *record = NULL;
+    if (!tenant_context(op, err) ||
+        !db_query(platform_control(op->platform), S("select control.cell_dedicated($1)"), PARAMS(op->cell), &rows, err))
+        return false;
+    if (rows_count(rows) == 0 || rows_is_null(rows, 0, 0)) {
+        error_set(err, ERR_STATE, "the cell '%.*s' isn't one of its own", STR_ARG(op->cell));
+        return error_why(err, "its record names no host");
+    }
+    return json_parse(rows_str(rows, 0, 0), &record, err) &&
+           dedicated_read(record, op->slug, op->id, platform_options(op->platform)->base_domain, op->arena, out, err);
+}
+
+// The cell, and the engine of its host. A revert may come when there is no cell yet: *out_engine is NULL then.
+static bool reach(Operation *op, Dedicated *out, Engine **out_engine, Error *err)
+{
+    Host *host = NULL;
+    *out_engine = NULL;
+    if (!cell_read(op, out, err) || !platform_host(op->platform, out->host, &host, err))
+        return false;
+    *out_engine = host_engine(host);
+    return true;
+}
+
+static bool has_cell(Operation *op, bool *out, Error *err)
+{
+    *out = false;
+    if (!tenant_context(op, err)) {
+        if (err->code != ERR_NOT_FOUND)
+            return false;
+        error_clear(err);
+        return true;
+    }
+    *out = op->cell.len > 0;
+    return true;
+}
+
+static bool is_there(Operation *op, ContainerThing thing, Str (*name)(const Dedicated *cell), bool *out, Error *err)
+{
+    CLEANUP(json_close) Json *there = NULL;
+    Dedicated cell;
+    Engine *engine = NULL;
+    if (!reach(op, &cell, &engine, err) || !thing_find(engine, thing, name(&cell), &there, err))
+        return false;
+    *out = there != NULL;
+    return true;
+}
+
+static bool gone(Operation *op, ContainerThing thing, Str (*name)(const Dedicated *cell), Error *err)
+{
+    Dedicated cell;
+    Engine *engine = NULL;
+    bool is_cell = false;
+    if (!has_cell(op, &is_cell, err) || !is_cell)
+        return err->code == ERR_NONE;
+    return reach(op, &cell, &engine, err) && thing_remove(engine, thing, name(&cell), err);
+}
+
+static Str network_of(const Dedicated *cell) { return cell->network; }
+static Str data_of(const Dedicated *cell) { return cell->data_volume; }
+static Str secrets_of(const Dedicated *cell) { return cell->secrets_volume; }
+static Str keeper_of(const Dedicated *cell) { return cell->secrets_name; }
+static Str postgres_of(const Dedicated *cell) { return cell->postgres_name; }
+static Str shopd_of(const Dedicated *cell) { return cell->shopd_name; }
+
+// ---- image
+
+// The operation remembers what it uses, so that all of its steps use the same.
+static const char *const IMAGE_KEYS[IMAGE_KINDS] = {[IMAGE_POSTGRES] = "image_postgres", [IMAGE_SHOPD] = "image_shopd"};
+
+static bool image_make(Operation *op, ImageKind kind, Image *out, Error *err)
+{
+    return operation_beat(op, err) && image_build(&platform_options(op->platform)->images, kind, op->arena, out, err) &&
+           json_set(op->data, IMAGE_KEYS[kind], json_from_str(out->reference), err);
+}
+
+static bool image_of(Operation *op, ImageKind kind, Str *out_reference, Error *err)
+{
+    Image image;
+    *out_reference = json_str(json_get(op->data, IMAGE_KEYS[kind]));
+    if (out_reference->len)
+        return true;
+    if (!image_make(op, kind, &image, err))
+        return false;
+    *out_reference = image.reference;
+    return true;
+}
+
+bool image_probe(Operation *op, bool *out_done, Error *err)
+{
+    Dedicated cell;
+    Engine *engine = NULL;
+    *out_done = reach(op, &cell, &engine, err);
+    for (int kind = 0; *out_done && kind < IMAGE_KINDS; kind++) {
+        Image image;
+        if (!image_make(op, (ImageKind)kind, &image, err) || !image_is_there(engine, &image, out_done, err))
+            return false;
+    }
+    return err->code == ERR_NONE;
+}
+
+bool image_apply(Operation *op, Error *err)
+{
+    Dedicated cell;
+    Engine *engine = NULL;
+    if (!reach(op, &cell, &engine, err))
+        return false;
+    for (int kind = 0; kind < IMAGE_KINDS; kind++) {
+        Image image;
+        if (!image_make(op, (ImageKind)kind, &image, err) || !image_load(engine, &image, err))
+            return false;
+    }
+    return true;
+}
+
+// ---- network and volumes
+
+bool network_probe(Operation *op, bool *out_done, Error *err)
+{
+    return is_there(op, THING_NETWORK, network_of, out_done, err);
+}
+
+// A subnet that the host uses for something else is left to the engine's choice.
+static bool network_make(Engine *engine, const Dedicated *cell, Error *err)
+{
+    if (thing_make(engine, THING_NETWORK, cell->network, dedicated_network(cell, true), err))
+        return true;
+    if (err->code == ERR_UNREACHABLE || err->code == ERR_NO_MEMORY)
+        return false;
+    error_clear(err);
+    return thing_make(engine, THING_NETWORK, cell->network, dedicated_network(cell, false), err);
+}
+
+bool network_apply(Operation *op, Error *err)
+{
+    Dedicated cell;
+    Engine *engine = NULL;
+    return reach(op, &cell, &engine, err) &&
+           thing_make(engine, THING_NETWORK, cell.front_network, dedicated_front_network(&cell), err) &&
+           network_make(engine, &cell, err);
+}
+
+bool network_revert(Operation *op, Error *err) { return gone(op, THING_NETWORK, network_of, err); }
+
+bool volume_probe(Operation *op, bool *out_done, Error *err)
+{
+    return is_there(op, THING_VOLUME, data_of, out_done, err) &&
+           (!*out_done || is_there(op, THING_VOLUME, secrets_of, out_done, err));
+}
+
+bool volume_apply(Operation *op, Error *err)
+{
+    Dedicated cell;
+    Engine *engine = NULL;
+    return reach(op, &cell, &engine, err) &&
+           thing_make(engine, THING_VOLUME, cell.data_volume, dedicated_volume(&cell, cell.data_volume), err) &&
+           thing_make(engine, THING_VOLUME, cell.secrets_volume, dedicated_volume(&cell, cell.secrets_volume), err);
+}
+
+bool volume_revert(Operation *op, Error *err)
+{
+    return gone(op, THING_VOLUME, data_of, err) && gone(op, THING_VOLUME, secrets_of, err);
+}
+
+// ---- secrets: files in a volume, put there by way of a container that never runs
+
+static bool secret_make(Arena *arena, Str *out, Error *err)
+{
+    unsigned char bytes[SECRET_BYTES];
+    StrBuf text = {.arena = arena};
+    if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+        return error_from_errno(err, errno, "there are no random bytes for a password");
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        strbuf_format(&text, "%02x", bytes[i]);
+    *out = strbuf_str(&text);
+    return arena_ok(arena, err);
+}
+
+static bool files_put(Operation *op, Engine *engine, const Dedicated *cell, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Str secret, verifier;
+    if (!secret_make(arena, &secret, err) ||
+        !db_password_hash(platform_control(op->platform), S("cell_shopd"), secret, arena, &verifier, err))
+        return false;
+    const ContainerFile files[] = {
+        {S("postgresql.conf"), dedicated_postgres_conf(&cell->postgres, arena), 0444, 0},
+        {S("pg_hba.conf"), dedicated_hba_conf(arena), 0444, 0},
+        {S("shopd.pgpass"), str_format(arena, "*:*:*:cell_shopd:%.*s\n", STR_ARG(secret)), 0400, IMAGE_SHOPD_UID},
+        {S("shopd.verifier"), verifier, 0400, IMAGE_POSTGRES_UID},
+    };
+    return arena_ok(arena, err) &&
+           container_put(engine, cell->secrets_name, S(IMAGE_SECRETS), files, COUNT(files), err);
+}
+
+// Once PostgreSQL's container is there the files are, too, and must stay what they are.
+bool secrets_probe(Operation *op, bool *out_done, Error *err)
+{
+    return is_there(op, THING_CONTAINER, postgres_of, out_done, err);
+}
+
+bool secrets_apply(Operation *op, Error *err)
+{
+    Dedicated cell;
+    Engine *engine = NULL;
+    Str image;
+    return reach(op, &cell, &engine, err) && image_of(op, IMAGE_POSTGRES, &image, err) &&
+           thing_make(engine, THING_CONTAINER, cell.secrets_name, dedicated_secrets_container(&cell, image), err) &&
+           files_put(op, engine, &cell, err) && thing_remove(engine, THING_CONTAINER, cell.secrets_name, err);
+}
+
+bool secrets_revert(Operation *op, Error *err) { return gone(op, THING_CONTAINER, keeper_of, err); }
+
+// ---- PostgreSQL
+
+static bool is_running(Operation *op, Str (*name)(const Dedicated *cell), bool *out, Error *err)
+{
+    CLEANUP(json_close) Json *container = NULL;
+    Dedicated cell;
+    Engine *engine = NULL;
+    if (!reach(op, &cell, &engine, err) || !thing_find(engine, THING_CONTAINER, name(&cell), &container, err))
+        return false;
+    *out = is_container_running(container);
+    return true;
+}
+
+bool postgres_probe(Operation *op, bool *out_done, Error *err) { return is_running(op, postgres_of, out_done, err); }
+
+bool postgres_apply(Operation *op, Error *err)
+{
+    Dedicated cell;
+    Engine *engine = NULL;
+    Str image;
+    return reach(op, &cell, &engine, err) && image_of(op, IMAGE_POSTGRES, &image, err) &&
+           thing_make(engine, THING_CONTAINER, cell.postgres_name, dedicated_postgres_container(&cell, image), err) &&
+           container_start(engine, cell.postgres_name, err);
+}
+
+bool postgres_revert(Operation *op, Error *err) { return gone(op, THING_CONTAINER, postgres_of, err); }
+
+// ---- database: PostgreSQL answers, and has the cell's tables and shopd's login
+
+// The file of the verifier is PostgreSQL's to read: the password itself never leaves the host.
+#define LOGIN_SQL                                                                                                      \
+    "do $do$ begin execute format('alter role cell_shopd password %L', "                                               \
+    "trim(trailing E'\\n' from pg_read_file('" IMAGE_SECRETS "/shopd.verifier'))); end $do$"
+
+bool database_probe(Operation *op, bool *out_done, Error *err)
+{
+    Db *db = NULL;
+    Dedicated cell;
+    CLEANUP(rows_close) Rows *rows = NULL;
+    *out_done = false;
+    if (!cell_read(op, &cell, err))
+        return false;
+    if (!platform_cell(op->platform, op->cell, &db, err) ||
+        !db_query(db,
+                  S("select to_regclass('cell.meta') is not null and exists (select from pg_authid where rolname = "
+                    "'cell_shopd' and rolpassword is not null)"),
+                  NO_PARAMS, &rows, err)) {
+        bool is_missing = err->code == ERR_NOT_FOUND || err->code == ERR_UNREACHABLE;
+        if (is_missing)
+            error_clear(err);
+        return is_missing;
+    }
+    *out_done = rows_bool(rows, 0, 0) && cell.is_open;
+    return true;
+}
+
+static bool not_answering(Operation *op, Str (*name)(const Dedicated *cell), const char *what, Error *err)
+{
+    Dedicated cell;
+    Engine *engine = NULL;
+    Error ignored = {0};
+    error_wrap(err, "%s of the shop '%.*s' doesn't answer", what, STR_ARG(op->slug));
+    if (reach(op, &cell, &engine, &ignored)) {
+        Str tail = str_trim(container_log_tail(engine, name(&cell), LOG_LINES, op->arena));
+        error_where(err, "the container '%.*s' on the host '%.*s'", STR_ARG(name(&cell)), STR_ARG(cell.host));
+        if (tail.len)
+            error_why(err, "its log ends: %.*s", STR_ARG(str_visible(op->arena, tail)));
+    }
+    return false;
+}
+
+static bool postgres_wait(Operation *op, Db **out, Error *err)
+{
+    int64_t deadline_ms = clock_ms() + READY_MS;
+    for (int64_t pause_ms = PAUSE_FIRST_MS;; pause_ms = MIN(pause_ms * 2, (int64_t)PAUSE_MAX_MS)) {
+        if (platform_cell_database(op->platform, op->cell, S("postgres"), out, err))
+            return true;
+        if (err->code != ERR_UNREACHABLE || clock_ms() > deadline_ms)
+            return not_answering(op, postgres_of, "PostgreSQL", err);
+        error_clear(err);
+        clock_sleep_ms(pause_ms);
+        if (!operation_beat(op, err))
+            return false;
+    }
+}
+
+bool database_apply(Operation *op, Error *err)
+{
+    CLEANUP(db_close) Db *server = NULL;
+    Db *cell = NULL;
+    return tenant_context(op, err) && postgres_wait(op, &server, err) && server_database_make(server, S("cell"), err) &&
+           cell_migrate(op->platform, op->cell, err) && platform_cell(op->platform, op->cell, &cell, err) &&
+           db_script(cell, S(LOGIN_SQL), err);
+}
+
+// ---- shopd
+
+bool shopd_probe(Operation *op, bool *out_done, Error *err) { return is_running(op, shopd_of, out_done, err); }
+
+static bool is_port_taken(const Error *err)
+{
+    static const Str SAYINGS[] = {S("port is already allocated"), S("address already in use"), S("Bind for")};
+    for (size_t i = 0; i < COUNT(SAYINGS); i++)
+        if (str_find(str_of(err->why), SAYINGS[i]) < strlen(err->why))
+            return true;
+    return false;
+}
+
+static bool shopd_start(Engine *engine, const Dedicated *cell, Str image, Error *err)
+{
+    return thing_make(engine, THING_CONTAINER, cell->shopd_name, dedicated_shopd_container(cell, image), err) &&
+           container_connect(engine, cell->shopd_name, cell->network, err) &&
+           container_start(engine, cell->shopd_name, err);
+}
+
+// A program that isn't the platform's may have the port.
+bool shopd_apply(Operation *op, Error *err)
+{
+    Dedicated cell;
+    Engine *engine = NULL;
+    Str image;
+    if (!image_of(op, IMAGE_SHOPD, &image, err))
+        return false;
+    for (int tried = 0;; tried++) {
+        if (!reach(op, &cell, &engine, err))
+            return false;
+        if (shopd_start(engine, &cell, image, err))
+            return true;
+        if (!is_port_taken(err) || tried == PORTS_TRIED_MAX)
+            return false;
+        error_clear(err);
+        if (!thing_remove(engine, THING_CONTAINER, cell.shopd_name, err) ||
+            !control_call(op, S("select control.cell_port_next($1::bigint, $2::bigint, $3)"),
+                          PARAMS(OPERATION(op), op->cell), err) ||
+            !tenant_context_read(op, err))
+            return false;
+    }
+}
+
+bool shopd_revert(Operation *op, Error *err) { return gone(op, THING_CONTAINER, shopd_of, err); }
+
+// ---- healthy
+
+bool healthy_probe(Operation *op, bool *out_done, Error *err)
+{
+    (void)op;
+    (void)err;
+    *out_done = false;    // asking again costs nothing
+    return true;
+}
+
+bool healthy_apply(Operation *op, Error *err)
+{
+    int64_t deadline_ms = clock_ms() + READY_MS;
+    Dedicated cell;
+    Engine *engine = NULL;
+    if (!reach(op, &cell, &engine, err))
+        return false;
+    Str ready = str_format(op->arena, "%.*s/readyz", STR_ARG(cell.url));
+    if (!arena_ok(op->arena, err))
+        return false;
+    for (int64_t pause_ms = PAUSE_FIRST_MS;; pause_ms = MIN(pause_ms * 2, (int64_t)PAUSE_MAX_MS)) {
+        CLEANUP(json_close) Json *container = NULL;
+        Error ignored = {0};
+        int status = 0;
+        if (http_get_status(ready, S("localhost"), READY_REQUEST_MS, &status, &ignored) && status == 200)
+            return true;
+        if (!thing_find(engine, THING_CONTAINER, cell.shopd_name, &container, err))
+            return false;
+        if (!container || clock_ms() > deadline_ms) {
+            error_set(err, ERR_UNREACHABLE, "it isn't ready at %.*s", STR_ARG(cell.url));
+            return not_answering(op, shopd_of, "shopd", err);
+        }
+        clock_sleep_ms(pause_ms);
+        if (!operation_beat(op, err))
+            return false;
+    }
+}
+
+// ---- remove: all of it, from where it only goes forward
+
+bool remove_probe(Operation *op, bool *out_done, Error *err)
+{
+    static const struct {
+        ContainerThing thing;
+        Str (*name)(const Dedicated *cell);
+    } PARTS[] = {{THING_CONTAINER, shopd_of},
+                 {THING_CONTAINER, postgres_of},
+                 {THING_NETWORK, network_of},
+                 {THING_VOLUME, data_of},
+                 {THING_VOLUME, secrets_of}};
+    bool is_cell = false, is_part = false;
+    *out_done = true;
+    if (!has_cell(op, &is_cell, err) || !is_cell)
+        return err->code == ERR_NONE;
+    for (size_t i = 0; i < COUNT(PARTS) && *out_done; i++) {
+        if (!is_there(op, PARTS[i].thing, PARTS[i].name, &is_part, err))
+            return false;
+        *out_done = !is_part;
+    }
+    return true;
+}
+
+// PostgreSQL gets the time to write all that it has: whoever finds the volume's copy in a backup finds it whole.
+bool remove_apply(Operation *op, Error *err)
+{
+    Dedicated cell;
+    Engine *engine = NULL;
+    return reach(op, &cell, &engine, err) && container_stop(engine, cell.shopd_name, SHOPD_STOP_S, err) &&
+           shopd_revert(op, err) && operation_beat(op, err) &&
+           container_stop(engine, cell.postgres_name, POSTGRES_STOP_S, err) && postgres_revert(op, err) &&
+           secrets_revert(op, err) && volume_revert(op, err) && network_revert(op, err);
+}
+
+bool is_removed(Operation *op, bool *out, Error *err)
+{
+    bool is_postgres = false, is_cell = false;
+    *out = true;
+    if (!has_cell(op, &is_cell, err) || !is_cell)
+        return err->code == ERR_NONE;
+    if (!is_there(op, THING_CONTAINER, postgres_of, &is_postgres, err))
+        return false;
+    *out = !is_postgres;
+    return true;
+}
+
+bool deactivate_revert(Operation *op, Error *err)
+{
+    return control_call(op, S("select control.tenant_deactivate($1::bigint, $2::bigint)"), PARAMS(OPERATION(op)), err);
+}

@@ -1,0 +1,33 @@
+// provisioner/container_steps.h: the steps by which a cell of its own comes to be, and goes.
+#pragma once
+#include "provisioner/operation.h"
+
+// As operation.h describes them.
+MUST_CHECK bool image_probe(Operation *operation, bool *out_done, Error *err);
+MUST_CHECK bool image_apply(Operation *operation, Error *err);
+MUST_CHECK bool network_probe(Operation *operation, bool *out_done, Error *err);
+MUST_CHECK bool network_apply(Operation *operation, Error *err);
+MUST_CHECK bool network_revert(Operation *operation, Error *err);
+MUST_CHECK bool volume_probe(Operation *operation, bool *out_done, Error *err);
+MUST_CHECK bool volume_apply(Operation *operation, Error *err);
+MUST_CHECK bool volume_revert(Operation *operation, Error *err);
+MUST_CHECK bool secrets_probe(Operation *operation, bool *out_done, Error *err);
+MUST_CHECK bool secrets_apply(Operation *operation, Error *err);
+MUST_CHECK bool secrets_revert(Operation *operation, Error *err);
+MUST_CHECK bool postgres_probe(Operation *operation, bool *out_done, Error *err);
+MUST_CHECK bool postgres_apply(Operation *operation, Error *err);
+MUST_CHECK bool postgres_revert(Operation *operation, Error *err);
+MUST_CHECK bool database_probe(Operation *operation, bool *out_done, Error *err);
+MUST_CHECK bool database_apply(Operation *operation, Error *err);
+MUST_CHECK bool shopd_probe(Operation *operation, bool *out_done, Error *err);
+MUST_CHECK bool shopd_apply(Operation *operation, Error *err);
+MUST_CHECK bool shopd_revert(Operation *operation, Error *err);
+MUST_CHECK bool healthy_probe(Operation *operation, bool *out_done, Error *err);
+MUST_CHECK bool healthy_apply(Operation *operation, Error *err);
+MUST_CHECK bool remove_probe(Operation *operation, bool *out_done, Error *err);
+MUST_CHECK bool remove_apply(Operation *operation, Error *err);
+// Of the activation in a cell that goes as a whole: the record alone.
+MUST_CHECK bool deactivate_revert(Operation *operation, Error *err);
+
+// Whether the cell's PostgreSQL is gone from its host, or the cell from the record.
+MUST_CHECK bool is_removed(Operation *operation, bool *out, Error *err);

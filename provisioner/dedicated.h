@@ -1,0 +1,51 @@
+// provisioner/dedicated.h: what a cell of its own consists of on its host: names, containers, files.
+#pragma once
+#include "provisioner/engine.h"
+#include "provisioner/image.h"
+
+typedef struct DedicatedResources {
+    int64_t millicpu;
+    int64_t memory_bytes;
+    int64_t disk_bytes;
+} DedicatedResources;
+
+// A value; its texts live in the arena of dedicated_read. All names follow from the platform and the cell.
+typedef struct Dedicated {
+    Str cell;
+    Str host;
+    Str address;
+    int64_t port;    // of shopd, on that address
+    Str url;         // of both
+    bool is_open;    // its tables are at some version
+    DedicatedResources postgres, shopd;
+    Str tenant;           // the slug, for labels
+    int64_t operation;    // the same
+    Str platform;
+    Str network;          // PostgreSQL and shopd alone, without a way out
+    Str front_network;    // the platform's, by which its shopds are reached; they can't reach one another
+    Str data_volume;
+    Str secrets_volume;
+    Str postgres_name;    // of the containers
+    Str shopd_name;
+    Str secrets_name;    // of one that never runs
+    Str base_domain;
+} Dedicated;
+
+// The name of a cell's PostgreSQL container, in `arena`.
+Str dedicated_postgres_name(Str platform, Str cell, Arena *arena);
+
+// From what control.cell_dedicated says. Fails with ERR_STATE where that isn't whole.
+MUST_CHECK bool dedicated_read(const Json *record, Str tenant, int64_t operation, Str base_domain, Arena *arena,
+                               Dedicated *out, Error *err);
+
+// PostgreSQL's settings for its CPU and memory, and who may log in.
+Str dedicated_postgres_conf(const DedicatedResources *resources, Arena *arena);
+Str dedicated_hba_conf(Arena *arena);
+
+// Bodies for the engine's API; the caller closes them. NULL without memory.
+Json *dedicated_network(const Dedicated *cell, bool has_subnet);
+Json *dedicated_front_network(const Dedicated *cell);
+Json *dedicated_volume(const Dedicated *cell, Str name);
+Json *dedicated_secrets_container(const Dedicated *cell, Str image);
+Json *dedicated_postgres_container(const Dedicated *cell, Str image);
+Json *dedicated_shopd_container(const Dedicated *cell, Str image);
