@@ -201,6 +201,21 @@ static bool trust_run(CommandCall *call, Error *err)
     return json_ok(answer, err) && command_answer(call, answer, err);
 }
 
+static bool drain_run(CommandCall *call, Error *err)
+{
+    CLEANUP(platform_close) Platform *platform = NULL;
+    CLEANUP(json_close) Json *answer = NULL;
+    Str name = command_argument(call, 0);
+    bool is_undone = command_flag(call, "undo");
+    if (!open_platform(call, &platform, err) || (!call->is_dry_run && !host_drain(platform, name, is_undone, err)) ||
+        !host_show(platform, name, &answer, err))
+        return false;
+    int64_t shops = json_int64(json_get(answer, "tenants"));
+    if (!is_undone && shops > 0)
+        command_note(call, "%lld shops stay on '%.*s' until they are deleted", (long long)shops, STR_ARG(name));
+    return command_answer(call, answer, err);
+}
+
 static bool remove_run(CommandCall *call, Error *err)
 {
     CLEANUP(platform_close) Platform *platform = NULL;
@@ -305,6 +320,15 @@ const Command HOST_COMMANDS[] = {
      .keys = KEYS,
      .changes = true,
      .run = trust_run},
+    {.verb = "drain",
+     .summary = "gives a host no more shops",
+     .description = "New shops go elsewhere from now on. Shops that live on it stay and go on: they aren't moved.",
+     .arguments = NAME,
+     .options = (const Option[]){{.name = "undo", .type = OPTION_FLAG, .help = "Gives it shops again."}, {0}},
+     .examples = (const Example[]){{"shopctl host drain eu1", "Places no more shops on 'eu1'."}, {0}},
+     .keys = KEYS,
+     .changes = true,
+     .run = drain_run},
     {.verb = "remove",
      .summary = "forgets a host on which no shop lives",
      .arguments = NAME,

@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "cli/answer.h"
 #include "cli/prompt.h"
+#include "cli/tenant_container.h"
 #include "cli/tenant_create.h"
 #include "cli/tenant_spec.h"
 #include "provisioner/dedicated_state.h"
@@ -71,6 +72,18 @@ static const OutputKey KEYS[] = {
     {.key = "would_revert", .type = "list", .help = "Where it was being taken back: its steps, the last one first."},
     {0},
 };
+
+static const OutputKey RESTART_KEYS[] = {
+    {.key = "slug", .type = "text", .help = "The shop's slug.", .heading = "SLUG", .is_name = true},
+    {.key = "away_ms",
+     .type = "integer",
+     .help = "How long it took until the shop was ready again; null with --dry-run.",
+     .heading = "AWAY MS",
+     .is_right = true},
+    {0},
+};
+
+static const char *const CONTAINERS[] = {"shopd", "postgres", NULL};
 
 static const Argument SLUG[] = {
     {.name = "SLUG", .is_required = true, .names = "tenant list", .help = "The shop's slug."}, {0}};
@@ -419,5 +432,57 @@ const Command TENANT_COMMANDS[] = {
      .keys = KEYS,
      .changes = true,
      .run = restore_run},
+    {.verb = "logs",
+     .summary = "prints what a shop's containers said",
+     .description = "Of a shop with containers of its own: its shopd's log, or PostgreSQL's.",
+     .arguments = SLUG,
+     .options =
+         (const Option[]){
+             {.name = "follow", .letter = 'f', .type = OPTION_FLAG, .help = "Goes on until it is stopped."},
+             {.name = "since",
+              .type = OPTION_TEXT,
+              .value = "TIME",
+              .help = "Only what came since then, as 10min, 2h or 2026-11-25T08:00:00Z."},
+             {.name = "tail",
+              .type = OPTION_INT,
+              .value = "N",
+              .max = 1000000,
+              .initial = "0",
+              .help = "Only the last lines; 0: all."},
+             {.name = "container",
+              .type = OPTION_CHOICE,
+              .value = "ROLE",
+              .choices = CONTAINERS,
+              .initial = "shopd",
+              .help = "Whose."},
+             {0}},
+     .examples =
+         (const Example[]){{"shopctl tenant logs acme -f --since 10min", "Shows the last ten minutes and goes on."},
+                           {0}},
+     .run = tenant_logs_run},
+    {.verb = "psql",
+     .summary = "opens psql on a shop's own database",
+     .description =
+         "Runs psql in the container of the shop's PostgreSQL, as the owner, with the shop's schema in the search "
+         "path. From a pipe it reads statements until its end. Ends with psql's exit code.",
+     .arguments = SLUG,
+     .options =
+         (const Option[]){
+             {.name = "command", .letter = 'c', .type = OPTION_TEXT, .value = "SQL", .help = "Runs this alone."}, {0}},
+     .examples =
+         (const Example[]){{"shopctl tenant psql acme -c 'select count(*) from orders'", "Counts its orders."}, {0}},
+     .run = tenant_psql_run},
+    {.verb = "restart",
+     .summary = "restarts a shop's shopd, and perhaps its PostgreSQL",
+     .description =
+         "Of a shop with containers of its own. Requests that are under way are answered first; until shopd is back, "
+         "shoppers can't reach the shop.",
+     .arguments = SLUG,
+     .options =
+         (const Option[]){{.name = "postgres", .type = OPTION_FLAG, .help = "PostgreSQL first, then shopd."}, {0}},
+     .examples = (const Example[]){{"shopctl tenant restart acme", "Restarts its shopd."}, {0}},
+     .keys = RESTART_KEYS,
+     .changes = true,
+     .run = tenant_restart_run},
     {0},
 };

@@ -10,8 +10,10 @@ enum {
     STOP_EXTRA_MS = 30000,
     LOG_MS = 10000,
     LOG_MAX = 64 * KIB,
-    FRAME_HEAD = 8
+    NANO_OF_MILLI = 1000000,
 };
+
+static const int64_t FOLLOW_SILENCE_MS = INT64_C(366) * 86400 * 1000;
 
 static const struct {
     const char *path;    // of one, before its name and after it
@@ -121,6 +123,18 @@ bool container_connect(Engine *engine, Str name, Str network, Error *err)
            error_wrap(err, "the container '%.*s' can't be connected", STR_ARG(name));
 }
 
+bool container_limit(Engine *engine, Str name, int64_t millicpu, int64_t memory_bytes, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    CLEANUP(json_close)
+    Json *body = json_build("{s:I, s:I, s:I}", "NanoCpus", (json_int)(millicpu * NANO_OF_MILLI), "Memory",
+                            (json_int)memory_bytes, "MemorySwap", (json_int)memory_bytes);
+    Str path = str_format(arena, "/containers/%.*s/update", STR_ARG(name));
+    return json_ok(body, err) && arena_ok(arena, err) &&
+           (engine_call(engine, &(EngineCall){.method = "POST", .path = path, .body = body}, NULL, err) ||
+            error_wrap(err, "the container '%.*s' can't be given other limits", STR_ARG(name)));
+}
+
 // ---- files
 
 typedef struct Bytes {
@@ -179,23 +193,60 @@ static bool log_put(void *context, Str bytes, Error *err)
     return true;
 }
 
-// Lines come in frames with a head of eight bytes.
 Str container_log_tail(Engine *engine, Str name, size_t lines, Arena *arena)
 {
-    StrBuf frames = {.arena = arena}, text = {.arena = arena};
+    StrBuf raw = {.arena = arena}, text = {.arena = arena};
+    EngineFrames frames = {.head_len = 0};
+    EngineOutput output = ENGINE_STDOUT;
     Error ignored = {0};
     Str path = str_format(arena, "/containers/%.*s/logs?stdout=true&stderr=true&tail=%zu", STR_ARG(name), lines);
-    const EngineCall call = {
-        .method = "GET", .path = path, .put = log_put, .put_context = &frames, .timeout_ms = LOG_MS};
+    const EngineCall call = {.method = "GET", .path = path, .put = log_put, .put_context = &raw, .timeout_ms = LOG_MS};
     if (!arena_ok(arena, &ignored) || !engine_call(engine, &call, NULL, &ignored))
         return S("");
-    for (Str rest = strbuf_str(&frames); rest.len > FRAME_HEAD;) {
-        const unsigned char *size = (const unsigned char *)rest.data + 4;
-        size_t len = (size_t)size[0] << 24 | (size_t)size[1] << 16 | (size_t)size[2] << 8 | size[3];
-        strbuf_add(&text, str_slice(rest, FRAME_HEAD, FRAME_HEAD + MIN(len, rest.len - FRAME_HEAD)));
-        rest = str_skip(rest, FRAME_HEAD + MIN(len, rest.len - FRAME_HEAD));
-    }
+    for (Str rest = strbuf_str(&raw), part; engine_frames_next(&frames, &rest, &output, &part);)
+        strbuf_add(&text, part);
     return strbuf_str(&text);
+}
+
+typedef struct LogFrames {
+    EngineFrames frames;
+    ContainerLogPut *put;
+    void *context;
+} LogFrames;
+
+static bool log_frames_put(void *context, Str bytes, Error *err)
+{
+    LogFrames *log = context;
+    EngineOutput output = ENGINE_STDOUT;
+    for (Str part; engine_frames_next(&log->frames, &bytes, &output, &part);)
+        if (part.len && !log->put(log->context, part, err))
+            return false;
+    return true;
+}
+
+bool container_log(Engine *engine, Str name, const ContainerLogSpec *spec, ContainerLogPut *put, void *context,
+                   Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    LogFrames log = {.put = put, .context = context};
+    Str path =
+        str_format(arena, "/containers/%.*s/logs?stdout=true&stderr=true&follow=%s&since=%lld&tail=", STR_ARG(name),
+                   spec->must_follow ? "true" : "false", (long long)spec->since_s);
+    Str tail = spec->lines ? str_int(arena, spec->lines) : S("all");
+    const EngineCall call = {.method = "GET",
+                             .path = STR_CONCAT(arena, path, tail),
+                             .put = log_frames_put,
+                             .put_context = &log,
+                             .silence_ms = spec->must_follow ? FOLLOW_SILENCE_MS : 0};
+    return arena_ok(arena, err) &&
+           (engine_call(engine, &call, NULL, err) || error_wrap(err, "the log of '%.*s' can't be read", STR_ARG(name)));
+}
+
+bool container_restart(Engine *engine, Str name, int64_t timeout_s, Error *err)
+{
+    char query[32];
+    (void)snprintf(query, sizeof(query), "?t=%lld", (long long)timeout_s);
+    return act(engine, name, "restart", query, timeout_s * 1000 + STOP_EXTRA_MS, err);
 }
 
 bool is_container_running(const Json *container)

@@ -18,6 +18,9 @@ MUST_CHECK bool container_stop(Engine *engine, Str name, int64_t timeout_s, Erro
 // Adds it to a network; one that is in it is success.
 MUST_CHECK bool container_connect(Engine *engine, Str name, Str network, Error *err);
 
+// Gives it other limits, while it runs.
+MUST_CHECK bool container_limit(Engine *engine, Str name, int64_t millicpu, int64_t memory_bytes, Error *err);
+
 // A file that is put into a container.
 typedef struct ContainerFile {
     Str path;    // below the directory, without a slash before it
@@ -30,6 +33,19 @@ MUST_CHECK bool container_put(Engine *engine, Str name, Str directory, const Con
 
 // The last lines that it said on its standard output and error, in `arena`; empty where that can't be had.
 Str container_log_tail(Engine *engine, Str name, size_t lines, Arena *arena);
+
+// What it said, as it said it, until its end or, with `must_follow`, until `put` fails.
+typedef struct ContainerLogSpec {
+    int64_t since_s;    // unix time; 0: all
+    int64_t lines;      // the last ones; 0: all
+    bool must_follow;
+} ContainerLogSpec;
+typedef bool ContainerLogPut(void *context, Str bytes, Error *err);
+MUST_CHECK bool container_log(Engine *engine, Str name, const ContainerLogSpec *spec, ContainerLogPut *put,
+                              void *context, Error *err);
+
+// Stops it as container_stop does, and starts it again.
+MUST_CHECK bool container_restart(Engine *engine, Str name, int64_t timeout_s, Error *err);
 
 bool is_container_running(const Json *container);    // of what thing_find gave
 Str container_health(const Json *container);         // "starting", "healthy", "unhealthy"; empty without a check

@@ -155,24 +155,13 @@ bool network_probe(Operation *op, bool *out_done, Error *err)
     return is_there(op, THING_NETWORK, network_of, out_done, err);
 }
 
-// A subnet that the host uses for something else is left to the engine's choice.
-static bool network_make(Engine *engine, const Dedicated *cell, Error *err)
-{
-    if (thing_make(engine, THING_NETWORK, cell->network, dedicated_network(cell, true), err))
-        return true;
-    if (err->code == ERR_UNREACHABLE || err->code == ERR_NO_MEMORY)
-        return false;
-    error_clear(err);
-    return thing_make(engine, THING_NETWORK, cell->network, dedicated_network(cell, false), err);
-}
-
 bool network_apply(Operation *op, Error *err)
 {
     Dedicated cell;
     Engine *engine = NULL;
     return reach(op, &cell, &engine, err) &&
            thing_make(engine, THING_NETWORK, cell.front_network, dedicated_front_network(&cell), err) &&
-           network_make(engine, &cell, err);
+           dedicated_network_make(engine, &cell, err);
 }
 
 bool network_revert(Operation *op, Error *err) { return gone(op, THING_NETWORK, network_of, err); }

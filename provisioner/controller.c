@@ -2,7 +2,9 @@
 // time.
 #include "provisioner/controller.h"
 
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -10,6 +12,7 @@
 #include "base/log.h"
 #include "provisioner/cell.h"
 #include "provisioner/dump.h"
+#include "provisioner/host_watch.h"
 #include "provisioner/operation.h"
 #include "provisioner/spare.h"
 
@@ -92,6 +95,14 @@ static bool rounds_run(Platform *platform, int64_t *wait_ms, Error *err)
     return true;
 }
 
+static atomic_bool is_over;
+
+static void *watch_run(void *settings)
+{
+    host_watch(settings, &is_over);
+    return NULL;
+}
+
 static void wait_log(int64_t wait_ms)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(LINE_BUDGET);
@@ -106,6 +117,10 @@ bool controller_run(const Settings *settings, Error *err)
     if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGINT, &action, NULL) != 0)
         return error_set(err, ERR_FAILED, "the controller can't take signals");
     log_line(LOG_INFO, "controller_started", S(""));
+    pthread_t watch;
+    int number = pthread_create(&watch, NULL, watch_run, (void *)(uintptr_t)settings);
+    if (number)
+        return error_from_errno(err, number, "the controller can't start a thread");
     for (int64_t wait_ms = RECONNECT_FIRST_MS; !is_stopping;) {
         CLEANUP(platform_close) Platform *platform = NULL;
         if (platform_open(settings, &platform, err) && rounds_run(platform, &wait_ms, err))
@@ -116,6 +131,8 @@ bool controller_run(const Settings *settings, Error *err)
         pause_ms(wait_ms);
         wait_ms = MIN(wait_ms * 2, (int64_t)RECONNECT_MAX_MS);
     }
+    is_over = true;
+    (void)pthread_join(watch, NULL);
     log_line(LOG_INFO, "controller_stopped", S(""));
     return true;
 }

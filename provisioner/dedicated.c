@@ -2,6 +2,7 @@
 #include "provisioner/dedicated.h"
 
 #include "base/arena.h"
+#include "provisioner/container.h"
 
 enum {
     PORT_FIRST = 20000,
@@ -65,6 +66,28 @@ bool dedicated_read(const Json *record, Str tenant, int64_t operation, Str base_
     }
     *out = cell;
     return true;
+}
+
+// A cell is named after the operation that made it: d17.
+static int64_t operation_of(Str cell)
+{
+    Error ignored = {0};
+    int64_t id = 0;
+    return str_int64(str_skip(cell, 1), 1, INT64_MAX, &id, &ignored) ? id : 0;
+}
+
+bool dedicated_find(Platform *platform, Str cell, Arena *arena, Dedicated *out, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    CLEANUP(json_close) Json *record = NULL;
+    *out = (Dedicated){0};
+    if (!db_query(platform_control(platform), S("select control.cell_dedicated($1)"), PARAMS(cell), &rows, err))
+        return false;
+    if (rows_count(rows) == 0 || rows_is_null(rows, 0, 0))
+        return true;
+    return json_parse(rows_str(rows, 0, 0), &record, err) &&
+           dedicated_read(record, json_str(json_get(record, "tenant")), operation_of(cell),
+                          platform_options(platform)->base_domain, arena, out, err);
 }
 
 // ---- PostgreSQL's settings
@@ -237,4 +260,14 @@ Json *dedicated_shopd_container(const Dedicated *cell, Str image)
     if (!ok)
         json_close(&body);
     return body;
+}
+
+bool dedicated_network_make(Engine *engine, const Dedicated *cell, Error *err)
+{
+    if (thing_make(engine, THING_NETWORK, cell->network, dedicated_network(cell, true), err))
+        return true;
+    if (err->code == ERR_UNREACHABLE || err->code == ERR_NO_MEMORY)
+        return false;
+    error_clear(err);
+    return thing_make(engine, THING_NETWORK, cell->network, dedicated_network(cell, false), err);
 }

@@ -38,9 +38,16 @@ Str dedicated_postgres_name(Str platform, Str cell, Arena *arena);
 MUST_CHECK bool dedicated_read(const Json *record, Str tenant, int64_t operation, Str base_domain, Arena *arena,
                                Dedicated *out, Error *err);
 
+// The cell of a record in the control database; out->host is empty for a cell without a host. Texts in `arena`.
+MUST_CHECK bool dedicated_find(Platform *platform, Str cell, Arena *arena, Dedicated *out, Error *err);
+
 // PostgreSQL's settings for its CPU and memory, and who may log in.
 Str dedicated_postgres_conf(const DedicatedResources *resources, Arena *arena);
 Str dedicated_hba_conf(Arena *arena);
+
+// Makes the private network, unless it is there: with a subnet of ours, or with the engine's choice where the host uses
+// that one for something else.
+MUST_CHECK bool dedicated_network_make(Engine *engine, const Dedicated *cell, Error *err);
 
 // Bodies for the engine's API; the caller closes them. NULL without memory.
 Json *dedicated_network(const Dedicated *cell, bool has_subnet);

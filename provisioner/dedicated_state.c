@@ -8,18 +8,6 @@
 
 enum { BUDGET = MIB, STATS_MS = 5000 };
 
-static bool cell_read(Platform *platform, Str cell, Arena *arena, Dedicated *out, Error *err)
-{
-    CLEANUP(rows_close) Rows *rows = NULL;
-    CLEANUP(json_close) Json *record = NULL;
-    out->host = S("");
-    if (!db_query(platform_control(platform), S("select control.cell_dedicated($1)"), PARAMS(cell), &rows, err))
-        return false;
-    return rows_count(rows) == 0 || rows_is_null(rows, 0, 0) ||
-           (json_parse(rows_str(rows, 0, 0), &record, err) &&
-            dedicated_read(record, S(""), 0, platform_options(platform)->base_domain, arena, out, err));
-}
-
 // Memory in use, without what the kernel keeps of files (cgroup v1: total_inactive_file; v2: inactive_file).
 static int64_t memory_used(Engine *engine, Str name, Arena *arena)
 {
@@ -90,7 +78,7 @@ bool dedicated_state(Platform *platform, Str cell_name, Json **out, Error *err)
     Error failure = {0};
     Json *database = NULL, *containers = json_build("[]");
     *out = NULL;
-    if (!cell_read(platform, cell_name, arena, &cell, err) || cell.host.len == 0) {
+    if (!dedicated_find(platform, cell_name, arena, &cell, err) || cell.host.len == 0) {
         json_close(&containers);
         return err->code == ERR_NONE;
     }

@@ -195,28 +195,34 @@ Str engine_api_version(const Engine *engine) { return str_skip(engine->prefix, 2
 
 // ---- processes in containers
 
-enum { FRAME_HEAD = 8, FRAME_STDOUT = 1 };
+enum { EXEC_CHUNK = 32 * KIB };
 
 struct EngineExec {
     Arena *arena;
     HttpStream *stream;
-    // Without a terminal the engine cuts the output into frames: a byte that says which stream it is, three of zero,
-    // four of length.
-    unsigned char head[FRAME_HEAD];
-    size_t head_len;
-    size_t frame_left;
+    Str id;
+    bool is_terminal;
+    EngineFrames frames;
+    char bytes[EXEC_CHUNK];    // as they came, with the heads of frames
+    Str rest;                  // of them, not given yet
 };
 
-static bool exec_create(Engine *engine, Str container, const char *const *argv, Arena *arena, Str *out_id, Error *err)
+static Json *words_json(const char *const *words)
+{
+    Json *list = json_build("[]");
+    for (; words && *words; words++)
+        (void)json_append(list, json_from_str(str_of(*words)));
+    return list;
+}
+
+static bool exec_create(Engine *engine, const EngineExecSpec *spec, Arena *arena, Str *out_id, Error *err)
 {
     CLEANUP(json_close) Json *answer = NULL;
-    Json *words = json_build("[]");
-    for (; *argv; argv++)
-        (void)json_append(words, json_from_str(str_of(*argv)));
     CLEANUP(json_close)
-    Json *body = json_build("{s:b, s:b, s:b, s:b, s:o}", "AttachStdin", 1, "AttachStdout", 1, "AttachStderr", 0, "Tty",
-                            0, "Cmd", words);
-    Str path = str_format(arena, "/containers/%.*s/exec", STR_ARG(container));
+    Json *body = json_build("{s:b, s:b, s:b, s:b, s:o, s:o}", "AttachStdin", 1, "AttachStdout", 1, "AttachStderr",
+                            (int)spec->has_stderr, "Tty", (int)spec->is_terminal, "Cmd", words_json(spec->argv), "Env",
+                            words_json(spec->environment));
+    Str path = str_format(arena, "/containers/%.*s/exec", STR_ARG(spec->container));
     if (!json_ok(body, err) || !arena_ok(arena, err) ||
         !engine_call(engine, &(EngineCall){.method = "POST", .path = path, .body = body}, &answer, err))
         return false;
@@ -224,21 +230,21 @@ static bool exec_create(Engine *engine, Str container, const char *const *argv, 
     return out_id->len > 0 || not_an_engine(engine, "its answer to POST /containers/NAME/exec has no Id", err);
 }
 
-bool engine_exec(Engine *engine, Str container, const char *const *argv, EngineExec **out, Error *err)
+bool engine_exec(Engine *engine, const EngineExecSpec *spec, EngineExec **out, Error *err)
 {
-    Arena *arena = arena_open(BUDGET);
+    Arena *arena = arena_open(BUDGET + sizeof(EngineExec));
     EngineExec *exec = arena_new(arena, EngineExec);
-    Str id = S("");
     if (!exec) {
         bool ok = arena_ok(arena, err);
         arena_close(&arena);
         return ok;
     }
     exec->arena = arena;
-    if (exec_create(engine, container, argv, arena, &id, err)) {
-        Str path = str_format(arena, "%.*s/exec/%.*s/start", STR_ARG(engine->prefix), STR_ARG(id));
-        if (arena_ok(arena, err) &&
-            http_stream_open(&engine->server, path, S("{\"Detach\":false,\"Tty\":false}"), &exec->stream, err)) {
+    exec->is_terminal = spec->is_terminal;
+    if (exec_create(engine, spec, arena, &exec->id, err)) {
+        Str path = str_format(arena, "%.*s/exec/%.*s/start", STR_ARG(engine->prefix), STR_ARG(exec->id));
+        Str body = spec->is_terminal ? S("{\"Detach\":false,\"Tty\":true}") : S("{\"Detach\":false,\"Tty\":false}");
+        if (arena_ok(arena, err) && http_stream_open(&engine->server, path, body, &exec->stream, err)) {
             *out = exec;
             return true;
         }
@@ -264,43 +270,51 @@ bool engine_exec_send(EngineExec *exec, Str bytes, size_t *out_len, Error *err)
     return http_stream_send(exec->stream, bytes, out_len, err);
 }
 
-// Reads on in the head of a frame; when it is whole, `frame_left` is set.
-static bool frame_begin(EngineExec *exec, bool *out_wait, bool *out_end, Error *err)
+static bool exec_refill(EngineExec *exec, bool *out_end, Error *err)
 {
     size_t len = 0;
-    if (!http_stream_receive(exec->stream, (char *)exec->head + exec->head_len, FRAME_HEAD - exec->head_len, &len,
-                             out_end, err))
+    if (!http_stream_receive(exec->stream, exec->bytes, sizeof(exec->bytes), &len, out_end, err))
         return false;
-    exec->head_len += len;
-    *out_wait = len == 0;
-    if (exec->head_len == FRAME_HEAD) {
-        const unsigned char *size = &exec->head[4];
-        exec->frame_left = (size_t)size[0] << 24 | (size_t)size[1] << 16 | (size_t)size[2] << 8 | size[3];
+    exec->rest = (Str){exec->bytes, len};
+    return true;
+}
+
+bool engine_exec_receive(EngineExec *exec, Str *out, EngineOutput *output, bool *out_end, Error *err)
+{
+    *out = S("");
+    *output = ENGINE_STDOUT;
+    *out_end = false;
+    if (exec->is_terminal) {
+        if (!exec_refill(exec, out_end, err))
+            return false;
+        *out = exec->rest;
+        return true;
+    }
+    while (out->len == 0) {
+        if (exec->rest.len == 0 && !exec_refill(exec, out_end, err))
+            return false;
+        if (exec->rest.len == 0)
+            return true;
+        (void)engine_frames_next(&exec->frames, &exec->rest, output, out);
     }
     return true;
 }
 
-bool engine_exec_receive(EngineExec *exec, char *buf, size_t size, size_t *out_len, bool *out_end, Error *err)
+bool engine_exec_resize(Engine *engine, const EngineExec *exec, unsigned rows, unsigned columns, Error *err)
 {
-    bool must_wait = false;
-    *out_len = 0;
-    *out_end = false;
-    while (*out_len == 0 && !*out_end && !must_wait) {
-        if (exec->head_len < FRAME_HEAD) {
-            if (!frame_begin(exec, &must_wait, out_end, err))
-                return false;
-            continue;
-        }
-        size_t len = 0;
-        if (exec->frame_left &&
-            !http_stream_receive(exec->stream, buf, MIN(size, exec->frame_left), &len, out_end, err))
-            return false;
-        must_wait = exec->frame_left && len == 0;
-        exec->frame_left -= len;
-        *out_len = exec->head[0] == FRAME_STDOUT ? len : 0;
-        if (exec->frame_left == 0)
-            exec->head_len = 0;
-    }
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Str path = str_format(arena, "/exec/%.*s/resize?h=%u&w=%u", STR_ARG(exec->id), rows, columns);
+    return arena_ok(arena, err) && engine_call(engine, &(EngineCall){.method = "POST", .path = path}, NULL, err);
+}
+
+bool engine_exec_status(Engine *engine, const EngineExec *exec, int *out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    CLEANUP(json_close) Json *answer = NULL;
+    Str path = str_format(arena, "/exec/%.*s/json", STR_ARG(exec->id));
+    if (!arena_ok(arena, err) || !engine_call(engine, &(EngineCall){.method = "GET", .path = path}, &answer, err))
+        return false;
+    *out = (int)json_int64(json_get(answer, "ExitCode"));
     return true;
 }
 

@@ -2,6 +2,7 @@
 // Source: Docker Engine API, versions 1.40 to 1.44 (docs.docker.com/reference/api/engine).
 #pragma once
 #include "base/json.h"
+#include "provisioner/engine_frames.h"
 #include "provisioner/http_client.h"
 
 // The versions that we speak: the newest one that both sides know is used.
@@ -39,17 +40,26 @@ enum { ENGINE_ANSWER_MAX = 8 * MIB };
 // one over ENGINE_ANSWER_MAX ERR_TOO_LARGE; else it fails as http_call.
 MUST_CHECK bool engine_call(Engine *engine, const EngineCall *call, Json **out, Error *err);
 
-// A process in a running container, with its standard input and output as a stream; its standard error is dropped.
-// `argv` ends in NULL. Each call has a connection of its own, so that any thread may make it that has an engine of its
-// own.
+// A process in a running container, with its standard input and output as a stream on a connection of its own.
 typedef struct EngineExec EngineExec;
-MUST_CHECK bool engine_exec(Engine *engine, Str container, const char *const *argv, EngineExec **out, Error *err);
+typedef struct EngineExecSpec {
+    Str container;
+    const char *const *argv;           // ends in NULL
+    const char *const *environment;    // "NAME=VALUE", ends in NULL; NULL: none
+    bool is_terminal;                  // it has a terminal; what it says comes as it is
+    bool has_stderr;                   // its standard error is wanted, too
+} EngineExecSpec;
+MUST_CHECK bool engine_exec(Engine *engine, const EngineExecSpec *spec, EngineExec **out, Error *err);
 void engine_exec_close(EngineExec **exec);
 int engine_exec_fd(const EngineExec *exec);    // to wait at
-// As http_stream_send and http_stream_receive.
+// As http_stream_send.
 MUST_CHECK bool engine_exec_send(EngineExec *exec, Str bytes, size_t *out_len, Error *err);
-MUST_CHECK bool engine_exec_receive(EngineExec *exec, char *buf, size_t size, size_t *out_len, bool *out_end,
-                                    Error *err);
+// What came without waiting, a view until the next call; empty: nothing for now, or, with *out_end, never more.
+MUST_CHECK bool engine_exec_receive(EngineExec *exec, Str *out, EngineOutput *output, bool *out_end, Error *err);
+// Of one that has a terminal.
+MUST_CHECK bool engine_exec_resize(Engine *engine, const EngineExec *exec, unsigned rows, unsigned columns, Error *err);
+// The exit code of one that has ended.
+MUST_CHECK bool engine_exec_status(Engine *engine, const EngineExec *exec, int *out, Error *err);
 
 // Another connection to the same engine, for another thread.
 MUST_CHECK bool engine_open_again(const Engine *engine, Engine **out, Error *err);

@@ -413,7 +413,13 @@ bool host_trust(Platform *platform, Str name, Str fingerprint, Error *err)
     return error_why(err, "it shows %.*s, not %.*s", STR_ARG(key.fingerprint), STR_ARG(fingerprint));
 }
 
-// ---- removing
+// ---- draining and removing
+
+bool host_drain(Platform *platform, Str name, bool is_undone, Error *err)
+{
+    return db_run(platform_control(platform), S("select control.host_state_set($1, $2)"),
+                  PARAMS(name, is_undone ? S("ready") : S("draining")), err);
+}
 
 bool host_remove(Platform *platform, Str name, Error *err)
 {

@@ -42,6 +42,9 @@ MUST_CHECK bool host_key(Platform *platform, Str name, Arena *arena, HostKey *ou
 // Asks for the key again and writes it down, when it has this fingerprint. Fails with ERR_FORBIDDEN when it hasn't.
 MUST_CHECK bool host_trust(Platform *platform, Str name, Str fingerprint, Error *err);
 
+// Gives it no more shops, or, with `is_undone`, some again. Shops that live on it stay.
+MUST_CHECK bool host_drain(Platform *platform, Str name, bool is_undone, Error *err);
+
 // Removes the record. Fails with ERR_STATE while shops live on it, named.
 MUST_CHECK bool host_remove(Platform *platform, Str name, Error *err);
 MUST_CHECK bool host_remove_check(Platform *platform, Str name, Error *err);

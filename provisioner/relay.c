@@ -83,20 +83,19 @@ static bool carry_up(int fd, EngineExec *exec, Pipe *up, Error *err)
     return true;
 }
 
-// From the process to libpq. False when either has gone.
-static bool carry_down(int fd, EngineExec *exec, Pipe *down, Error *err)
+// From the process to libpq; *down is what libpq didn't take yet. False when either has gone.
+static bool carry_down(int fd, EngineExec *exec, Str *down, Error *err)
 {
     for (;;) {
         while (down->len) {
-            ssize_t len = send(fd, down->bytes + down->at, down->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+            ssize_t len = send(fd, down->data, down->len, MSG_NOSIGNAL | MSG_DONTWAIT);
             if (len < 0)
                 return errno == EAGAIN || errno == EINTR;
-            down->at += (size_t)len;
-            down->len -= (size_t)len;
+            *down = str_skip(*down, (size_t)len);
         }
         bool is_end = false;
-        down->at = 0;
-        if (!engine_exec_receive(exec, down->bytes, sizeof(down->bytes), &down->len, &is_end, err))
+        EngineOutput output = ENGINE_STDOUT;
+        if (!engine_exec_receive(exec, down, &output, &is_end, err))
             return false;
         if (down->len == 0)
             return !is_end;
@@ -105,17 +104,18 @@ static bool carry_down(int fd, EngineExec *exec, Pipe *down, Error *err)
 
 static void carry(const Relay *relay, int fd, EngineExec *exec)
 {
-    CLEANUP(arena_close) Arena *arena = arena_open(sizeof(Pipe) * 3);
-    Pipe *up = arena_new(arena, Pipe), *down = arena_new(arena, Pipe);
+    CLEANUP(arena_close) Arena *arena = arena_open(sizeof(Pipe) * 2);
+    Pipe *up = arena_new(arena, Pipe);
+    Str down = S("");
     Error err = {0};    // either side sees that the connection ends
-    while (up && down) {
-        if (!carry_down(fd, exec, down, &err) || !carry_up(fd, exec, up, &err))
+    while (up) {
+        if (!carry_down(fd, exec, &down, &err) || !carry_up(fd, exec, up, &err))
             return;
         int there = engine_exec_fd(exec);
         struct pollfd polls[] = {
             {.fd = relay->wake, .events = POLLIN},
-            {.fd = fd, .events = (short)((up->len ? 0 : POLLIN) | (down->len ? POLLOUT : 0))},
-            {.fd = there, .events = (short)((down->len ? 0 : POLLIN) | (up->len ? POLLOUT : 0))},
+            {.fd = fd, .events = (short)((up->len ? 0 : POLLIN) | (down.len ? POLLOUT : 0))},
+            {.fd = there, .events = (short)((down.len ? 0 : POLLIN) | (up->len ? POLLOUT : 0))},
         };
         if ((poll(polls, COUNT(polls), -1) < 0 && errno != EINTR) || polls[0].revents)
             return;
@@ -132,7 +132,7 @@ static void *visitor_run(void *context)
     CLEANUP(engine_exec_close) EngineExec *exec = NULL;
     Error failure = {0};
     if (engine_open_again(relay->engine, &engine, &failure) &&
-        engine_exec(engine, relay->container, ARGV, &exec, &failure))
+        engine_exec(engine, &(EngineExecSpec){.container = relay->container, .argv = ARGV}, &exec, &failure))
         carry(relay, visitor->fd, exec);
     if (failure.code) {
         failure.code = failure.code == ERR_NO_MEMORY ? ERR_NO_MEMORY : ERR_UNREACHABLE;

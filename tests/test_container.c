@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "provisioner/container_driver.h"
-#include "provisioner/dedicated_state.h"
+#include "provisioner/dedicated_mend.h"
 #include "provisioner/host.h"
 #include "provisioner/http_client.h"
 #include "provisioner/image.h"
@@ -16,6 +16,7 @@
 #include "tests/support/engine_server.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
+#include "tests/support/raw_client.h"
 
 enum { ANSWER_MS = 10000 };
 
@@ -29,22 +30,24 @@ static Str run(int exit_code, const char *line)
     CommandResult result = command_runner_run(&runner, line, S(""), NULL, NULL);
     ck_assert_msg(result.exit_code == exit_code, "%s: %d: %.*s%.*s", line, result.exit_code,
                   STR_ARG(str_slice(result.out, 0, KIB)), STR_ARG(str_slice(result.said, 0, KIB)));
-    return exit_code ? result.said : result.out;
+    return exit_code && result.said.len ? result.said : result.out;
 }
 
 // A small plan, so that several shops have room on a small machine.
 static void plans_make(void)
 {
     static const char PLAN[] = "name: %s\nversion: 1\ntitle: Own\ntier: %s\nprice:\n  amount: 1000\n  currency: EUR\n"
-                               "limits:\n  products: 0\n  requests_per_second: 0\n  storage: 1GiB\n  staff: 5\n"
-                               "resources:\n  postgres:\n    cpu: 300m\n    memory: 256MiB\n    disk: 1GiB\n"
-                               "  shopd:\n    cpu: 200m\n    memory: 256MiB\n%s";
+                               "limits:\n  products: 0\n  requests_per_second: 0\n  storage: 1GiB\n  staff: 5\n%s";
+#define RESOURCES                                                                                                      \
+    "resources:\n  postgres:\n    cpu: 300m\n    memory: 256MiB\n    disk: 1GiB\n"                                     \
+    "  shopd:\n    cpu: 200m\n    memory: 256MiB\n"
     Error err = {0};
     Str directory = str_format(runner.world.arena, "%s/plans", runner.world.data.data);
     ck_assert_ok(directory_make(directory, 0755, &err), &err);
     const struct {
         const char *name, *tier, *more;
-    } plans[] = {{"own", "container", ""}, {"alone", "server", "exclusive: true\n"}};
+    } plans[] = {
+        {"free", "shared", ""}, {"own", "container", RESOURCES}, {"alone", "server", RESOURCES "exclusive: true\n"}};
     for (size_t i = 0; i < COUNT(plans); i++)
         ck_assert_ok(file_write(str_format(runner.world.arena, "%s/%s.yaml", directory.data, plans[i].name),
                                 str_format(runner.world.arena, PLAN, plans[i].name, plans[i].tier, plans[i].more), 0644,
@@ -102,17 +105,26 @@ static size_t things_of(const char *slug)
     return count;
 }
 
+// 0: nobody answers.
+static int try_status(const char *slug, const char *path)
+{
+    Error ignored = {0};
+    int status = 0;
+    Str url = test_value(runner.world.control, runner.world.arena,
+                         LINE("select c.url from control.cells c join control.tenants t on t.cell = c.name "
+                              "where t.slug = '%s'",
+                              slug));
+    ck_assert_msg(url.len > 0, "%s has no cell", slug);
+    return http_get_status(str_format(runner.world.arena, "%.*s%s", STR_ARG(url), path),
+                           str_format(runner.world.arena, "%s.localhost", slug), ANSWER_MS, &status, &ignored)
+               ? status
+               : 0;
+}
+
 static int status_of(const char *slug, const char *path)
 {
-    Error err = {0};
-    int status = 0;
-    Str url = test_value(
-        runner.world.control, runner.world.arena,
-        LINE("select c.url from control.cells c join control.tenants t on t.cell = c.name where t.slug = '%s'", slug));
-    ck_assert_msg(url.len > 0, "%s has no cell", slug);
-    ck_assert_ok(http_get_status(str_format(runner.world.arena, "%.*s%s", STR_ARG(url), path),
-                                 str_format(runner.world.arena, "%s.localhost", slug), ANSWER_MS, &status, &err),
-                 &err);
+    int status = try_status(slug, path);
+    ck_assert_msg(status, "%s doesn't answer", slug);
     return status;
 }
 
@@ -258,18 +270,6 @@ TEST(a_shop_without_a_place_is_refused_and_leaves_nothing)
     close_all();
 }
 
-// ---- kills
-
-static int kill_phase;    // of the step whose number is kill_step
-static size_t kill_step;
-
-static void observe(void *context, const Event *event)
-{
-    (void)context;
-    if (event->step && event->position == kill_step && (int)event->phase == kill_phase)
-        (void)kill(getpid(), SIGKILL);
-}
-
 static Platform *platform_here(void)
 {
     Platform *platform = NULL;
@@ -281,6 +281,159 @@ static Platform *platform_here(void)
                    .shopd = str_of(getenv("SHOPCTL_SHOPD"))}};
     ck_assert_ok(platform_open_with(&options, &platform, &err), &err);
     return platform;
+}
+
+// ---- commands of containers
+
+TEST(logs_psql_and_restart_reach_the_shops_own_containers)
+{
+    open_all();
+    (void)run(0, "tenant create bazar --plan own --email a@b.example");
+    (void)run(0, "tenant create stall --plan free --email a@b.example");
+    ck_assert_int_eq(status_of("bazar", "/nowhere"), 404);
+    ck_assert_contains(run(0, "tenant logs bazar --since 1h"), S("\"status\":404"));
+    ck_assert_contains(run(0, "tenant logs bazar --container postgres"), S("ready to accept connections"));
+    ck_assert_uint_eq(raw_count(run(0, "tenant logs bazar --tail 1"), S("\n")), 1);
+    ck_assert_str(run(0, "tenant logs bazar --since 2099-01-01T00:00:00Z"), S(""));
+    ck_assert_contains(run(64, "tenant logs bazar --since yesterday"), S("--since"));
+
+    ck_assert_contains(run(0, "tenant psql bazar -c select(current_schema)"),
+                       test_value(runner.world.control, runner.world.arena,
+                                  "select 't_' || number from control.tenants where slug = 'bazar'"));
+    CommandResult piped =
+        command_runner_run(&runner, "tenant psql bazar", S("select 6 * 7 as answer;\nselect nope;\n"), NULL, NULL);
+    ck_assert_int_eq(piped.exit_code, 0);
+    ck_assert_contains(piped.out, S("42"));
+    ck_assert_contains(piped.said, S("nope"));
+    ck_assert_int_ne(command_runner_run(&runner, "tenant psql bazar -c nonsense", S(""), NULL, NULL).exit_code, 0);
+
+    ck_assert_contains(run(0, "tenant restart bazar --dry-run -o json"), S("\"away_ms\": null"));
+    ck_assert_contains(run(0, "tenant restart bazar --postgres -o json"), S("\"away_ms\": "));
+    ck_assert_int_eq(status_of("bazar", "/"), 200);
+
+    static const char *const OWN[] = {"tenant logs stall", "tenant psql stall", "tenant restart stall"};
+    for (size_t i = 0; i < COUNT(OWN); i++)
+        ck_assert_contains(run(1, OWN[i]), S("has no containers of its own"));
+    close_all();
+}
+
+static void engine_do(const char *method, const char *path, const Json *body)
+{
+    Engine *connection = engine_connect();
+    Error err = {0};
+    ck_assert_ok(
+        engine_call(connection, &(EngineCall){.method = method, .path = str_of(path), .body = body}, NULL, &err), &err);
+    engine_close(&connection);
+}
+
+static Str name_of(const char *end)
+{
+    return test_value(runner.world.control, runner.world.arena,
+                      LINE("select 'shop-' || p.name || '-' || c.name || '-%s' from control.cells c, control.platforms "
+                           "p where c.host is not null",
+                           end));
+}
+
+// What mending did, in sentences.
+static Str mended(ErrorCode code, const char *says)
+{
+    Platform *platform = platform_here();
+    Json *did = json_build("[]");
+    Error err = {0};
+    Str text = S("");
+    bool ok = dedicated_mend(
+        platform,
+        test_value(runner.world.control, runner.world.arena, "select name from control.cells where host is not null"),
+        did, &err);
+    if (code)
+        ck_assert_says(&err, code, says);
+    else
+        ck_assert_ok(ok, &err);
+    error_clear(&err);
+    ck_assert_ok(json_print(did, 0, runner.world.arena, &text, &err), &err);
+    json_close(&did);
+    platform_close(&platform);
+    return text;
+}
+
+static void answers_again(void)
+{
+    int64_t deadline_ms = clock_ms() + ANSWER_MS;
+    while (try_status("bazar", "/") != 200)
+        ck_assert_msg(clock_ms() < deadline_ms, "the shop doesn't answer");
+}
+
+TEST(what_somebody_changed_on_a_host_is_mended_and_what_is_nobodys_is_named)
+{
+    open_all();
+    (void)run(0, "tenant create bazar --plan own --email a@b.example");
+    ck_assert_str(mended(ERR_NONE, ""), S("[]"));
+    ck_assert_contains(run(0, "doctor"), S("0 problems"));
+
+    engine_do("POST", LINE("/containers/%s/kill", name_of("shopd").data), NULL);
+    ck_assert_contains(mended(ERR_NONE, ""), S("started the container"));
+    answers_again();
+    engine_do("DELETE", LINE("/containers/%s?force=true", name_of("postgres").data), NULL);
+    ck_assert_contains(mended(ERR_NONE, ""), S("made the container"));
+    answers_again();
+    Json *limits = json_build("{s:I, s:I}", "Memory", (json_int)200 * MIB, "MemorySwap", (json_int)200 * MIB);
+    engine_do("POST", LINE("/containers/%s/update", name_of("shopd").data), limits);
+    json_close(&limits);
+    ck_assert_contains(mended(ERR_NONE, ""), S("set the limits"));
+    engine_do("DELETE", LINE("/containers/%s?force=true", name_of("postgres").data), NULL);
+    engine_do("DELETE", LINE("/containers/%s?force=true", name_of("shopd").data), NULL);
+    engine_do("DELETE", LINE("/networks/%s", name_of("network").data), NULL);
+    Str did = mended(ERR_NONE, "");
+    ck_assert_uint_eq(raw_count(did, S("made the ")), 3);
+    answers_again();
+    ck_assert_str(mended(ERR_NONE, ""), S("[]"));
+
+    // An empty volume in place of the one with the data would be an empty shop.
+    engine_do("DELETE", LINE("/containers/%s?force=true", name_of("postgres").data), NULL);
+    engine_do("DELETE", LINE("/volumes/%s", name_of("data").data), NULL);
+    ck_assert_str(mended(ERR_STATE, "is gone"), S("[]"));
+    ck_assert_uint_eq(things_of("bazar"), 3);
+
+    command_sql(runner.world.control, S("delete from control.domains; delete from control.tenants; delete from "
+                                        "control.cells where host is not null"));
+    Str said = run(2, "doctor");
+    ck_assert_contains(said, S("3 problems"));    // shopd, the network, the volume of secrets
+    ck_assert_contains(said, S("it was made for 'bazar' by operation"));
+    close_all();
+}
+
+TEST(a_host_is_gone_after_a_silence_until_it_answers_again)
+{
+    open_all();
+    (void)run(0, "tenant create bazar --plan own --email a@b.example");
+    command_sql(runner.world.control, S("select control.host_silent('here', 60000)"));
+    ck_assert_contains(run(0, "host list -o json"), S("\"state\": \"ready\""));
+    command_sql(runner.world.control, S("update control.hosts set heard_at = now() - interval '61 seconds'"));
+    ck_assert_str(test_value(runner.world.control, runner.world.arena, "select control.host_silent('here', 60000)"),
+                  S("t"));
+    ck_assert_str(test_value(runner.world.control, runner.world.arena, "select control.host_silent('here', 60000)"),
+                  S("f"));
+    ck_assert_contains(run(0, "host list -o json"), S("\"state\": \"gone\""));
+    ck_assert_contains(run(1, "tenant create other --plan own --email a@b.example"), S("here: is gone"));
+    engine_server_kill(&engine);
+    ck_assert_contains(run(0, "tenant show bazar -o json"), S("the engine of the host 'here' doesn't answer"));
+    ck_assert_contains(run(2, "doctor"), S("host here: the engine"));
+    engine_server_restart(&engine);
+    (void)run(0, "host check here");
+    ck_assert_contains(run(0, "host list -o json"), S("\"state\": \"ready\""));
+    close_all();
+}
+
+// ---- kills
+
+static int kill_phase;    // of the step whose number is kill_step
+static size_t kill_step;
+
+static void observe(void *context, const Event *event)
+{
+    (void)context;
+    if (event->step && event->position == kill_step && (int)event->phase == kill_phase)
+        (void)kill(getpid(), SIGKILL);
 }
 
 // Makes the shop in a process that is killed around the step.
@@ -372,4 +525,7 @@ SUITE(container, ONCE(an_image_is_the_same_bytes_each_time_and_small),
       ONCE(a_shop_of_its_own_lives_from_creation_to_restoration),
       ONCE(containers_have_no_rights_and_their_plans_limits),
       ONCE(a_shop_without_a_place_is_refused_and_leaves_nothing),
+      ONCE(logs_psql_and_restart_reach_the_shops_own_containers),
+      ONCE(what_somebody_changed_on_a_host_is_mended_and_what_is_nobodys_is_named),
+      ONCE(a_host_is_gone_after_a_silence_until_it_answers_again),
       ONCE(a_creation_that_is_killed_at_any_step_goes_on_or_back))

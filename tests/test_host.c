@@ -114,6 +114,12 @@ TEST(a_host_is_added_shown_changed_and_removed)
     ck_assert_str(member(checked, "problems"), S("[]"));
     ck_assert_int_eq((int)(member(checked, "disk_free_bytes").len > 6), 1);
 
+    (void)run(0, "host drain eu1 --dry-run");
+    ck_assert_str(member(run(0, "host show eu1 -o json"), "state"), S("\"ready\""));
+    ck_assert_str(member(run(0, "host drain eu1 -o json"), "state"), S("\"draining\""));
+    ck_assert_str(member(run(0, "host drain eu1 --undo -o json"), "state"), S("\"ready\""));
+    ck_assert_contains(run(66, "host drain eu9"), S("there is no host 'eu9'"));
+
     ck_assert_contains(run(73, LINE("host add other %s", engine.url.data)), S("is the host 'eu1' already"));
     ck_assert_contains(run(69, "host add eu1 unix:///tmp/shop-no-such-socket"), S("doesn't answer"));
     ck_assert_contains(run(0, "host remove eu1 --dry-run -o name"), S("eu1"));

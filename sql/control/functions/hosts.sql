@@ -122,6 +122,21 @@ create or replace function host_heard(p_name text, p_engine text, p_engine_id te
     where name = p_name
 $$;
 
+-- It didn't: after p_quiet_ms of silence it is gone, until it answers again. A partitioned host isn't a dead one: what runs there
+-- may go on, and is started nowhere else. True when it is gone from now on.
+create or replace function host_silent(p_name text, p_quiet_ms bigint) returns boolean
+    language sql set search_path from current as $$
+    with gone as (
+        update hosts set state = 'gone'
+        where name = p_name and state <> 'gone' and heard_at < now() - p_quiet_ms * interval '1 millisecond'
+        returning name)
+    select exists (select from gone)
+$$;
+
+create or replace function host_answered(p_name text) returns void language sql set search_path from current as $$
+    update hosts set heard_at = now(), state = case state when 'gone' then 'ready' else state end where name = p_name
+$$;
+
 create or replace function host_state_set(p_name text, p_state text) returns void language plpgsql set search_path from current as $$
 begin
     perform host_get(p_name);
@@ -139,7 +154,7 @@ begin
     where c.host = p_name;
     if v_cells is not null then
         perform refuse('wrong-state', format('the host ''%s'' can''t be removed', p_name), format('shops live on it: %s', v_cells),
-                       format('move them off: shopctl host drain %s', p_name), 'host');
+                       'delete them first, or keep the host: shopctl tenant list', 'host');
     end if;
 end
 $$;
@@ -318,7 +333,8 @@ $$;
 -- Everything that the steps of a cell of its own need to know of it.
 create or replace function cell_dedicated(p_name text) returns json language sql stable set search_path from current as $$
     select json_build_object('platform', p.name, 'cell', c.name, 'host', c.host, 'address', h.address, 'port', c.port,
-                             'state', c.state, 'url', c.url, 'resources', c.resources)
+                             'state', c.state, 'url', c.url, 'resources', c.resources,
+                             'tenant', (select t.slug from tenants t where t.cell = c.name))
     from platforms p, cells c join hosts h on h.name = c.host
     where c.name = p_name
 $$;

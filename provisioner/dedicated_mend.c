@@ -1,0 +1,148 @@
+// provisioner/dedicated_mend.c: compares a cell's containers with its record.
+#include "provisioner/dedicated_mend.h"
+
+#include "base/arena.h"
+#include "provisioner/container.h"
+#include "provisioner/dedicated.h"
+#include "provisioner/host.h"
+
+enum { BUDGET = 4 * MIB, NANO_OF_MILLI = 1000000 };
+
+typedef struct Mending {
+    Platform *platform;
+    Engine *engine;
+    const Dedicated *cell;
+    Arena *arena;
+    Json *did;
+} Mending;
+
+static bool did(const Mending *mending, const char *what, Str name, Error *err)
+{
+    Str text = str_format(mending->arena, "%s '%.*s'", what, STR_ARG(name));
+    return arena_ok(mending->arena, err) && (json_append(mending->did, json_from_str(text)) || json_ok(NULL, err));
+}
+
+static bool has_operation(Platform *platform, Str slug, bool *out, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    if (!db_query(platform_control(platform), S("select exists (select from control.leases where slug = $1)"),
+                  PARAMS(slug), &rows, err))
+        return false;
+    *out = rows_bool(rows, 0, 0);
+    return true;
+}
+
+static bool volumes_check(const Mending *mending, Error *err)
+{
+    const Str names[] = {mending->cell->data_volume, mending->cell->secrets_volume};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        CLEANUP(json_close) Json *there = NULL;
+        if (!thing_find(mending->engine, THING_VOLUME, names[i], &there, err))
+            return false;
+        if (there)
+            continue;
+        error_set(err, ERR_STATE, "the volume '%.*s' of the shop '%.*s' is gone", STR_ARG(names[i]),
+                  STR_ARG(mending->cell->tenant));
+        error_where(err, "the host '%.*s'", STR_ARG(mending->cell->host));
+        return error_next(err, "bring it back from a backup of the host: an empty one would be an empty shop");
+    }
+    return true;
+}
+
+// Containers keep the number of their network, so that they can't start in one that was made again.
+static bool networks_mend(const Mending *mending, Error *err)
+{
+    const Dedicated *cell = mending->cell;
+    CLEANUP(json_close) Json *network = NULL;
+    CLEANUP(json_close) Json *front = NULL;
+    if (!thing_find(mending->engine, THING_NETWORK, cell->network, &network, err) ||
+        !thing_find(mending->engine, THING_NETWORK, cell->front_network, &front, err))
+        return false;
+    if (!front &&
+        (!thing_make(mending->engine, THING_NETWORK, cell->front_network, dedicated_front_network(cell), err) ||
+         !thing_remove(mending->engine, THING_CONTAINER, cell->shopd_name, err) ||
+         !did(mending, "made the network", cell->front_network, err)))
+        return false;
+    if (network)
+        return true;
+    return thing_remove(mending->engine, THING_CONTAINER, cell->shopd_name, err) &&
+           thing_remove(mending->engine, THING_CONTAINER, cell->postgres_name, err) &&
+           dedicated_network_make(mending->engine, cell, err) && did(mending, "made the network", cell->network, err);
+}
+
+static bool image_find(const Mending *mending, ImageKind kind, Str *out, Error *err)
+{
+    Image image;
+    if (!image_build(&platform_options(mending->platform)->images, kind, mending->arena, &image, err) ||
+        !image_load(mending->engine, &image, err))
+        return false;
+    *out = image.reference;
+    return true;
+}
+
+typedef struct Part {
+    ImageKind image;
+    Str name;
+    const DedicatedResources *resources;
+    Json *(*body)(const Dedicated *cell, Str image);
+    bool has_second_network;
+} Part;
+
+static bool container_make(const Mending *mending, const Part *part, Error *err)
+{
+    Str image;
+    return image_find(mending, part->image, &image, err) &&
+           thing_make(mending->engine, THING_CONTAINER, part->name, part->body(mending->cell, image), err) &&
+           (!part->has_second_network || container_connect(mending->engine, part->name, mending->cell->network, err)) &&
+           container_start(mending->engine, part->name, err) && did(mending, "made the container", part->name, err);
+}
+
+static bool limits_mend(const Mending *mending, const Part *part, const Json *container, Error *err)
+{
+    const Json *limits = json_get(container, "HostConfig");
+    if (json_int64(json_get(limits, "Memory")) == part->resources->memory_bytes &&
+        json_int64(json_get(limits, "NanoCpus")) == part->resources->millicpu * NANO_OF_MILLI)
+        return true;
+    return container_limit(mending->engine, part->name, part->resources->millicpu, part->resources->memory_bytes,
+                           err) &&
+           did(mending, "set the limits of the container", part->name, err);
+}
+
+static bool container_mend(const Mending *mending, const Part *part, Error *err)
+{
+    CLEANUP(json_close) Json *there = NULL;
+    if (!thing_find(mending->engine, THING_CONTAINER, part->name, &there, err))
+        return false;
+    if (!there)
+        return container_make(mending, part, err);
+    if (!limits_mend(mending, part, there, err))
+        return false;
+    return is_container_running(there) || (container_start(mending->engine, part->name, err) &&
+                                           did(mending, "started the container", part->name, err));
+}
+
+bool dedicated_mend(Platform *platform, Str cell_name, Json *list, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Dedicated cell;
+    Host *host = NULL;
+    bool is_busy = false;
+    if (!dedicated_find(platform, cell_name, arena, &cell, err))
+        return false;
+    if (cell.host.len == 0 || !cell.is_open)
+        return true;
+    if (!has_operation(platform, cell.tenant, &is_busy, err) || is_busy ||
+        !platform_host(platform, cell.host, &host, err))
+        return is_busy && err->code == ERR_NONE;
+    const Mending mending = {platform, host_engine(host), &cell, arena, list};
+    const Part parts[] = {
+        {IMAGE_POSTGRES, cell.postgres_name, &cell.postgres, dedicated_postgres_container, false},
+        {IMAGE_SHOPD, cell.shopd_name, &cell.shopd, dedicated_shopd_container, true},
+    };
+    if (!volumes_check(&mending, err) || !networks_mend(&mending, err))
+        return false;
+    for (size_t i = 0; i < COUNT(parts); i++)
+        if (!container_mend(&mending, &parts[i], err))
+            return error_wrap(err, "the shop '%.*s' can't be mended", STR_ARG(cell.tenant));
+    return true;
+}
