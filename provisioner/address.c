@@ -84,6 +84,17 @@ bool address_check(Str listen, Error *err)
     return true;
 }
 
+bool address_list_check(Str listen, Error *err)
+{
+    Address address = {0};
+    Str rest = listen, part;
+    size_t count = 0;
+    for (; str_cut(&rest, ',', &part); count++)
+        if (!address_parse(str_trim(part), &address, err))
+            return false;
+    return count > 0 || address_parse(S(""), &address, err);
+}
+
 static const char *reachable_host(const Address *address)
 {
     if (address->host[0] == '\0' || strcmp(address->host, "0.0.0.0") == 0 || strcmp(address->host, "*") == 0)
@@ -154,6 +165,39 @@ bool address_url_check(Str url, Error *err)
     error_where(err, "url");
     error_why(err, "it isn't http://HOST[:PORT] or https://HOST[:PORT], without a path");
     return error_next(err, "write it as in http://127.0.0.1:8081");
+}
+
+bool address_of_server(Str url, Arena *arena, Str *out, Error *err)
+{
+    static const Str PLAIN = S("http://");
+    Address address = {0};
+    CLEANUP(infos_close) struct addrinfo *infos = NULL;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    char host[NI_MAXHOST];
+    if (!address_url_check(url, err))
+        return false;
+    if (!str_has_prefix(url, PLAIN)) {
+        error_set(err, ERR_INVALID, "the URL '%.*s' is refused", STR_ARG(url));
+        error_why(err, "it isn't http://");
+        return error_next(err, "give it as http://HOST:PORT, as the gateway reaches it");
+    }
+    Str authority = str_skip(url, PLAIN.len);
+    authority = str_slice(authority, 0, str_find_char(authority, '/'));
+    const char *colon = memrchr(authority.data, ':', authority.len);
+    if (!colon || str_has_suffix(authority, S("]")))
+        authority = str_format(arena, "%.*s:80", STR_ARG(authority));
+    if (!arena_ok(arena, err) || !address_parse(authority, &address, err))
+        return false;
+    int failure = getaddrinfo(address.host, address.port, &hints, &infos);
+    if (failure == 0)
+        failure = getnameinfo(infos->ai_addr, infos->ai_addrlen, host, sizeof(host), NULL, 0, NI_NUMERICHOST);
+    if (failure) {
+        error_set(err, ERR_UNREACHABLE, "the server of '%.*s' can't be found", STR_ARG(url));
+        error_why(err, "%s", gai_strerror(failure));
+        return error_next(err, "give its address as a number");
+    }
+    *out = str_format(arena, infos->ai_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, address.port);
+    return arena_ok(arena, err);
 }
 
 static bool wait_for(int fd, short events, int64_t deadline_ms)

@@ -197,7 +197,54 @@ TEST(an_address_that_is_free_can_be_listened_on_and_a_taken_one_not)
     ck_assert_says(&err, ERR_INVALID, "nowhere.invalid");
 }
 
-SUITE(address, EACH(the_url_of_an_address_is_by_what_this_machine_reaches_it, URLS),
+static const struct {
+    Str url;
+    const char *server;    // NULL: refused
+    ErrorCode code;
+} SERVERS[] = {
+    {S("http://127.0.0.1:8081"), "127.0.0.1:8081", ERR_NONE},
+    {S("http://127.0.0.1/"), "127.0.0.1:80", ERR_NONE},
+    {S("http://[::1]:81/"), "[::1]:81", ERR_NONE},
+    {S("http://[0:0::1]"), "[::1]:80", ERR_NONE},
+    {S("https://127.0.0.1:8081"), NULL, ERR_INVALID},
+    {S("http://127.0.0.1:0"), NULL, ERR_INVALID},
+    {S("http://no-such-host.invalid:81"), NULL, ERR_UNREACHABLE},
+};
+
+TEST(the_server_of_a_url_is_told_as_a_number)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Error err = {0};
+    Str server = S("untouched");
+    bool ok = address_of_server(SERVERS[_i].url, arena, &server, &err);
+    ck_assert_int_eq((int)err.code, (int)SERVERS[_i].code);
+    ck_assert_int_eq(ok, SERVERS[_i].server != NULL);
+    ck_assert_str(server, ok ? str_of(SERVERS[_i].server) : S("untouched"));
+}
+
+static const struct {
+    Str list;
+    bool is_right;
+} LISTS[] = {
+    {S("127.0.0.1:80"), true},
+    {S("127.0.0.1:80, [::]:80,:81"), true},
+    {S(""), false},
+    {S("127.0.0.1:80,"), false},
+    {S(",127.0.0.1:80"), false},
+    {S("127.0.0.1"), false},
+    {S("::1:80"), false},
+};
+
+TEST(a_list_of_addresses_is_checked_by_its_form)
+{
+    Error err = {0};
+    ck_assert_int_eq(address_list_check(LISTS[_i].list, &err), LISTS[_i].is_right);
+    ck_assert_int_eq((int)err.code, LISTS[_i].is_right ? ERR_NONE : ERR_INVALID);
+}
+
+SUITE(address, EACH(the_server_of_a_url_is_told_as_a_number, SERVERS),
+      EACH(a_list_of_addresses_is_checked_by_its_form, LISTS),
+      EACH(the_url_of_an_address_is_by_what_this_machine_reaches_it, URLS),
       EACH(what_is_no_address_is_refused_and_says_how_to_write_one, NO_ADDRESSES),
       ONCE(a_host_that_is_too_long_or_holds_nul_is_no_address),
       EACH(the_address_of_a_url_is_told_for_this_machine_alone, LOOPBACKS),
