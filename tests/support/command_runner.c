@@ -11,15 +11,18 @@
 
 enum { WORDS_MAX = 40 };
 
-void command_runner_open(CommandRunner *runner, const char *noun)
+static void open_world(CommandRunner *runner, const char *noun, bool is_served)
 {
     *runner = (CommandRunner){.out = memfd_create("out", MFD_CLOEXEC), .said = memfd_create("said", MFD_CLOEXEC)};
     ck_assert(runner->out >= 0 && runner->said >= 0);
-    test_world_open(&runner->world, noun, false);
+    test_world_open(&runner->world, noun, is_served);
     const TestWorld *world = &runner->world;
     ck_assert_int_eq(setenv("SHOPCTL_CONTROL_DSN", str_copy(world->arena, world->control_dsn).data, 1), 0);
     ck_assert_int_eq(setenv("SHOPCTL_DATA", str_copy(world->arena, world->data).data, 1), 0);
 }
+
+void command_runner_open(CommandRunner *runner, const char *noun) { open_world(runner, noun, false); }
+void command_runner_open_served(CommandRunner *runner, const char *noun) { open_world(runner, noun, true); }
 
 void command_runner_close(CommandRunner *runner)
 {

@@ -15,6 +15,7 @@ typedef struct CommandResult {
 } CommandResult;
 
 void command_runner_open(CommandRunner *runner, const char *noun);
+void command_runner_open_served(CommandRunner *runner, const char *noun);    // with a shopd for the cell
 void command_runner_close(CommandRunner *runner);
 // Runs one line, cut at its blanks; # stands for the newest operation, ^ for #. `typed` is the standard input. `before`
 // is called (NULL: not) when all is ready for the command, `after` when it has ended.

@@ -1,0 +1,34 @@
+// provisioner/gateway.h: HAProxy in front of all cells: its files, and bringing a running one to what the record says.
+#pragma once
+#include "base/json.h"
+#include "provisioner/platform.h"
+
+typedef struct GatewayOptions {
+    Str directory;       // of its files and its stats socket
+    Str listen;          // ADDRESS:PORT of HTTP, several with commas
+    Str certificates;    // a directory of PEM files; empty: no TLS
+    Str tls_listen;      // ADDRESS:PORT of TLS, the same
+    Str user;            // whom HAProxy becomes when root starts it; empty: it isn't root who does
+    unsigned group;      // that user's
+} GatewayOptions;
+
+// What the settings say. `directory` empty: gateway/ below the platform's. Paths become absolute; texts in `arena`.
+MUST_CHECK bool gateway_options_read(const Settings *settings, Str directory, Arena *arena, GatewayOptions *out,
+                                     Error *err);
+
+// Writes haproxy.cfg, its maps and its pages where they changed (with `is_dry_run`: only says so): {"directory",
+// "files":[{"file","changed"}],"hosts","cells","problems":[{"what","next"}]}. The caller closes *out. Fails with
+// ERR_INVALID for an address or a path that a configuration can't have, ERR_NOT_FOUND without certificates or user.
+MUST_CHECK bool gateway_render(Platform *platform, const GatewayOptions *options, bool is_dry_run, Json **out,
+                               Error *err);
+
+// Brings a running HAProxy to what the record says, without a reload, and the files as well (with `is_dry_run`: only
+// says so): {"address","changes":[TEXT],"reload":COMMAND or null,"why":[TEXT],"problems":[...]}. `reload` is what to
+// run where something needs it, `why` is that. Fails with ERR_UNREACHABLE where none runs, ERR_BUSY while another
+// shopctl is at it.
+MUST_CHECK bool gateway_sync(Platform *platform, const GatewayOptions *options, bool is_dry_run, Json **out,
+                             Error *err);
+
+// {"state":"running|stopped","address","tls_address","backends":[{"cell","backend","servers":[{"address","state",
+// "sessions"}]}],"hosts","spares","in_sync","differences":[TEXT],"problems":[...]}. The caller closes *out.
+MUST_CHECK bool gateway_status(Platform *platform, const GatewayOptions *options, Json **out, Error *err);

@@ -1,0 +1,24 @@
+-- sql/control/functions/gateway.sql: what the gateway in front of all cells must know.
+
+-- Every host of every tenant that has a cell, and how many requests of it may come in p_window_s seconds: as many as shopd's bucket
+-- lets pass at most, so that the gateway refuses nothing that the plan allows. 0: no limit.
+create or replace function gateway_hosts(p_base_domain text, p_window_s bigint)
+    returns table (host text, cell text, requests bigint) language sql stable set search_path from current as $$
+    select distinct on (h.host collate "C")
+           h.host, t.cell,
+           case when l.rate > 0 then l.rate * p_window_s + coalesce((l.limits ->> 'requests_burst')::bigint, l.rate) else 0 end
+    from tenants t
+    join plans p on p.name = t.plan and p.version = t.plan_version
+    cross join lateral (select x as limits, (x ->> 'requests_per_second')::bigint as rate
+                        from tenant_limits(p.document, t.overrides) x) l
+    cross join lateral (select t.slug || '.' || p_base_domain as host, 0 as place
+                        union all
+                        select d.host, 1 from domains d where d.tenant_id = t.id) h
+    where t.cell is not null and t.status not in ('deleted', 'rejected')
+    order by h.host collate "C", h.place, t.id
+$$;
+
+-- The cells that serve, the oldest first.
+create or replace function gateway_cells() returns table (name text, url text) language sql stable set search_path from current as $$
+    select c.name, c.url from cells c where c.state = 'open' and c.url <> '' order by c.created_at, c.name
+$$;
