@@ -43,7 +43,8 @@ typedef struct Channel {
     LIBSSH2_CHANNEL *channel;    // NULL while it is being opened
     char up[CHUNK], down[CHUNK];
     size_t up_at, up_len, down_at, down_len;
-    bool is_local_ended, is_end_sent, is_remote_ended;
+    bool is_local_ended, is_end_sent;
+    bool has_waited;    // for a connection after the first one was lost
 } Channel;
 
 struct Ssh {
@@ -598,11 +599,18 @@ bool ssh_explain(Ssh *ssh, Error *err)
 
 static bool is_free(const Channel *channel) { return channel->fd < 0 && !channel->channel; }
 
-static void connection_lose(Ssh *ssh)
+// Whoever came before the loss was noticed, and wasn't connected yet, waits for the next connection: once.
+static bool is_waiting(const Channel *channel) { return channel->fd >= 0 && !channel->channel && !channel->has_waited; }
+
+static void connection_lose(Ssh *ssh, bool is_last)
 {
     for (size_t i = 0; i < SSH_CHANNELS_MAX; i++) {
-        fd_close(&ssh->channels[i].fd);
-        ssh->channels[i].channel = NULL;    // freed with the session
+        Channel *channel = &ssh->channels[i];
+        bool stays = is_waiting(channel) && !is_last;
+        channel->has_waited = stays;
+        channel->channel = NULL;    // freed with the session
+        if (!stays)
+            fd_close(&channel->fd);
     }
     connection_close(&ssh->connection);
 }
@@ -813,9 +821,14 @@ static void polls_fill(const Ssh *ssh, struct pollfd polls[POLL_COUNT])
 static void connection_lost(Ssh *ssh)
 {
     Error failure = {0};
+    bool has_waiting = false;
     error_from_ssh(&failure, &ssh->connection, &ssh->server, "the connection was lost");
     failure_set(ssh, &failure);
-    connection_lose(ssh);
+    connection_lose(ssh, false);
+    for (size_t i = 0; i < SSH_CHANNELS_MAX; i++)
+        has_waiting = has_waiting || ssh->channels[i].fd >= 0;
+    if (has_waiting && !connection_again(ssh))
+        connection_lose(ssh, true);
 }
 
 // Who has closed both directions hears nothing any more.
@@ -850,17 +863,18 @@ static void *carry(void *context)
                 visitors_take(ssh);
             if (ssh->connection.session)
                 visitors_gone(ssh, polls);
-            if (ssh->connection.session && !channels_go_on(ssh))
+            bool is_lost = ssh->connection.session && (polls[POLL_HOST].revents & (POLLERR | POLLHUP));
+            while (ssh->connection.session && (is_lost || !channels_go_on(ssh))) {
                 connection_lost(ssh);
-            if (ssh->connection.session && (polls[POLL_HOST].revents & (POLLERR | POLLHUP)))
-                connection_lost(ssh);
+                is_lost = false;
+            }
         }
         if (clock_ms() >= next_ms) {
             keepalive(ssh);
             next_ms = clock_ms() + keepalive_ms;
         }
     }
-    connection_lose(ssh);
+    connection_lose(ssh, true);
     return NULL;
 }
 
