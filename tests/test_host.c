@@ -63,7 +63,7 @@ static Str ssh_url(void)
     return str_format(runner.world.arena, "ssh://root@127.0.0.1:%u%s", daemon_.port, engine.socket.data);
 }
 
-static Str tcp_url(void) { return str_format(runner.world.arena, "tcp://127.0.0.1:%u", engine.tls_port); }
+static Str tcp_url(void) { return str_format(runner.world.arena, "tcp://%s:%u", engine.address.data, engine.tls_port); }
 
 static void trust(void)
 {

@@ -42,6 +42,8 @@ void engine_server_restart(EngineServer *server)
     Arena *arena = server->arena;
     Str directory = server->directory, log = str_format(arena, "%.*s/log", STR_ARG(directory));
     const char *argv[24] = {
+        "nsenter",
+        str_format(arena, "--net=%.*s", STR_ARG(server->network)).data,
         "dockerd",
         "--data-root",
         str_format(arena, "%.*s/data", STR_ARG(directory)).data,
@@ -52,10 +54,10 @@ void engine_server_restart(EngineServer *server)
         "-H",
         server->url.data,
     };
-    size_t count = 9;
+    size_t count = 11;
     if (server->tls_port) {
         argv[count++] = "-H";
-        argv[count++] = str_format(arena, "tcp://127.0.0.1:%u", server->tls_port).data;
+        argv[count++] = str_format(arena, "tcp://%.*s:%u", STR_ARG(server->address), server->tls_port).data;
         argv[count++] = "--tlsverify";
         argv[count++] = str_format(arena, "--tlscacert=%.*s/right/ca.pem", STR_ARG(directory)).data;
         argv[count++] = str_format(arena, "--tlscert=%.*s/right/server.pem", STR_ARG(directory)).data;
@@ -75,6 +77,25 @@ void engine_server_restart(EngineServer *server)
         }
 }
 
+// A namespace that is called like the directory, with a pair of addresses that follows from our number.
+static void network_make(EngineServer *server)
+{
+    unsigned number = (unsigned)getpid() & 0x3fff;
+    const char *name = memrchr(server->directory.data, '/', server->directory.len);
+    assert(name);
+    server->network = str_format(server->arena, "/run/netns%s", name);
+    server->address = str_format(server->arena, "10.214.%u.%u", number >> 6, (number & 63) * 4 + 2);
+    Str near = str_format(server->arena, "10.214.%u.%u", number >> 6, (number & 63) * 4 + 1);
+    Str script = str_format(
+        server->arena,
+        "set -e; n=%s; ip netns del $n 2>/dev/null || true; ip link del shop%u 2>/dev/null || true; ip netns add $n; "
+        "ip link add shop%u type veth peer name eth0 netns $n; ip addr add %s/30 dev shop%u; "
+        "ip link set shop%u up; ip -n $n addr add %s/30 dev eth0; ip -n $n link set lo up; "
+        "ip -n $n link set eth0 up; ip -n $n route add default via %s",
+        name + 1, number, number, near.data, number, number, server->address.data, near.data);
+    run(server, script.data);
+}
+
 void engine_server_start(EngineServer *server)
 {
     // In memory: a cluster that is made waits for the disk a hundred times.
@@ -85,12 +106,13 @@ void engine_server_start(EngineServer *server)
     server->directory = str_copy(server->arena, str_of(directory));
     server->socket = str_format(server->arena, "%s/engine.sock", directory);
     server->url = str_format(server->arena, "unix://%s", server->socket.data);
+    network_make(server);
     guard_start(
         server->directory,
         "kill \"$(cat \"$2/pid\")\" 2>/dev/null; for i in 1 2 3 4 5 6 7 8 9 10; do [ -f \"$2/pid\" ] || break; sleep "
         "1; "
         "done; kill -9 $(pgrep -f \"$2/exec\") 2>/dev/null; for i in $(grep -o \"$2[^ ]*\" /proc/mounts); do umount "
-        "-l \"$i\"; done");
+        "-l \"$i\"; done; ip netns del \"$(basename \"$2\")\" 2>/dev/null");
     if (server->tls_port)
         (void)engine_server_certify(server, "right");
     engine_server_restart(server);
@@ -112,7 +134,8 @@ void engine_server_remove(EngineServer *server)
     if (server->process.pid)
         (void)process_stop(&server->process, SIGTERM, STOP_MS);
     run(server, "kill -9 $(pgrep -f \"$1/exec\") 2>/dev/null; "
-                "for i in $(grep -o \"$1[^ ]*\" /proc/mounts); do umount -l \"$i\" 2>/dev/null; done; rm -rf \"$1\"");
+                "for i in $(grep -o \"$1[^ ]*\" /proc/mounts); do umount -l \"$i\" 2>/dev/null; done; rm -rf \"$1\"; "
+                "ip netns del \"$(basename \"$1\")\"");
     arena_close(&server->arena);
 }
 
@@ -128,9 +151,9 @@ Str engine_server_certify(EngineServer *server, const char *ca)
         "    openssl x509 -req -in $1.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 2 -extfile $1.ext -out "
         "$1.pem\n"
         "}\n"
-        "issue server server-key.pem 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth'\n"
+        "issue server server-key.pem 'subjectAltName=IP:%s\nextendedKeyUsage=serverAuth'\n"
         "issue cert key.pem extendedKeyUsage=clientAuth\n";
     const char *directory = server->directory.data;
-    run(server, str_format(server->arena, SCRIPT, directory, ca, directory, ca, ca).data);
+    run(server, str_format(server->arena, SCRIPT, directory, ca, directory, ca, ca, server->address.data).data);
     return str_format(server->arena, "%s/%s", directory, ca);
 }

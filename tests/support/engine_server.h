@@ -1,4 +1,5 @@
-// tests/support/engine_server.h: a container engine of a test's own: Debian's dockerd, which root alone can start.
+// tests/support/engine_server.h: a container engine of a test's own: Debian's dockerd, which root alone can start, in a
+// network namespace of its own, since several in one take each other's packet filters away.
 #pragma once
 #include "base/arena.h"
 #include "base/process.h"
@@ -7,9 +8,11 @@ typedef struct EngineServer {
     Arena *arena;
     Str directory;
     Str socket;
-    Str url;    // "unix:///..."
+    Str url;        // "unix:///..."
+    Str network;    // the path of its namespace
+    Str address;    // of the namespace, reached from here
     Process process;
-    unsigned tls_port;    // also listens there by mutual TLS; 0: doesn't
+    unsigned tls_port;    // of that address: it also listens there, by mutual TLS; 0: it doesn't
 } EngineServer;
 
 // Starts it and waits until it answers; fails the test where it doesn't. A guard ends and removes it when this process

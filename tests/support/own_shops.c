@@ -1,0 +1,168 @@
+// tests/support/own_shops.c: an engine, a platform, and questions to both.
+#include "tests/support/own_shops.h"
+
+#include "base/file.h"
+#include "provisioner/http_client.h"
+#include "tests/support/more_check.h"
+#include "tests/support/pg_server.h"
+#include "tests/support/shop_client.h"
+
+enum { ANSWER_MS = 10000 };
+
+#define LINE(...) str_format(shops->runner.world.arena, __VA_ARGS__).data
+
+Str own_shops_run(OwnShops *shops, int exit_code, const char *line)
+{
+    CommandResult result = command_runner_run(&shops->runner, line, S(""), NULL, NULL);
+    ck_assert_msg(result.exit_code == exit_code, "%s: %d: %.*s%.*s", line, result.exit_code,
+                  STR_ARG(str_slice(result.out, 0, KIB)), STR_ARG(str_slice(result.said, 0, KIB)));
+    return exit_code && result.said.len ? result.said : result.out;
+}
+
+// A small plan, so that several shops have room on a small machine.
+static void plans_make(const OwnShops *shops)
+{
+    static const char PLAN[] = "name: %s\nversion: 1\ntitle: Own\ntier: %s\nprice:\n  amount: 1000\n  currency: EUR\n"
+                               "limits:\n  products: 0\n  requests_per_second: 0\n  storage: 1GiB\n  staff: 5\n%s";
+#define RESOURCES                                                                                                      \
+    "resources:\n  postgres:\n    cpu: 300m\n    memory: 256MiB\n    disk: 1GiB\n"                                     \
+    "  shopd:\n    cpu: 200m\n    memory: 256MiB\n"
+    Error err = {0};
+    Str directory = str_format(shops->runner.world.arena, "%s/plans", shops->runner.world.data.data);
+    ck_assert_ok(directory_make(directory, 0755, &err), &err);
+    const struct {
+        const char *name, *tier, *more;
+    } plans[] = {
+        {"free", "shared", ""}, {"own", "container", RESOURCES}, {"alone", "server", RESOURCES "exclusive: true\n"}};
+    for (size_t i = 0; i < COUNT(plans); i++)
+        ck_assert_ok(
+            file_write(str_format(shops->runner.world.arena, "%s/%s.yaml", directory.data, plans[i].name),
+                       str_format(shops->runner.world.arena, PLAN, plans[i].name, plans[i].tier, plans[i].more), 0644,
+                       &err),
+            &err);
+    (void)setenv("SHOPCTL_PLANS", directory.data, 1);
+}
+
+static Str url_of(const OwnShops *shops)
+{
+    const EngineServer *engine = &shops->engine;
+    switch (shops->transport) {
+    case HOST_UNIX: return engine->url;
+    case HOST_TCP: return str_format(engine->arena, "tcp://%s:%u", engine->address.data, engine->tls_port);
+    case HOST_SSH: return str_format(engine->arena, "ssh://root@127.0.0.1:%u%s", shops->ssh.port, engine->socket.data);
+    }
+    return S("");
+}
+
+static void host_add(OwnShops *shops)
+{
+    Str url = url_of(shops);
+    if (shops->transport == HOST_SSH) {
+        CommandResult key =
+            command_runner_run(&shops->runner, LINE("host trust %s --dry-run -o json", url.data), S(""), NULL, NULL);
+        size_t at = str_find(key.out, S("SHA256:"));
+        Str fingerprint = str_slice(key.out, at, at + str_find_char(str_skip(key.out, at), '"'));
+        (void)own_shops_run(shops, 0, LINE("host trust %s --fingerprint %.*s", url.data, STR_ARG(fingerprint)));
+    }
+    (void)own_shops_run(shops, 0,
+                        shops->transport == HOST_TCP
+                            ? LINE("host add here %s --tls-dir %s/right", url.data, shops->engine.directory.data)
+                            : LINE("host add here %s --address %s", url.data, shops->engine.address.data));
+}
+
+void own_shops_open(OwnShops *shops, HostTransport transport)
+{
+    *shops = (OwnShops){.transport = transport};
+    if (transport == HOST_TCP)
+        shops->engine.tls_port = test_free_port();
+    engine_server_start(&shops->engine);
+    if (transport == HOST_SSH) {
+        ssh_daemon_start(&shops->ssh);
+        (void)setenv("SHOPCTL_SSH_KEY", shops->ssh.key.data, 1);
+    }
+    command_runner_open(&shops->runner, "own_shops");
+    plans_make(shops);
+    (void)setenv("SHOPCTL_SHOPD", LINE("%s/bin/shopd", getenv("TEST_BUILD")), 1);
+    host_add(shops);
+}
+
+void own_shops_close(OwnShops *shops)
+{
+    command_runner_close(&shops->runner);
+    (void)unsetenv("SHOPCTL_PLANS");
+    (void)unsetenv("SHOPCTL_SHOPD");
+    (void)unsetenv("SHOPCTL_SSH_KEY");
+    if (shops->transport == HOST_SSH)
+        ssh_daemon_remove(&shops->ssh);
+    engine_server_remove(&shops->engine);
+}
+
+Platform *own_shops_platform(const OwnShops *shops)
+{
+    Platform *platform = NULL;
+    Error err = {0};
+    Str data = shops->runner.world.data;
+    const PlatformOptions options = {
+        .control_dsn = shops->runner.world.control_dsn,
+        .data = data,
+        .access = {.ssh_key = shops->ssh.key, .ssh_known_hosts = str_of(LINE("%.*s/known_hosts", STR_ARG(data)))},
+        .images = {.directory = str_of(LINE("%.*s/images", STR_ARG(data))), .shopd = str_of(getenv("SHOPCTL_SHOPD"))}};
+    ck_assert_ok(platform_open_with(&options, &platform, &err), &err);
+    return platform;
+}
+
+const Plan *own_shops_plan(const OwnShops *shops)
+{
+    Plans plans;
+    const Plan *plan = NULL;
+    Error err = {0};
+    ck_assert_ok(plans_read(str_of(getenv("SHOPCTL_PLANS")), shops->runner.world.arena, &plans, &err) &&
+                     plans_get(&plans, S("own"), &plan, &err),
+                 &err);
+    return plan;
+}
+
+Engine *own_shops_engine(const OwnShops *shops)
+{
+    Engine *connection = NULL;
+    Error err = {0};
+    const HttpServer server = {.name = S("the engine"), .url = S("http://engine"), .socket = shops->engine.socket};
+    ck_assert_ok(engine_open(&server, &connection, &err), &err);
+    return connection;
+}
+
+static size_t count_of(Engine *connection, const char *path, const char *list)
+{
+    Json *answer = NULL;
+    Error err = {0};
+    ck_assert_ok(engine_call(connection, &(EngineCall){.method = "GET", .path = str_of(path)}, &answer, &err), &err);
+    size_t count = json_count(list ? json_get(answer, list) : answer);
+    json_close(&answer);
+    return count;
+}
+
+size_t own_shops_things(const OwnShops *shops, const char *slug)
+{
+    Engine *connection = own_shops_engine(shops);
+    const char *filter = LINE("filters=%%7B%%22label%%22%%3A%%5B%%22shopctl.tenant%%3D%s%%22%%5D%%7D", slug);
+    size_t count = count_of(connection, LINE("/containers/json?all=true&%s", filter), NULL) +
+                   count_of(connection, LINE("/networks?%s", filter), NULL) +
+                   count_of(connection, LINE("/volumes?%s", filter), "Volumes");
+    engine_close(&connection);
+    return count;
+}
+
+int own_shops_status(const OwnShops *shops, const char *slug, const char *path)
+{
+    Error ignored = {0};
+    int status = 0;
+    Str url = test_value(shops->runner.world.control, shops->runner.world.arena,
+                         LINE("select c.url from control.cells c join control.tenants t on t.cell = c.name "
+                              "where t.slug = '%s'",
+                              slug));
+    ck_assert_msg(url.len > 0, "%s has no cell", slug);
+    return http_get_status(str_format(shops->runner.world.arena, "%.*s%s", STR_ARG(url), path),
+                           str_format(shops->runner.world.arena, "%s.localhost", slug), ANSWER_MS, &status, &ignored)
+               ? status
+               : 0;
+}

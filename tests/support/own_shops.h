@@ -1,0 +1,33 @@
+// tests/support/own_shops.h: a platform with a real engine for shops of their own, and what a test asks of both.
+#pragma once
+#include "provisioner/engine.h"
+#include "provisioner/host_url.h"
+#include "tests/support/command_runner.h"
+#include "tests/support/engine_server.h"
+#include "tests/support/ssh_daemon.h"
+
+typedef struct OwnShops {
+    CommandRunner runner;
+    EngineServer engine;
+    SshDaemon ssh;    // of HOST_SSH
+    HostTransport transport;
+} OwnShops;
+
+// A platform whose host "here" is an engine of its own, reached by this transport, with the small plans "free"
+// (shared), "own" (container) and "alone" (server); shopd is that of the build under test.
+void own_shops_open(OwnShops *shops, HostTransport transport);
+void own_shops_close(OwnShops *shops);
+
+// Runs a line that must end with this code; what it printed, or what it said where it failed.
+Str own_shops_run(OwnShops *shops, int exit_code, const char *line);
+// A platform of its own on the same databases; the caller closes it.
+Platform *own_shops_platform(const OwnShops *shops);
+// The plan "own".
+const Plan *own_shops_plan(const OwnShops *shops);
+
+// Containers, networks and volumes that carry the label of the shop; a whole one has five.
+size_t own_shops_things(const OwnShops *shops, const char *slug);
+// A connection to the engine by its socket; the caller closes it.
+Engine *own_shops_engine(const OwnShops *shops);
+// The status of a page of a shop; 0: nobody answers.
+int own_shops_status(const OwnShops *shops, const char *slug, const char *path);

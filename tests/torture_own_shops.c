@@ -1,0 +1,110 @@
+// tests/torture_own_shops.c: a shop of its own is made by all three ways to a host, while shopctl, the engine or sshd
+// is killed around each step; it goes on or back, and nothing is left.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "provisioner/container_driver.h"
+#include "tests/support/more_check.h"
+#include "tests/support/own_shops.h"
+#include "tests/support/pg_server.h"
+
+typedef enum Victim { VICTIM_SHOPCTL, VICTIM_ENGINE, VICTIM_SSHD } Victim;
+
+static OwnShops shops;
+static size_t kill_step;
+static EventPhase kill_phase;
+static Victim victim;
+
+#define LINE(...) str_format(shops.runner.world.arena, __VA_ARGS__).data
+
+static void observe(void *context, const Event *event)
+{
+    (void)context;
+    if (!event->step || event->position != kill_step || event->phase != kill_phase)
+        return;
+    switch (victim) {
+    case VICTIM_SHOPCTL: (void)kill(getpid(), SIGKILL); break;
+    case VICTIM_ENGINE: engine_server_kill(&shops.engine); break;
+    case VICTIM_SSHD: ssh_daemon_kill(&shops.ssh); break;
+    }
+}
+
+// Makes the shop in a process of its own, in which the victim is killed.
+static void create_struck(void)
+{
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        Error err = {0};
+        const TenantSpec spec = {.slug = S("bazar"), .email = S("a@b.example"), .plan = own_shops_plan(&shops)};
+        Platform *platform = own_shops_platform(&shops);
+        platform_observe(platform, observe, NULL);
+        _exit(tenant_create(platform, &spec, NULL, &err) ? 0 : 1);
+    }
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+}
+
+// The child's engine or sshd was the parent's too: it is dead by now.
+static void victim_revive(void)
+{
+    ProcessEnd end;
+    if (victim == VICTIM_ENGINE && has_process_ended(&shops.engine.process, 0, &end))
+        engine_server_restart(&shops.engine);
+    if (victim == VICTIM_SSHD && has_process_ended(&shops.ssh.process, 0, &end))
+        ssh_daemon_restart(&shops.ssh);
+}
+
+static Str state(void)
+{
+    return test_value(shops.runner.world.control, shops.runner.world.arena,
+                      "select state from control.operations order by id desc limit 1");
+}
+
+static void ends_well(bool is_resumed, const char *moment)
+{
+    Str id = test_value(shops.runner.world.control, shops.runner.world.arena, "select max(id) from control.operations");
+    Str was = state();
+    if (!str_eq(was, S("done")) && !str_eq(was, S("reverted")))
+        (void)own_shops_run(&shops, 0, LINE("operation %s %s", is_resumed ? "resume" : "revert", id.data));
+    if (str_eq(state(), S("done"))) {
+        ck_assert_msg(own_shops_status(&shops, "bazar", "/") == 200, "%s: the shop doesn't answer", moment);
+        ck_assert_msg(own_shops_things(&shops, "bazar") == 5, "%s: it isn't whole", moment);
+        static const char *const LINES[] = {"tenant suspend bazar", "tenant archive bazar",
+                                            "tenant delete bazar --yes"};
+        for (size_t i = 0; i < COUNT(LINES); i++)
+            (void)own_shops_run(&shops, 0, LINES[i]);
+    }
+    ck_assert_msg(own_shops_things(&shops, "bazar") == 0, "%s: something is left", moment);
+    Str cells = test_value(shops.runner.world.control, shops.runner.world.arena,
+                           "select count(*) from control.cells where host is not null");
+    ck_assert_msg(str_eq(cells, S("0")), "%s: a cell is left in the record", moment);
+}
+
+static const struct {
+    HostTransport transport;
+    Victim victim;
+    const char *name;
+} WAYS[] = {
+    {HOST_UNIX, VICTIM_SHOPCTL, "unix, shopctl"}, {HOST_UNIX, VICTIM_ENGINE, "unix, the engine"},
+    {HOST_TCP, VICTIM_SHOPCTL, "tcp, shopctl"},   {HOST_TCP, VICTIM_ENGINE, "tcp, the engine"},
+    {HOST_SSH, VICTIM_SHOPCTL, "ssh, shopctl"},   {HOST_SSH, VICTIM_ENGINE, "ssh, the engine"},
+    {HOST_SSH, VICTIM_SSHD, "ssh, sshd"},
+};
+
+TEST(a_creation_survives_whoever_is_killed_at_any_step)
+{
+    victim = WAYS[_i].victim;
+    own_shops_open(&shops, WAYS[_i].transport);
+    for (kill_step = 0; kill_step < CONTAINER_CREATE.count; kill_step++) {
+        kill_phase = kill_step % 2 ? EVENT_BEFORE : EVENT_AFTER;
+        const char *moment = LINE("%s, step %s", WAYS[_i].name, CONTAINER_CREATE.steps[kill_step].name);
+        create_struck();
+        victim_revive();
+        ends_well(kill_step % 3 != 1, moment);
+    }
+    own_shops_close(&shops);
+}
+
+SUITE(own_shops, EACH(a_creation_survives_whoever_is_killed_at_any_step, WAYS))
