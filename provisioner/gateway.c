@@ -23,6 +23,7 @@ typedef struct Gateway {
     GatewayRecord record;
     GatewayFiles files;
     bool is_running;
+    Error absence;    // why it isn't
     Haproxy haproxy;
     GatewayMap hosts, limits, cells;    // as the running one has them
     size_t backend_count;               // of the running one
@@ -115,7 +116,6 @@ static bool running_read(Gateway *gateway, Error *err)
 static bool gateway_read(Gateway *gateway, Platform *platform, Error *err)
 {
     GatewayMap files_cells;
-    Error failure = {0};
     if (!gateway_options_check(gateway->options, gateway->arena, err) ||
         !gateway_record_read(platform, gateway->arena, &gateway->record, err) ||
         !gateway_files_cells(gateway->options, gateway->arena, &files_cells, err))
@@ -124,8 +124,8 @@ static bool gateway_read(Gateway *gateway, Platform *platform, Error *err)
     gateway->why = json_build("[]");
     if (!json_ok(gateway->changes, err) || !json_ok(gateway->why, err))
         return false;
-    if (!running_read(gateway, &failure) && failure.code != ERR_UNREACHABLE) {
-        *err = failure;
+    if (!running_read(gateway, &gateway->absence) && gateway->absence.code != ERR_UNREACHABLE) {
+        *err = gateway->absence;
         return false;
     }
     return gateway_slots_assign(&gateway->record, gateway->is_running ? &gateway->cells : &files_cells, &files_cells,
@@ -313,8 +313,7 @@ bool gateway_render(Platform *platform, const GatewayOptions *options, bool is_d
 static bool stopped(const Gateway *gateway, Error *err)
 {
     Str configuration = gateway_path(gateway->options, "haproxy.cfg", gateway->arena);
-    error_set(err, ERR_UNREACHABLE, "no HAProxy answers in '%.*s'", STR_ARG(gateway->options->directory));
-    error_why(err, "its socket haproxy.sock isn't there, or nobody listens at it");
+    *err = gateway->absence;
     return error_next(err, "run shopctl gateway render, then haproxy -W -D -f '%.*s'", STR_ARG(configuration));
 }
 
@@ -379,7 +378,8 @@ static bool backends_json(const Gateway *gateway, Json **out, Error *err)
 static bool differences_find(Gateway *gateway, Error *err)
 {
     if (!gateway->is_running)
-        return say(gateway->changes, S("no HAProxy runs"), err);
+        return say(gateway->changes, str_format(gateway->arena, "%s: %s", gateway->absence.what, gateway->absence.why),
+                   err);
     if (!gateway_follow(gateway, false, err))
         return false;
     for (size_t i = 0; i < json_count(gateway->why); i++)

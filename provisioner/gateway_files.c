@@ -164,6 +164,7 @@ static const char RULES[] =
     "    http-request del-header x-forwarded- -m beg\n"
     "    http-request del-header forwarded\n"
     "    http-request del-header x-real-ip\n"
+    "    http-request set-header X-Request-Id %[uuid]\n"
     "    http-request set-header X-Forwarded-For %[src]\n"
     "    http-request set-header X-Forwarded-Proto https if { ssl_fc }\n"
     "    http-request set-header X-Forwarded-Proto http unless { ssl_fc }\n"
