@@ -3,12 +3,13 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "provisioner/gateway_record.h"
+#include "provisioner/gateway_files.h"
 #include "tests/support/command_runner.h"
 #include "tests/support/echo_server.h"
 #include "tests/support/haproxy_process.h"
@@ -270,7 +271,7 @@ TEST(what_comes_from_outside_about_the_way_is_not_believed)
     ck_assert_contains(seen, S("get /a?b http/1.1\r\nhost: bazar.localhost\r\n"));
     ck_assert_contains(seen, S("\r\nx-forwarded-for: 127.0.0.1\r\n"));
     ck_assert_contains(seen, S("\r\nx-forwarded-proto: http\r\n"));
-    static const Str NEVER[] = {S("6.6.6.6"),        S("7.7.7.7"),     S("evil"),  S("444"),        S("server"),
+    static const Str NEVER[] = {S("6.6.6.6"),        S("7.7.7.7"),     S("evil"),  S("444"),         S("server"),
                                 S("forwarded: for"), S("x-real-ip: "), S("https"), S("x_forwarded"), S("mine")};
     for (size_t i = 0; i < COUNT(NEVER); i++)
         ck_assert_msg(str_find(seen, NEVER[i]) == seen.len, "'%.*s' passed: %.*s", STR_ARG(NEVER[i]), STR_ARG(seen));
@@ -579,6 +580,100 @@ TEST(a_real_shop_is_reached_through_it)
     close_all();
 }
 
+// ---- one that says something else
+
+typedef struct Line {
+    const char *command, *answer;
+} Line;
+
+// What one says that has a backend, and no host yet.
+static const Line PLAIN[] = {
+    {"show info", "Name: HAProxy\nPid: 1\ndescription: other\n\n"},
+    {"show stat", "# pxname,svname,scur,status,addr,\ncell-1,s1,0,MAINT,0.0.0.0:1,\n\n"},
+    {"show map", "\n"},
+    {"prepare map", "New version created: 1\n\n"},
+    {"add map", "\n"},
+    {"commit map", "\n"},
+    {"set server cell-1/s1 addr", "IP changed from '0.0.0.0' to '127.0.0.1' by 'stats socket command'\n\n"},
+    {"set server cell-1/s1 state", "\n"},
+};
+
+// Answers as many commands as come until its listener is shut down; `odd` wins over PLAIN.
+typedef struct FakeHaproxy {
+    int listener;
+    Line odd;
+} FakeHaproxy;
+
+static const char *fake_answer(const FakeHaproxy *fake, Str command)
+{
+    if (str_has_prefix(command, str_of(fake->odd.command)))
+        return fake->odd.answer;
+    for (size_t i = 0; i < COUNT(PLAIN); i++)
+        if (str_has_prefix(command, str_of(PLAIN[i].command)))
+            return PLAIN[i].answer;
+    return "Unknown command\n";
+}
+
+static void *fake_serve(void *context)
+{
+    const FakeHaproxy *fake = context;
+    for (int fd; (fd = accept4(fake->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0; fd_close(&fd)) {
+        char command[64 * KIB];
+        size_t length = 0;
+        for (ssize_t count; (count = recv(fd, command + length, sizeof(command) - length, 0)) > 0;)
+            length += (size_t)count;
+        const char *answer = fake_answer(fake, (Str){command, length});
+        (void)!send(fd, answer, strlen(answer), MSG_NOSIGNAL);
+    }
+    return NULL;
+}
+
+static const struct {
+    Line odd;
+    const char *says;
+    int exit_code;
+} ODD[] = {
+    {{"none", ""}, NULL, 2},    // "other" is another configuration
+    {{"show info", "Name: HAProxy\n"}, "its answer to 'show info'", 65},
+    {{"show info", "Pid: many\n"}, "its answer to 'show info'", 65},
+    {{"show stat", ""}, "its answer to 'show stat'", 65},
+    {{"show stat", "# pxname,svname,scur,status\n"}, "its answer to 'show stat'", 65},
+    {{"show stat", "# pxname,svname,scur,status,addr\ncell-1,s1,many,UP,127.0.0.1:1\n"}, "'show stat'", 65},
+    {{"show stat", "# pxname,svname,scur,status,addr\ncell-1\n"}, "'show stat'", 65},
+    {{"show map cells.map", "Unknown map identifier. Please use #<id> or <file>.\n"}, "has no map 'cells.map'", 66},
+    {{"show stat", "# pxname,svname,scur,status,addr\ncell-1,s1,0,UP,127.0.0.1:1\n"}, "has no room", 2},
+    {{"prepare map cells.map", "Permission denied\n"}, "HAProxy refuses 'prepare map cells.map'", 1},
+    {{"prepare map", "New version created: -\n"}, "HAProxy refuses 'prepare map", 1},
+    {{"add map @1 hosts.map", "Out of memory error.\n"}, "it says: Out of memory error.", 1},
+    {{"commit map @1 limits.map", "Version number out of range.\n"}, "refuses 'commit map @1 limits.map'", 1},
+    {{"set server cell-1/s1 addr", "No such backend.\n"}, "it says: No such backend.", 1},
+    {{"set server cell-1/s1 state", "Permission denied\n"}, "refuses 'set server cell-1/s1 state ready'", 1},
+};
+
+TEST(an_answer_of_another_form_is_said_to_be_and_nothing_is_written)
+{
+    open_all();
+    FakeHaproxy fake = {.odd = ODD[_i].odd, .listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    pthread_t thread;
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/haproxy.sock", haproxy.directory.data);
+    ck_assert_int_eq(bind(fake.listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    ck_assert_int_eq(listen(fake.listener, 8), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, fake_serve, &fake), 0);
+    CommandResult result = command_runner_run(
+        &runner, LINE("gateway sync --directory %s -o json", haproxy.directory.data), S(""), NULL, NULL);
+    (void)shutdown(fake.listener, SHUT_RDWR);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    fd_close(&fake.listener);
+    ck_assert_msg(result.exit_code == ODD[_i].exit_code, "%d: %.*s%.*s", result.exit_code, STR_ARG(result.said),
+                  STR_ARG(result.out));
+    if (ODD[_i].says)
+        ck_assert_contains(ODD[_i].exit_code == 2 ? result.out : result.said, str_of(ODD[_i].says));
+    bool is_written = file_exists(str_format(runner.world.arena, "%s/haproxy.cfg", haproxy.directory.data));
+    ck_assert_int_eq(is_written, ODD[_i].exit_code == 2);
+    close_all();
+}
+
 // ---- parts
 
 static bool map_there_and_back(Arena *arena, Error *err)
@@ -593,6 +688,29 @@ static bool map_there_and_back(Arena *arena, Error *err)
     ck_assert_str(gateway_map_get(&map, S("b.example")), S("main"));
     ck_assert_str(gateway_map_get(&map, S("c.example")), S(""));
     return true;
+}
+
+static bool files_are_made(Arena *arena, Error *err)
+{
+    GatewayCell cells[] = {{.name = S("main"), .addresses = {S("127.0.0.1:1")}, .address_count = 1}};
+    GatewayRecord record = {.cells = cells, .cell_count = COUNT(cells)};
+    const GatewayOptions options = {.directory = S("/no/such"), .listen = S("127.0.0.1:1")};
+    GatewayMap none;
+    GatewayFiles files;
+    if (!gateway_options_check(&options, arena, err) || !gateway_map_make(0, arena, &none, err) ||
+        !gateway_slots_assign(&record, &none, &none, SIZE_MAX, arena, err) ||
+        !gateway_files_make(&options, &record, arena, &files, err))
+        return false;
+    Str configuration = files.files[GATEWAY_FILES - 1].content;
+    ck_assert_contains(configuration, S("backend cell-1\n"));
+    ck_assert_contains(configuration, S("    server s1 127.0.0.1:1 check\n    server-template s 2-4 "));
+    ck_assert_contains(configuration, S("backend cell-33\n"));
+    return true;
+}
+
+TEST(files_are_made_or_memory_ran_out)
+{
+    check_every_budget(files_are_made);
 }
 
 TEST(a_map_is_read_or_memory_ran_out)
@@ -650,5 +768,6 @@ SUITE(gateway, ONCE(render_writes_what_haproxy_accepts_and_only_what_changed),
       ONCE(with_certificates_it_speaks_tls_and_http_2), ONCE(a_shop_a_domain_and_a_cell_are_reached_without_a_restart),
       ONCE(when_no_backend_is_free_it_says_how_to_reload), ONCE(a_cell_that_is_down_has_a_page_and_comes_back),
       ONCE(a_real_shop_is_reached_through_it), ONCE(a_map_is_read_or_memory_ran_out),
-      ONCE(a_cell_keeps_its_backend_and_a_new_one_gets_what_nobody_leaves),
+      ONCE(files_are_made_or_memory_ran_out), ONCE(a_cell_keeps_its_backend_and_a_new_one_gets_what_nobody_leaves),
+      EACH(an_answer_of_another_form_is_said_to_be_and_nothing_is_written, ODD),
       EACH(a_wrong_wish_is_refused_with_its_place, REFUSED))
