@@ -2,9 +2,6 @@
 // shopd.
 #include "provisioner/container_steps.h"
 
-#include <errno.h>
-#include <sys/random.h>
-
 #include "base/arena.h"
 #include "base/clock.h"
 #include "provisioner/cell.h"
@@ -12,11 +9,11 @@
 #include "provisioner/dedicated.h"
 #include "provisioner/host.h"
 #include "provisioner/http_client.h"
+#include "provisioner/secret.h"
 #include "provisioner/server.h"
 #include "provisioner/tenant_steps.h"
 
 enum {
-    SECRET_BYTES = 24,
     READY_MS = 120000,
     READY_REQUEST_MS = 2000,
     PAUSE_FIRST_MS = 20,
@@ -187,18 +184,6 @@ bool volume_revert(Operation *op, Error *err)
 }
 
 // ---- secrets: files in a volume, put there by way of a container that never runs
-
-static bool secret_make(Arena *arena, Str *out, Error *err)
-{
-    unsigned char bytes[SECRET_BYTES];
-    StrBuf text = {.arena = arena};
-    if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-        return error_from_errno(err, errno, "there are no random bytes for a password");
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        strbuf_format(&text, "%02x", bytes[i]);
-    *out = strbuf_str(&text);
-    return arena_ok(arena, err);
-}
 
 static bool files_put(Operation *op, Engine *engine, const Dedicated *cell, Error *err)
 {

@@ -2,32 +2,20 @@
 #include "provisioner/shopd_login.h"
 
 #include <errno.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/process.h"
+#include "provisioner/secret.h"
 #include "provisioner/spare.h"
 
-enum { BUDGET = MIB, SECRET_BYTES = 24, FILE_MAX = 4 * KIB };
+enum { BUDGET = MIB, FILE_MAX = 4 * KIB };
 
 static Str file_path(const Place *place, Str cell, Arena *arena)
 {
     return place_path(arena, place->run, "shopd-%.*s.pgpass", STR_ARG(cell));
-}
-
-static bool secret_make(Arena *arena, Str *out, Error *err)
-{
-    unsigned char bytes[SECRET_BYTES];
-    StrBuf text = {.arena = arena};
-    if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-        return error_from_errno(err, errno, "there are no random bytes for a password");
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        strbuf_format(&text, "%02x", bytes[i]);
-    *out = strbuf_str(&text);
-    return arena_ok(arena, err);
 }
 
 // The file as libpq reads it: "*:*:*:LOGIN:PASSWORD". A name of ours holds no colon.
