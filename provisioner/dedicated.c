@@ -209,13 +209,11 @@ Json *dedicated_secrets_container(const Dedicated *cell, Str image)
 
 Json *dedicated_postgres_container(const Dedicated *cell, Str image)
 {
-    char uid[64];
-    (void)snprintf(uid, sizeof(uid), "uid=%d,gid=%d,mode=0700,size=1m", IMAGE_POSTGRES_UID, IMAGE_POSTGRES_UID);
     Json *host = host_config(&cell->postgres, POSTGRES_PIDS);
     bool ok = json_put(host, "Mounts",
                        json_build("[o, o]", mount(cell->data_volume, IMAGE_DATA, false),
                                   mount(cell->secrets_volume, IMAGE_SECRETS, true))) &&
-              json_put(host, "Tmpfs", json_build("{s:s, s:s}", IMAGE_SOCKETS, uid, "/tmp", "size=16m")) &&
+              json_put(host, "Tmpfs", json_build("{s:s, s:s}", IMAGE_SOCKETS, "mode=1777,size=1m", "/tmp", "size=16m")) &&
               json_put(host, "ShmSize", json_from_int(MAX(cell->postgres.memory_bytes / 4, (int64_t)16 * MIB))) &&
               json_put(host, "NetworkMode", json_from_str(cell->network));
     Json *body = container(cell, image, host);

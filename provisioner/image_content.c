@@ -297,7 +297,7 @@ static bool postgres_find(const ImageStore *store, ImageContent *content, Error 
     directory_add(content, S("tmp"), 01777, 0);
     directory_add(content, S("data"), 0700, IMAGE_POSTGRES_UID);
     directory_add(content, S("secrets"), PROGRAM_MODE, 0);
-    directory_add(content, S("run/postgresql"), 0700, IMAGE_POSTGRES_UID);
+    directory_add(content, S("run/postgresql"), 01777, 0);    // Podman gives what is mounted there the same rights
     if (!postgres_programs(store, content, &bin, err))
         return false;
     for (size_t i = 0; i < COUNT(PROGRAMS); i++) {
