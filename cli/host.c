@@ -233,7 +233,7 @@ const Command HOST_COMMANDS[] = {
     {.verb = "add",
      .summary = "adds a machine with a container engine",
      .description =
-         "Asks the engine what there is and records the host. Docker's engine and Podman's both work. Of a host that "
+         "Asks the engine what there is and records the host. Of a host that "
          "is recorded it changes what is given.\n\n"
          "unix:///PATH is an engine of this machine. tcp://HOST:2376 goes by mutual TLS, with ca.pem, cert.pem and "
          "key.pem in the directory that --tls-dir names. ssh://USER@HOST[:PORT][/PATH] goes by SSH to the engine's "
