@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "provisioner/cell.h"
 #include "provisioner/dump.h"
+#include "provisioner/gateway_watch.h"
 #include "provisioner/host_watch.h"
 #include "provisioner/operation.h"
 #include "provisioner/spare.h"
@@ -95,12 +96,43 @@ static bool rounds_run(Platform *platform, int64_t *wait_ms, Error *err)
     return true;
 }
 
+// What goes on beside the rounds, since it may have to wait for something that is away.
+typedef void Watch(const Settings *settings, const atomic_bool *is_stopping);
+static Watch *const WATCHES[] = {host_watch, gateway_watch};
+
 static atomic_bool is_over;
 
-static void *watch_run(void *settings)
+typedef struct WatchThread {
+    Watch *watch;
+    const Settings *settings;
+    pthread_t thread;
+} WatchThread;
+
+static void *watch_run(void *context)
 {
-    host_watch(settings, &is_over);
+    const WatchThread *thread = context;
+    thread->watch(thread->settings, &is_over);
     return NULL;
+}
+
+static void watches_stop(WatchThread *threads, size_t count)
+{
+    is_over = true;
+    for (size_t i = 0; i < count; i++)
+        (void)pthread_join(threads[i].thread, NULL);
+}
+
+static bool watches_start(const Settings *settings, WatchThread threads[COUNT(WATCHES)], Error *err)
+{
+    for (size_t i = 0; i < COUNT(WATCHES); i++) {
+        threads[i] = (WatchThread){.watch = WATCHES[i], .settings = settings};
+        int number = pthread_create(&threads[i].thread, NULL, watch_run, &threads[i]);
+        if (number == 0)
+            continue;
+        watches_stop(threads, i);
+        return error_from_errno(err, number, "the controller can't start a thread");
+    }
+    return true;
 }
 
 static void wait_log(int64_t wait_ms)
@@ -117,10 +149,9 @@ bool controller_run(const Settings *settings, Error *err)
     if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGINT, &action, NULL) != 0)
         return error_set(err, ERR_FAILED, "the controller can't take signals");
     log_line(LOG_INFO, "controller_started", S(""));
-    pthread_t watch;
-    int number = pthread_create(&watch, NULL, watch_run, (void *)(uintptr_t)settings);
-    if (number)
-        return error_from_errno(err, number, "the controller can't start a thread");
+    WatchThread threads[COUNT(WATCHES)];
+    if (!watches_start(settings, threads, err))
+        return false;
     for (int64_t wait_ms = RECONNECT_FIRST_MS; !is_stopping;) {
         CLEANUP(platform_close) Platform *platform = NULL;
         if (platform_open(settings, &platform, err) && rounds_run(platform, &wait_ms, err))
@@ -131,8 +162,7 @@ bool controller_run(const Settings *settings, Error *err)
         pause_ms(wait_ms);
         wait_ms = MIN(wait_ms * 2, (int64_t)RECONNECT_MAX_MS);
     }
-    is_over = true;
-    (void)pthread_join(watch, NULL);
+    watches_stop(threads, COUNT(threads));
     log_line(LOG_INFO, "controller_stopped", S(""));
     return true;
 }

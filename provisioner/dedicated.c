@@ -210,12 +210,13 @@ Json *dedicated_secrets_container(const Dedicated *cell, Str image)
 Json *dedicated_postgres_container(const Dedicated *cell, Str image)
 {
     Json *host = host_config(&cell->postgres, POSTGRES_PIDS);
-    bool ok = json_put(host, "Mounts",
-                       json_build("[o, o]", mount(cell->data_volume, IMAGE_DATA, false),
-                                  mount(cell->secrets_volume, IMAGE_SECRETS, true))) &&
-              json_put(host, "Tmpfs", json_build("{s:s, s:s}", IMAGE_SOCKETS, "mode=1777,size=1m", "/tmp", "size=16m")) &&
-              json_put(host, "ShmSize", json_from_int(MAX(cell->postgres.memory_bytes / 4, (int64_t)16 * MIB))) &&
-              json_put(host, "NetworkMode", json_from_str(cell->network));
+    bool ok =
+        json_put(host, "Mounts",
+                 json_build("[o, o]", mount(cell->data_volume, IMAGE_DATA, false),
+                            mount(cell->secrets_volume, IMAGE_SECRETS, true))) &&
+        json_put(host, "Tmpfs", json_build("{s:s, s:s}", IMAGE_SOCKETS, "mode=1777,size=1m", "/tmp", "size=16m")) &&
+        json_put(host, "ShmSize", json_from_int(MAX(cell->postgres.memory_bytes / 4, (int64_t)16 * MIB))) &&
+        json_put(host, "NetworkMode", json_from_str(cell->network));
     Json *body = container(cell, image, host);
     Json *network = json_build("{s:[s]}", "Aliases", "postgres");
     ok = ok && body && json_put(body, "Hostname", json_build("s", "postgres")) &&

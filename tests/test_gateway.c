@@ -4,12 +4,14 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "provisioner/gateway_files.h"
+#include "provisioner/gateway_watch.h"
 #include "tests/support/command_runner.h"
 #include "tests/support/echo_server.h"
 #include "tests/support/haproxy_process.h"
@@ -477,6 +479,59 @@ TEST(a_shop_a_domain_and_a_cell_are_reached_without_a_restart)
     close_all();
 }
 
+// ---- the controller
+
+typedef struct Watching {
+    pthread_t thread;
+    atomic_bool is_over;
+    const Settings *settings;
+} Watching;
+
+static void *watch(void *context)
+{
+    Watching *watching = context;
+    gateway_watch(watching->settings, &watching->is_over);
+    return NULL;
+}
+
+static void await_status(const char *host, int status)
+{
+    int64_t until_ms = clock_ms() + WAIT_MS;
+    while (get(host, "/").status != status) {
+        ck_assert_msg(clock_ms() < until_ms, "%s doesn't answer with %d", host, status);
+        clock_sleep_ms(50);
+    }
+}
+
+TEST(the_controller_tells_a_running_gateway_of_every_change)
+{
+    open_all();
+    Watching watching = {.is_over = false};
+    Error err = {0};
+    const SettingSources sources = {.environment = (const char *const *)environ};
+    // As `shopctl up` has it, in gateway/ of the platform.
+    (void)rmdir(haproxy.directory.data);
+    ck_assert_int_eq(symlink(haproxy.directory.data, LINE("%.*s/gateway", STR_ARG(runner.world.data))), 0);
+    ck_assert_int_eq(mkdir(haproxy.directory.data, 0755), 0);
+    ck_assert_ok(settings_gather(&sources, runner.world.arena, &watching.settings, &err), &err);
+    ck_assert_int_eq(pthread_create(&watching.thread, NULL, watch, &watching), 0);
+    (void)run(0, "gateway render");
+    haproxy_process_start(&haproxy);
+    await_status("bazar.localhost", 200);
+    (void)run(0, "tenant create stall " SPEC);
+    await_status("stall.localhost", 200);
+    (void)run(0, "tenant set stall --add-domain stall.example");
+    await_status("stall.example", 200);
+    (void)run(0, "tenant set stall --remove-domain stall.example");
+    await_status("stall.example", 404);
+    haproxy_process_stop(&haproxy);
+    haproxy_process_start(&haproxy);    // by its files, which know
+    ck_assert_int_eq(get("stall.localhost", "/").status, 200);
+    watching.is_over = true;
+    ck_assert_int_eq(pthread_join(watching.thread, NULL), 0);
+    close_all();
+}
+
 TEST(when_no_backend_is_free_it_says_how_to_reload)
 {
     open_all();
@@ -765,8 +820,9 @@ SUITE(gateway, ONCE(render_writes_what_haproxy_accepts_and_only_what_changed),
       ONCE(one_who_asks_too_often_gets_429_and_no_one_else_does),
       ONCE(a_request_that_is_too_large_or_in_another_language_is_refused),
       ONCE(with_certificates_it_speaks_tls_and_http_2), ONCE(a_shop_a_domain_and_a_cell_are_reached_without_a_restart),
-      ONCE(when_no_backend_is_free_it_says_how_to_reload), ONCE(a_cell_that_is_down_has_a_page_and_comes_back),
-      ONCE(a_real_shop_is_reached_through_it), ONCE(a_map_is_read_or_memory_ran_out),
-      ONCE(files_are_made_or_memory_ran_out), ONCE(a_cell_keeps_its_backend_and_a_new_one_gets_what_nobody_leaves),
+      ONCE(the_controller_tells_a_running_gateway_of_every_change), ONCE(when_no_backend_is_free_it_says_how_to_reload),
+      ONCE(a_cell_that_is_down_has_a_page_and_comes_back), ONCE(a_real_shop_is_reached_through_it),
+      ONCE(a_map_is_read_or_memory_ran_out), ONCE(files_are_made_or_memory_ran_out),
+      ONCE(a_cell_keeps_its_backend_and_a_new_one_gets_what_nobody_leaves),
       EACH(an_answer_of_another_form_is_said_to_be_and_nothing_is_written, ODD),
       EACH(a_wrong_wish_is_refused_with_its_place, REFUSED))

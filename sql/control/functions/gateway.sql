@@ -22,3 +22,10 @@ $$;
 create or replace function gateway_cells() returns table (name text, url text) language sql stable set search_path from current as $$
     select c.name, c.url from cells c where c.state = 'open' and c.url <> '' order by c.created_at, c.name
 $$;
+
+-- Another text whenever hosts, cells or limits may have changed: every change of a tenant is an operation or a change of its row.
+create or replace function gateway_signature() returns text language sql stable set search_path from current as $$
+    select concat_ws(' ', (select max(id) from operations),
+                     (select max(ended_at) from (select ended_at from operations order by id desc limit 100) newest),
+                     (select max(updated_at) from tenants), (select md5(string_agg(name || url, ' ' order by name)) from cells))
+$$;
