@@ -31,17 +31,26 @@ static void observe(void *context, const Event *event)
     }
 }
 
-// Makes the shop in a process of its own, in which the victim is killed.
-static void create_struck(void)
+typedef bool Act(Platform *platform, Error *err);
+
+static bool create(Platform *platform, Error *err)
+{
+    const TenantSpec spec = {.slug = S("bazar"), .email = S("a@b.example"), .plan = own_shops_plan(&shops)};
+    return tenant_create(platform, &spec, NULL, err);
+}
+static bool delete_(Platform *platform, Error *err) { return tenant_delete(platform, test_slug("bazar"), err); }
+static bool restore(Platform *platform, Error *err) { return tenant_restore(platform, test_slug("bazar"), err); }
+
+// Does it in a process of its own, in which the victim is killed.
+static void strike(Act *act)
 {
     pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0) {
         Error err = {0};
-        const TenantSpec spec = {.slug = S("bazar"), .email = S("a@b.example"), .plan = own_shops_plan(&shops)};
         Platform *platform = own_shops_platform(&shops);
         platform_observe(platform, observe, NULL);
-        _exit(tenant_create(platform, &spec, NULL, &err) ? 0 : 1);
+        _exit(act(platform, &err) ? 0 : 1);
     }
     ck_assert_int_eq(waitpid(child, NULL, 0), child);
 }
@@ -100,11 +109,45 @@ TEST(a_creation_survives_whoever_is_killed_at_any_step)
     for (kill_step = 0; kill_step < CONTAINER_CREATE.count; kill_step++) {
         kill_phase = kill_step % 2 ? EVENT_BEFORE : EVENT_AFTER;
         const char *moment = LINE("%s, step %s", WAYS[_i].name, CONTAINER_CREATE.steps[kill_step].name);
-        create_struck();
+        strike(create);
         victim_revive();
         ends_well(kill_step % 3 != 1, moment);
     }
     own_shops_close(&shops);
 }
 
-SUITE(own_shops, EACH(a_creation_survives_whoever_is_killed_at_any_step, WAYS))
+// Takes the operation that was struck to its end, whatever became of it.
+static void finish(const char *moment)
+{
+    Str id = test_value(shops.runner.world.control, shops.runner.world.arena, "select max(id) from control.operations");
+    if (!str_eq(state(), S("done")))
+        (void)own_shops_run(&shops, 0, LINE("operation resume %s", id.data));
+    ck_assert_msg(str_eq(state(), S("done")), "%s: it isn't done", moment);
+}
+
+TEST(a_deletion_and_a_restoration_survive_a_kill_at_any_step)
+{
+    victim = VICTIM_SHOPCTL;
+    own_shops_open(&shops, HOST_UNIX);
+    (void)own_shops_run(&shops, 0, "tenant create bazar --plan own --email a@b.example");
+    for (size_t round = 0; round < MAX(CONTAINER_DELETE.count, CONTAINER_RESTORE.count); round++) {
+        kill_phase = round % 2 ? EVENT_BEFORE : EVENT_AFTER;
+        (void)own_shops_run(&shops, 0, "tenant suspend bazar");
+        (void)own_shops_run(&shops, 0, "tenant archive bazar");
+        kill_step = round % CONTAINER_DELETE.count;
+        const char *moment = LINE("deletion, step %s", CONTAINER_DELETE.steps[kill_step].name);
+        strike(delete_);
+        finish(moment);
+        ck_assert_msg(own_shops_things(&shops, "bazar") == 0, "%s: something is left", moment);
+        kill_step = round % CONTAINER_RESTORE.count;
+        moment = LINE("restoration, step %s", CONTAINER_RESTORE.steps[kill_step].name);
+        strike(restore);
+        finish(moment);
+        ck_assert_msg(own_shops_status(&shops, "bazar", "/") == 200, "%s: the shop doesn't answer", moment);
+        ck_assert_msg(own_shops_things(&shops, "bazar") == 5, "%s: it isn't whole", moment);
+    }
+    own_shops_close(&shops);
+}
+
+SUITE(own_shops, ONCE(a_deletion_and_a_restoration_survive_a_kill_at_any_step),
+      EACH(a_creation_survives_whoever_is_killed_at_any_step, WAYS))
