@@ -17,4 +17,11 @@ MUST_CHECK bool file_write(Str path, Str content, unsigned mode, Error *err);
 MUST_CHECK bool directory_make(Str path, unsigned mode, Error *err);
 
 bool file_exists(Str path);
+// Hands a descriptor on and leaves -1 behind, so that its CLEANUP does nothing.
+static inline int fd_take(int *fd)
+{
+    int taken = *fd;
+    *fd = -1;
+    return taken;
+}
 void fd_close(int *fd);    // for CLEANUP: closes unless negative, sets -1

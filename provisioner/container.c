@@ -127,7 +127,7 @@ bool container_limit(Engine *engine, Str name, int64_t millicpu, int64_t memory_
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     CLEANUP(json_close)
-    Json *body = json_build("{s:I, s:I, s:I}", "NanoCpus", (json_int)(millicpu * NANO_OF_MILLI), "Memory",
+    Json *body = json_build("{s:I, s:I, s:I}", "NanoCpus", (json_int)millicpu * NANO_OF_MILLI, "Memory",
                             (json_int)memory_bytes, "MemorySwap", (json_int)memory_bytes);
     Str path = str_format(arena, "/containers/%.*s/update", STR_ARG(name));
     return json_ok(body, err) && arena_ok(arena, err) &&

@@ -32,6 +32,7 @@ static bool cell_read(Operation *op, Dedicated *out, Error *err)
 {
     CLEANUP(rows_close) Rows *rows = NULL;
     CLEANUP(json_close) Json *record = NULL;
+    *out = (Dedicated){0};
     if (!tenant_context(op, err) ||
         !db_query(platform_control(op->platform), S("select control.cell_dedicated($1)"), PARAMS(op->cell), &rows, err))
         return false;

@@ -124,7 +124,7 @@ Str dedicated_postgres_conf(const DedicatedResources *resources, Arena *arena)
                   (long long)MIN(MAX(memory_mb / 16, INT64_C(8)), INT64_C(1024)));
     strbuf_format(&buf, "max_wal_size = %lldMB\n", (long long)MIN(MAX(disk_mb / 20, INT64_C(80)), INT64_C(2048)));
     strbuf_format(&buf, "min_wal_size = 32MB\nmax_worker_processes = %lld\nmax_parallel_workers = %lld\n",
-                  (long long)(cpu + 4), (long long)cpu);
+                  (long long)cpu + 4, (long long)cpu);
     strbuf_format(&buf, "max_parallel_workers_per_gather = %lld\n", (long long)MIN(cpu / 2, INT64_C(2)));
     return strbuf_str(&buf);
 }
@@ -190,7 +190,7 @@ static Json *host_config(const DedicatedResources *resources, int pids)
     return json_build("{s:b, s:[s], s:[s], s:i, s:I, s:I, s:I, s:{s:s}, s:{s:s, s:{s:s, s:s}}, s:i}", "ReadonlyRootfs",
                       1, "CapDrop", "ALL", "SecurityOpt", "no-new-privileges", "PidsLimit", pids, "Memory",
                       (json_int)resources->memory_bytes, "MemorySwap", (json_int)resources->memory_bytes, "NanoCpus",
-                      (json_int)(resources->millicpu * NANO_OF_MILLI), "RestartPolicy", "Name", "unless-stopped",
+                      (json_int)resources->millicpu * NANO_OF_MILLI, "RestartPolicy", "Name", "unless-stopped",
                       "LogConfig", "Type", "json-file", "Config", "max-size", "10m", "max-file", "3", "OomScoreAdj",
                       500);
 }

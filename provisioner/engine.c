@@ -235,9 +235,10 @@ bool engine_exec(Engine *engine, const EngineExecSpec *spec, EngineExec **out, E
     Arena *arena = arena_open(BUDGET + sizeof(EngineExec));
     EngineExec *exec = arena_new(arena, EngineExec);
     if (!exec) {
-        bool ok = arena_ok(arena, err);
+        bool is_there = arena_ok(arena, err);
+        assert(!is_there);
         arena_close(&arena);
-        return ok;
+        return false;
     }
     exec->arena = arena;
     exec->is_terminal = spec->is_terminal;

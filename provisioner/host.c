@@ -97,9 +97,10 @@ static bool way_open(Platform *platform, const HostWay *way, Host **out, Error *
     Arena *arena = arena_open(BUDGET);
     Host *host = arena_new(arena, Host);
     if (!host) {
-        bool ok = arena_ok(arena, err);
+        bool is_there = arena_ok(arena, err);
+        assert(!is_there);
         arena_close(&arena);
-        return ok;
+        return false;
     }
     host->arena = arena;
     const HostUrl *url = &way->url;

@@ -150,9 +150,10 @@ bool http_open(const HttpServer *server, HttpClient **out, Error *err)
         http_close(&client);
         return false;
     }
-    bool ok = arena_ok(arena, err);
+    bool is_there = arena_ok(arena, err);
+    assert(!is_there);
     arena_close(&arena);
-    return ok;
+    return false;
 }
 
 void http_close(HttpClient **client)
@@ -402,9 +403,10 @@ bool http_stream_open(const HttpServer *server, Str path, Str body, HttpStream *
     Arena *arena = arena_open(BUDGET * 2);
     HttpStream *stream = arena_new(arena, HttpStream);
     if (!stream) {
-        bool ok = arena_ok(arena, err);
+        bool is_there = arena_ok(arena, err);
+        assert(!is_there);
         arena_close(&arena);
-        return ok;
+        return false;
     }
     stream->arena = arena;
     stream->server = server_copy(server, arena);
@@ -446,7 +448,7 @@ bool http_get_status(Str url, Str host, int64_t timeout_ms, int *out_status, Err
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET + ANSWER_MAX * 2);
     CLEANUP(http_close) HttpClient *client = NULL;
-    HttpAnswer answer;
+    HttpAnswer answer = {0};
     Str name = str_format(arena, "'%.*s'", STR_ARG(url));
     Str host_text = str_copy(arena, host);
     const HttpServer server = {.name = name, .url = url, .connect_timeout_ms = timeout_ms};

@@ -11,6 +11,7 @@ enum { IMAGE_POSTGRES_UID = 10001, IMAGE_SHOPD_UID = 10002 };
 #define IMAGE_DATA "/data"          // PostgreSQL's, a volume
 #define IMAGE_SECRETS "/secrets"    // files that only their reader may read, a volume
 #define IMAGE_SOCKETS "/run/postgresql"
+#define IMAGE_SOCKET "/run/postgresql/.s.PGSQL.5432"
 
 // A value; its texts live in the arena of whoever made it.
 typedef struct Image {

@@ -30,7 +30,7 @@ static Str shopd_beside(const Settings *settings, Str shopctl, Arena *arena)
 
 bool launch_shopd(const Settings *settings, Arena *arena, Str *out, Error *err)
 {
-    Str shopctl;
+    Str shopctl = S("");
     if (!own_path(arena, &shopctl, err))
         return false;
     *out = shopd_beside(settings, shopctl, arena);

@@ -143,8 +143,8 @@ bool platform_options_read(const Settings *settings, Arena *arena, PlatformOptio
 bool platform_open(const Settings *settings, Platform **out, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
-    PlatformOptions options;
-    Str control_dsn;
+    PlatformOptions options = {0};
+    Str control_dsn = S("");
     if (!platform_control_dsn(settings, arena, &control_dsn, err) ||
         !platform_options_read(settings, arena, &options, err))
         return false;
@@ -271,15 +271,15 @@ static bool way_open(const CellWay *way, Str dsn, const DbOptions *options, Db *
 bool platform_cell_open_with(Platform *platform, Str cell_name, const DbOptions *options, Db **out, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
-    CellWay way;
+    CellWay way = {0};
     return cell_way(platform, cell_name, arena, &way, err) && way_open(&way, way.dsn, options, out, err);
 }
 
 bool platform_cell_database(Platform *platform, Str cell_name, Str database, Db **out, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
-    CellWay way;
-    Str dsn;
+    CellWay way = {0};
+    Str dsn = S("");
     return cell_way(platform, cell_name, arena, &way, err) && dsn_with_database(way.dsn, database, arena, &dsn, err) &&
            way_open(&way, dsn, &DB_OPTIONS, out, err);
 }

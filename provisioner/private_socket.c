@@ -80,8 +80,7 @@ static bool listen_at(Str path, int *out_fd, Error *err)
     CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, BACKLOG) != 0)
         return error_from_errno(err, errno, "the socket '%.*s' can't be made", STR_ARG(path));
-    *out_fd = fd;
-    fd = -1;
+    *out_fd = fd_take(&fd);
     return true;
 }
 

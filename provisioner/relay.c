@@ -127,7 +127,7 @@ static void *visitor_run(void *context)
     Visitor *visitor = context;
     Relay *relay = visitor->relay;
     // -N: the end of our side is told to PostgreSQL, which closes, and nc ends
-    static const char *const ARGV[] = {"nc", "-N", "-U", IMAGE_SOCKETS "/.s.PGSQL.5432", NULL};
+    static const char *const ARGV[] = {"nc", "-N", "-U", IMAGE_SOCKET, NULL};
     CLEANUP(engine_close) Engine *engine = NULL;
     CLEANUP(engine_exec_close) EngineExec *exec = NULL;
     Error failure = {0};
@@ -182,11 +182,10 @@ static void visitor_take(Relay *relay)
     if (!visitor)
         return;
     *visitor = (Visitor){.relay = relay, .fd = fd, .is_used = true};
-    if (pthread_create(&visitor->thread, NULL, visitor_run, visitor) != 0) {
+    if (pthread_create(&visitor->thread, NULL, visitor_run, visitor) == 0)
+        (void)fd_take(&fd);
+    else
         *visitor = (Visitor){.fd = -1};
-        return;
-    }
-    fd = -1;
 }
 
 static void *listen_run(void *context)
@@ -207,9 +206,10 @@ bool relay_open(const Engine *engine, Str container, Relay **out, Error *err)
     Arena *arena = arena_open(BUDGET);
     Relay *relay = arena_new(arena, Relay);
     if (!relay) {
-        bool ok = arena_ok(arena, err);
+        bool is_there = arena_ok(arena, err);
+        assert(!is_there);
         arena_close(&arena);
-        return ok;
+        return false;
     }
     relay->arena = arena;
     relay->listener = relay->wake = -1;

@@ -217,8 +217,7 @@ static int address_connect(const struct addrinfo *info, int64_t deadline_ms, int
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &number, &size) != 0 || number)
         return number ? number : EIO;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    *out_fd = fd;
-    fd = -1;
+    *out_fd = fd_take(&fd);
     return 0;
 }
 
@@ -457,7 +456,7 @@ static bool connection_open(const SshServer *server, Connection *out, Error *err
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     CLEANUP(connection_close) Connection connection = {.fd = -1};
     CLEANUP(known_close) LIBSSH2_KNOWNHOSTS *known = NULL;
-    SshHostKey key;
+    SshHostKey key = {0};
     if (!greet(server, arena, &connection, &known, err) ||
         !host_key_read(server, &connection, known, arena, &key, err) || !host_key_check(server, &key, err) ||
         !authenticate(server, &connection, arena, err))
@@ -484,9 +483,10 @@ bool ssh_open(const SshServer *server, Ssh **out, Error *err)
     Arena *arena = arena_open(2 * SSH_CHANNELS_MAX * sizeof(Channel) + BUDGET);
     Ssh *ssh = arena_new(arena, Ssh);
     if (!ssh) {
-        bool ok = arena_ok(arena, err);
+        bool is_there = arena_ok(arena, err);
+        assert(!is_there);
         arena_close(&arena);
-        return ok;
+        return false;
     }
     ssh->arena = arena;
     ssh->connection.fd = ssh->listener = ssh->wake = -1;

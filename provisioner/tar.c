@@ -43,9 +43,10 @@ bool tar_open(TarPut *put, void *context, Tar **out, Error *err)
     Arena *arena = arena_open(BUDGET);
     Tar *tar = arena_new(arena, Tar);
     if (!tar) {
-        bool ok = arena_ok(arena, err);
+        bool is_there = arena_ok(arena, err);
+        assert(!is_there);
         arena_close(&arena);
-        return ok;
+        return false;
     }
     *tar = (Tar){.arena = arena, .archive = archive_write_new(), .put = put, .context = context};
     if (tar->archive && archive_write_set_format_pax_restricted(tar->archive) == ARCHIVE_OK &&

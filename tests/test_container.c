@@ -373,6 +373,7 @@ TEST(an_image_is_the_same_bytes_each_time_and_small)
     Error err = {0};
     ck_assert(mkdtemp(first_directory) && mkdtemp(second_directory));
     const char *build = getenv("TEST_BUILD");
+    ck_assert_ptr_nonnull(build);
     ImageStore store = {.directory = str_of(first_directory), .shopd = str_format(arena, "%s/bin/shopd", build)};
     for (int kind = 0; kind < IMAGE_KINDS; kind++) {
         Image first, again, second;
