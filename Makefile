@@ -62,8 +62,8 @@ THEME_FILES := $(sort $(wildcard web/theme/* web/theme/*/* web/theme/*/*/*))
 ALL_C := $(BASE) $(PROVISIONER) $(CLI) $(RUNTIME) $(SUPPORT) $(SUITES:%=tests/%.c) $(sort $(wildcard bench/*.c tests/fuzz/*.c))
 ALL_H := $(sort $(wildcard base/*.h provisioner/*.h provisioner/*/*.h cli/*.h runtime/*.h runtime/*/*.h tests/support/*.h))
 
-.PHONY: all build deps demo check torture bench lint fmt coverage fuzz install clean docs help
-all: deps
+.PHONY: all build deps deps_build demo check torture bench lint fmt coverage fuzz install clean docs help
+all: deps_build
 	@$(MAKE) build
 
 build: $(O)/bin/shopctl $(O)/bin/shopd compile_commands.json
@@ -83,10 +83,13 @@ help:
 	@echo 'make fuzz       runs each fuzzer for a minute [SECONDS=60]'
 	@echo 'make docs       writes the man pages and the OpenAPI document from the tables'
 	@echo 'make install    installs into DESTDIR/PREFIX, with systemd units'
-	@echo 'make deps       installs the packages of packages.txt'
+	@echo 'make deps       installs all packages of packages.txt; make alone only those that building and running need'
 
+# Tests need servers (sshd, dockerd ...) that nobody wants who only builds.
 deps:
 	@sh tests/deps.sh
+deps_build:
+	@sh tests/deps.sh build
 
 # ---- objects ----
 

@@ -44,7 +44,7 @@ static bool cell_read(Operation *op, Dedicated *out, Error *err)
            dedicated_read(record, op->slug, op->id, platform_options(op->platform)->base_domain, op->arena, out, err);
 }
 
-// The cell, and the engine of its host. A revert may come when there is no cell yet: *out_engine is NULL then.
+// The cell, and the engine of its host.
 static bool reach(Operation *op, Dedicated *out, Engine **out_engine, Error *err)
 {
     Host *host = NULL;
