@@ -157,8 +157,7 @@ bool network_apply(Operation *op, Error *err)
 {
     Dedicated cell;
     Engine *engine = NULL;
-    return reach(op, &cell, &engine, err) &&
-           thing_make(engine, THING_NETWORK, cell.front_network, dedicated_front_network(&cell), err) &&
+    return reach(op, &cell, &engine, err) && dedicated_front_make(engine, &cell, err) &&
            dedicated_network_make(engine, &cell, err);
 }
 

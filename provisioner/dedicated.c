@@ -166,11 +166,15 @@ Json *dedicated_network(const Dedicated *cell, bool has_subnet)
     return body;
 }
 
-Json *dedicated_front_network(const Dedicated *cell)
+static Json *front_network(const Dedicated *cell, const char *subnet_text)
 {
-    return json_build("{s:s%, s:b, s:s, s:{s:s%}, s:{s:s}}", "Name", cell->front_network.data, cell->front_network.len,
-                      "CheckDuplicate", 1, "Driver", "bridge", "Labels", "shopctl.platform", cell->platform.data,
-                      cell->platform.len, "Options", "com.docker.network.bridge.enable_icc", "false");
+    Json *body =
+        json_build("{s:s%, s:b, s:s, s:{s:s%}, s:{s:s}}", "Name", cell->front_network.data, cell->front_network.len,
+                   "CheckDuplicate", 1, "Driver", "bridge", "Labels", "shopctl.platform", cell->platform.data,
+                   cell->platform.len, "Options", "com.docker.network.bridge.enable_icc", "false");
+    if (body && subnet_text)
+        (void)json_put(body, "IPAM", json_build("{s:[{s:s}]}", "Config", "Subnet", subnet_text));
+    return body;
 }
 
 Json *dedicated_volume(const Dedicated *cell, Str name)
@@ -269,4 +273,19 @@ bool dedicated_network_make(Engine *engine, const Dedicated *cell, Error *err)
         return false;
     error_clear(err);
     return thing_make(engine, THING_NETWORK, cell->network, dedicated_network(cell, false), err);
+}
+
+bool dedicated_front_make(Engine *engine, const Dedicated *cell, Error *err)
+{
+    static const char OURS[] = "10.212.0.0/20";
+    if (thing_make(engine, THING_NETWORK, cell->front_network, front_network(cell, NULL), err))
+        return true;
+    if (err->code == ERR_UNREACHABLE || err->code == ERR_NO_MEMORY)
+        return false;
+    Error first = *err;
+    error_clear(err);
+    if (thing_make(engine, THING_NETWORK, cell->front_network, front_network(cell, OURS), err))
+        return true;
+    *err = first;
+    return error_next(err, "remove networks that nobody uses, or give the engine more address pools");
 }

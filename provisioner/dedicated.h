@@ -45,13 +45,15 @@ MUST_CHECK bool dedicated_find(Platform *platform, Str cell, Arena *arena, Dedic
 Str dedicated_postgres_conf(const DedicatedResources *resources, Arena *arena);
 Str dedicated_hba_conf(Arena *arena);
 
+// Makes the platform's front network, unless it is there: with the engine's choice of addresses, or with ours where it
+// has none left.
+MUST_CHECK bool dedicated_front_make(Engine *engine, const Dedicated *cell, Error *err);
 // Makes the private network, unless it is there: with a subnet of ours, or with the engine's choice where the host uses
 // that one for something else.
 MUST_CHECK bool dedicated_network_make(Engine *engine, const Dedicated *cell, Error *err);
 
 // Bodies for the engine's API; the caller closes them. NULL without memory.
 Json *dedicated_network(const Dedicated *cell, bool has_subnet);
-Json *dedicated_front_network(const Dedicated *cell);
 Json *dedicated_volume(const Dedicated *cell, Str name);
 Json *dedicated_secrets_container(const Dedicated *cell, Str image);
 Json *dedicated_postgres_container(const Dedicated *cell, Str image);

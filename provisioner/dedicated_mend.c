@@ -58,10 +58,9 @@ static bool networks_mend(const Mending *mending, Error *err)
     if (!thing_find(mending->engine, THING_NETWORK, cell->network, &network, err) ||
         !thing_find(mending->engine, THING_NETWORK, cell->front_network, &front, err))
         return false;
-    if (!front &&
-        (!thing_make(mending->engine, THING_NETWORK, cell->front_network, dedicated_front_network(cell), err) ||
-         !thing_remove(mending->engine, THING_CONTAINER, cell->shopd_name, err) ||
-         !did(mending, "made the network", cell->front_network, err)))
+    if (!front && (!dedicated_front_make(mending->engine, cell, err) ||
+                   !thing_remove(mending->engine, THING_CONTAINER, cell->shopd_name, err) ||
+                   !did(mending, "made the network", cell->front_network, err)))
         return false;
     if (network)
         return true;

@@ -289,6 +289,26 @@ TEST(what_somebody_changed_on_a_host_is_mended_and_what_is_nobodys_is_named)
     close_all();
 }
 
+TEST(a_host_whose_address_pools_are_used_up_has_shops_too)
+{
+    enum { NETWORKS_MAX = 64 };
+    bool is_full = false;
+    open_all();
+    Engine *connection = own_shops_engine(&shops);
+    for (int i = 0; i < NETWORKS_MAX && !is_full; i++) {
+        Error err = {0};
+        Json *body = json_build("{s:s}", "Name", LINE("taken-%d", i));
+        is_full = !engine_call(connection, &(EngineCall){.method = "POST", .path = S("/networks/create"), .body = body},
+                               NULL, &err);
+        json_close(&body);
+    }
+    ck_assert_msg(is_full, "the engine has room for %d networks", NETWORKS_MAX);
+    engine_close(&connection);
+    (void)run(0, "tenant create bazar --plan own --email a@b.example");
+    ck_assert_int_eq(status_of("bazar", "/"), 200);
+    close_all();
+}
+
 TEST(a_host_is_gone_after_a_silence_until_it_answers_again)
 {
     open_all();
@@ -407,5 +427,6 @@ SUITE(container, ONCE(an_image_is_the_same_bytes_each_time_and_small),
       ONCE(a_shop_without_a_place_is_refused_and_leaves_nothing),
       ONCE(logs_psql_and_restart_reach_the_shops_own_containers),
       ONCE(what_somebody_changed_on_a_host_is_mended_and_what_is_nobodys_is_named),
+      ONCE(a_host_whose_address_pools_are_used_up_has_shops_too),
       ONCE(a_host_is_gone_after_a_silence_until_it_answers_again),
       ONCE(a_creation_that_is_killed_at_any_step_goes_on_or_back))
