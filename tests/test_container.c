@@ -22,7 +22,7 @@ static OwnShops shops;
 
 static void open_all(void) { own_shops_open(&shops, HOST_UNIX); }
 static void close_all(void) { own_shops_close(&shops); }
-static Str run(int exit_code, const char *line) { return own_shops_run(&shops, exit_code, line); }
+static Str run(int exit_code, const char *line) { return command_ends(&shops.runner, exit_code, line); }
 static size_t things_of(const char *slug) { return own_shops_things(&shops, slug); }
 static int try_status(const char *slug, const char *path) { return own_shops_status(&shops, slug, path); }
 static Str value(const char *sql) { return test_value(shops.runner.world.control, shops.runner.world.arena, sql); }

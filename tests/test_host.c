@@ -34,29 +34,9 @@ static void close_all(void)
 
 #define LINE(...) str_format(runner.world.arena, __VA_ARGS__).data
 
-static Str run(int exit_code, const char *line)
-{
-    CommandResult result = command_runner_run(&runner, line, S(""), NULL, NULL);
-    ck_assert_msg(result.exit_code == exit_code, "%s: %d: %.*s%.*s", line, result.exit_code,
-                  STR_ARG(str_slice(result.out, 0, KIB)), STR_ARG(str_slice(result.said, 0, KIB)));
-    return exit_code && result.said.len ? result.said : result.out;
-}
+static Str run(int exit_code, const char *line) { return command_ends(&runner, exit_code, line); }
 
-static Str member(Str document, const char *path)
-{
-    Error err = {0};
-    Json *json = NULL;
-    ck_assert_ok(json_parse(document, &json, &err), &err);
-    const Json *value = json;
-    Str rest = str_of(path), key;
-    while (str_cut(&rest, '.', &key))
-        value = json_kind(value) == JSON_KIND_ARRAY ? json_element(value, (size_t)(key.data[0] - '0'))
-                                                    : json_member(value, key);
-    Str text = S("");
-    ck_assert_ok(json_print(value, 0, runner.world.arena, &text, &err), &err);
-    json_close(&json);
-    return text;
-}
+static Str member(Str document, const char *path) { return command_member(&runner, document, path); }
 
 static Str ssh_url(void)
 {

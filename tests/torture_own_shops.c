@@ -76,14 +76,14 @@ static void ends_well(bool is_resumed, const char *moment)
     Str id = test_value(shops.runner.world.control, shops.runner.world.arena, "select max(id) from control.operations");
     Str was = state();
     if (!str_eq(was, S("done")) && !str_eq(was, S("reverted")))
-        (void)own_shops_run(&shops, 0, LINE("operation %s %s", is_resumed ? "resume" : "revert", id.data));
+        (void)command_ends(&shops.runner, 0, LINE("operation %s %s", is_resumed ? "resume" : "revert", id.data));
     if (str_eq(state(), S("done"))) {
         ck_assert_msg(own_shops_status(&shops, "bazar", "/") == 200, "%s: the shop doesn't answer", moment);
         ck_assert_msg(own_shops_things(&shops, "bazar") == 5, "%s: it isn't whole", moment);
         static const char *const LINES[] = {"tenant suspend bazar", "tenant archive bazar",
                                             "tenant delete bazar --yes"};
         for (size_t i = 0; i < COUNT(LINES); i++)
-            (void)own_shops_run(&shops, 0, LINES[i]);
+            (void)command_ends(&shops.runner, 0, LINES[i]);
     }
     ck_assert_msg(own_shops_things(&shops, "bazar") == 0, "%s: something is left", moment);
     Str cells = test_value(shops.runner.world.control, shops.runner.world.arena,
@@ -121,7 +121,7 @@ static void finish(const char *moment)
 {
     Str id = test_value(shops.runner.world.control, shops.runner.world.arena, "select max(id) from control.operations");
     if (!str_eq(state(), S("done")))
-        (void)own_shops_run(&shops, 0, LINE("operation resume %s", id.data));
+        (void)command_ends(&shops.runner, 0, LINE("operation resume %s", id.data));
     ck_assert_msg(str_eq(state(), S("done")), "%s: it isn't done", moment);
 }
 
@@ -129,11 +129,11 @@ TEST(a_deletion_and_a_restoration_survive_a_kill_at_any_step)
 {
     victim = VICTIM_SHOPCTL;
     own_shops_open(&shops, HOST_UNIX);
-    (void)own_shops_run(&shops, 0, "tenant create bazar --plan own --email a@b.example");
+    (void)command_ends(&shops.runner, 0, "tenant create bazar --plan own --email a@b.example");
     for (size_t round = 0; round < MAX(CONTAINER_DELETE.count, CONTAINER_RESTORE.count); round++) {
         kill_phase = round % 2 ? EVENT_BEFORE : EVENT_AFTER;
-        (void)own_shops_run(&shops, 0, "tenant suspend bazar");
-        (void)own_shops_run(&shops, 0, "tenant archive bazar");
+        (void)command_ends(&shops.runner, 0, "tenant suspend bazar");
+        (void)command_ends(&shops.runner, 0, "tenant archive bazar");
         kill_step = round % CONTAINER_DELETE.count;
         const char *moment = LINE("deletion, step %s", CONTAINER_DELETE.steps[kill_step].name);
         strike(delete_);

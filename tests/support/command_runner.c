@@ -169,3 +169,29 @@ void command_shop_open(CommandRunner *runner, const char *noun)
     ck_assert_ok(file_write(picture, S("GIF89ax"), 0600, &err), &err);
     command_goods(runner);
 }
+
+enum { DIFFERS = 2 };    // an answer, too
+
+Str command_ends(CommandRunner *runner, int exit_code, const char *line)
+{
+    CommandResult result = command_runner_run(runner, line, S(""), NULL, NULL);
+    ck_assert_msg(result.exit_code == exit_code, "%s: %d: %.*s%.*s", line, result.exit_code,
+                  STR_ARG(str_slice(result.out, 0, KIB)), STR_ARG(str_slice(result.said, 0, KIB)));
+    return exit_code && exit_code != DIFFERS && result.said.len ? result.said : result.out;
+}
+
+Str command_member(const CommandRunner *runner, Str document, const char *path)
+{
+    Error err = {0};
+    Json *json = NULL;
+    ck_assert_ok(json_parse(document, &json, &err), &err);
+    const Json *value = json;
+    Str rest = str_of(path), key;
+    while (str_cut(&rest, '.', &key))
+        value = json_kind(value) == JSON_KIND_ARRAY ? json_element(value, (size_t)(key.data[0] - '0'))
+                                                    : json_member(value, key);
+    Str text = S("");
+    ck_assert_ok(json_print(value, 0, runner->world.arena, &text, &err), &err);
+    json_close(&json);
+    return text;
+}

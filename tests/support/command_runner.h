@@ -26,6 +26,10 @@ CommandResult command_runner_run(CommandRunner *runner, const char *line, Str ty
 
 // A platform with the shop 'bazar', which has a catalogue (FILE.csv) and an order.
 void command_shop_open(CommandRunner *runner, const char *noun);
+// Runs a line that must end with this code, and gives what it printed; where it failed and said why, that.
+Str command_ends(CommandRunner *runner, int exit_code, const char *line);
+// A member of a JSON document by its path ("items.0.name"), printed as JSON; "null" where there is none.
+Str command_member(const CommandRunner *runner, Str document, const char *path);
 // Runs a line that must succeed.
 void command_check(CommandRunner *runner, const char *line);
 // Writes FILE with this ending.

@@ -11,14 +11,6 @@ enum { ANSWER_MS = 10000 };
 
 #define LINE(...) str_format(shops->runner.world.arena, __VA_ARGS__).data
 
-Str own_shops_run(OwnShops *shops, int exit_code, const char *line)
-{
-    CommandResult result = command_runner_run(&shops->runner, line, S(""), NULL, NULL);
-    ck_assert_msg(result.exit_code == exit_code, "%s: %d: %.*s%.*s", line, result.exit_code,
-                  STR_ARG(str_slice(result.out, 0, KIB)), STR_ARG(str_slice(result.said, 0, KIB)));
-    return exit_code && result.said.len ? result.said : result.out;
-}
-
 // A small plan, so that several shops have room on a small machine.
 static void plans_make(const OwnShops *shops)
 {
@@ -62,12 +54,12 @@ static void host_add(OwnShops *shops)
             command_runner_run(&shops->runner, LINE("host trust %s --dry-run -o json", url.data), S(""), NULL, NULL);
         size_t at = str_find(key.out, S("SHA256:"));
         Str fingerprint = str_slice(key.out, at, at + str_find_char(str_skip(key.out, at), '"'));
-        (void)own_shops_run(shops, 0, LINE("host trust %s --fingerprint %.*s", url.data, STR_ARG(fingerprint)));
+        (void)command_ends(&shops->runner, 0, LINE("host trust %s --fingerprint %.*s", url.data, STR_ARG(fingerprint)));
     }
-    (void)own_shops_run(shops, 0,
-                        shops->transport == HOST_TCP
-                            ? LINE("host add here %s --tls-dir %s/right", url.data, shops->engine.directory.data)
-                            : LINE("host add here %s --address %s", url.data, shops->engine.address.data));
+    (void)command_ends(&shops->runner, 0,
+                       shops->transport == HOST_TCP
+                           ? LINE("host add here %s --tls-dir %s/right", url.data, shops->engine.directory.data)
+                           : LINE("host add here %s --address %s", url.data, shops->engine.address.data));
 }
 
 void own_shops_open(OwnShops *shops, HostTransport transport)

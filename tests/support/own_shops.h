@@ -18,8 +18,6 @@ typedef struct OwnShops {
 void own_shops_open(OwnShops *shops, HostTransport transport);
 void own_shops_close(OwnShops *shops);
 
-// Runs a line that must end with this code; what it printed, or what it said where it failed.
-Str own_shops_run(OwnShops *shops, int exit_code, const char *line);
 // A platform of its own on the same databases; the caller closes it.
 Platform *own_shops_platform(const OwnShops *shops);
 // The plan "own".
