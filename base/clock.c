@@ -21,6 +21,13 @@ void clock_sleep_ms(int64_t duration_ms)
         continue;
 }
 
+void clock_sleep_unless(const atomic_bool *is_stopping, int64_t duration_ms)
+{
+    enum { SLICE_MS = 50 };
+    for (int64_t until_ms = clock_ms() + duration_ms; !*is_stopping && clock_ms() < until_ms;)
+        clock_sleep_ms(MIN((int64_t)SLICE_MS, until_ms - clock_ms()));
+}
+
 static struct tm utc(int64_t unix_ms)
 {
     time_t seconds = (time_t)(unix_ms / 1000);

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "provisioner/postgres_settings.h"
 
 enum {
     BUDGET = MIB,
@@ -200,15 +201,10 @@ static Str settings_text(const Place *place, Arena *arena)
     strbuf_format(&buf, "shared_buffers = %uMB\n", buffers_mb());
     strbuf_add(&buf,
                S("unix_socket_permissions = 0777    # the directories say who may come\n"
-                 "cluster_name = 'shop'\n"
                  "max_connections = 200\n"
-                 "max_locks_per_transaction = 256    # dropping a tenant takes some 450\n"
-                 "jit = off\n"
-                 "wal_level = logical\n"
                  "max_wal_size = 2GB\n"
                  "checkpoint_timeout = 2min\n"
                  "recovery_init_sync_method = syncfs    # a file at a time takes seconds with many tenants\n"
-                 "random_page_cost = 1.1\n"
                  "autovacuum = on\n"
                  "autovacuum_naptime = 20s\n"
                  "# Whenever a table is vacuumed or analyzed, each backend goes through all plans that it keeps, of\n"
@@ -218,16 +214,7 @@ static Str settings_text(const Place *place, Arena *arena)
                  "autovacuum_analyze_threshold = 1000\n"
                  "autovacuum_vacuum_scale_factor = 0.1\n"
                  "autovacuum_analyze_scale_factor = 0.05\n"
-                 "log_destination = 'stderr'\n"
-                 "logging_collector = off    # to log/postgres.log, by the supervisor\n"
-                 "log_line_prefix = '%m [%p] %q%u@%d %a '\n"
-                 "log_lock_waits = on\n"
-                 "log_min_duration_statement = 2s\n"
-                 "log_parameter_max_length = 0    # what shoppers type stays out of the log\n"
-                 "log_parameter_max_length_on_error = 0\n"
-                 "lc_messages = 'C.UTF-8'\n"
-                 "timezone = 'UTC'\n"
-                 "log_timezone = 'UTC'\n"));
+                 "logging_collector = off    # to log/postgres.log, by the supervisor\n" POSTGRES_SETTINGS));
     if (file_exists(place_path(arena, place->data, "custom.conf")))
         strbuf_format(&buf, "include = '%.*s/custom.conf'\n", STR_ARG(quoted(arena, place->data)));
     return strbuf_str(&buf);

@@ -30,18 +30,12 @@ enum {
 
 static bool cell_read(Operation *op, Dedicated *out, Error *err)
 {
-    CLEANUP(rows_close) Rows *rows = NULL;
-    CLEANUP(json_close) Json *record = NULL;
-    *out = (Dedicated){0};
-    if (!tenant_context(op, err) ||
-        !db_query(platform_control(op->platform), S("select control.cell_dedicated($1)"), PARAMS(op->cell), &rows, err))
+    if (!tenant_context(op, err) || !dedicated_find(op->platform, op->cell, op->arena, out, err))
         return false;
-    if (rows_count(rows) == 0 || rows_is_null(rows, 0, 0)) {
-        error_set(err, ERR_STATE, "the cell '%.*s' isn't one of its own", STR_ARG(op->cell));
-        return error_why(err, "its record names no host");
-    }
-    return json_parse(rows_str(rows, 0, 0), &record, err) &&
-           dedicated_read(record, op->slug, op->id, platform_options(op->platform)->base_domain, op->arena, out, err);
+    if (out->host.len)
+        return true;
+    error_set(err, ERR_STATE, "the cell '%.*s' isn't one of its own", STR_ARG(op->cell));
+    return error_why(err, "its record names no host");
 }
 
 // The cell, and the engine of its host.
@@ -52,19 +46,6 @@ static bool reach(Operation *op, Dedicated *out, Engine **out_engine, Error *err
     if (!cell_read(op, out, err) || !platform_host(op->platform, out->host, &host, err))
         return false;
     *out_engine = host_engine(host);
-    return true;
-}
-
-static bool has_cell(Operation *op, bool *out, Error *err)
-{
-    *out = false;
-    if (!tenant_context(op, err)) {
-        if (err->code != ERR_NOT_FOUND)
-            return false;
-        error_clear(err);
-        return true;
-    }
-    *out = op->cell.len > 0;
     return true;
 }
 
@@ -84,7 +65,7 @@ static bool gone(Operation *op, ContainerThing thing, Str (*name)(const Dedicate
     Dedicated cell;
     Engine *engine = NULL;
     bool is_cell = false;
-    if (!has_cell(op, &is_cell, err) || !is_cell)
+    if (!tenant_has_place(op, &is_cell, err) || !is_cell)
         return err->code == ERR_NONE;
     return reach(op, &cell, &engine, err) && thing_remove(engine, thing, name(&cell), err);
 }
@@ -413,7 +394,7 @@ bool remove_probe(Operation *op, bool *out_done, Error *err)
                  {THING_VOLUME, secrets_of}};
     bool is_cell = false, is_part = false;
     *out_done = true;
-    if (!has_cell(op, &is_cell, err) || !is_cell)
+    if (!tenant_has_place(op, &is_cell, err) || !is_cell)
         return err->code == ERR_NONE;
     for (size_t i = 0; i < COUNT(PARTS) && *out_done; i++) {
         if (!is_there(op, PARTS[i].thing, PARTS[i].name, &is_part, err))
@@ -438,7 +419,7 @@ bool is_removed(Operation *op, bool *out, Error *err)
 {
     bool is_postgres = false, is_cell = false;
     *out = true;
-    if (!has_cell(op, &is_cell, err) || !is_cell)
+    if (!tenant_has_place(op, &is_cell, err) || !is_cell)
         return err->code == ERR_NONE;
     if (!is_there(op, THING_CONTAINER, postgres_of, &is_postgres, err))
         return false;

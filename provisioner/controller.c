@@ -23,22 +23,15 @@ enum {
     SPARE_PAUSE_MS = 500,       // between two spares: each drops the plans that the cell's connections keep
     RECONNECT_FIRST_MS = 50,    // doubled with each failure in a row
     RECONNECT_MAX_MS = 5000,
-    SLICE_MS = 50,    // how soon a signal is seen
     LINE_BUDGET = 4 * KIB,
 };
 
-static volatile sig_atomic_t is_stopping;
+static atomic_bool is_stopping;
 
 static void stop(int signal)
 {
     (void)signal;
-    is_stopping = 1;
-}
-
-static void pause_ms(int64_t duration_ms)
-{
-    for (int64_t until_ms = clock_ms() + duration_ms; !is_stopping && clock_ms() < until_ms;)
-        clock_sleep_ms(MIN((int64_t)SLICE_MS, until_ms - clock_ms()));
+    is_stopping = true;
 }
 
 // Abandoned operations, one after the other. One that fails again has its error in its record; the others go on.
@@ -91,7 +84,7 @@ static bool rounds_run(Platform *platform, int64_t *wait_ms, Error *err)
         if (is_tidy)
             tidy_due_ms = clock_ms() + TIDY_MS;
         *wait_ms = RECONNECT_FIRST_MS;
-        pause_ms(ROUND_MS);
+        clock_sleep_unless(&is_stopping, ROUND_MS);
     }
     return true;
 }
@@ -99,8 +92,6 @@ static bool rounds_run(Platform *platform, int64_t *wait_ms, Error *err)
 // What goes on beside the rounds, since it may have to wait for something that is away.
 typedef void Watch(const Settings *settings, const atomic_bool *is_stopping);
 static Watch *const WATCHES[] = {host_watch, gateway_watch};
-
-static atomic_bool is_over;
 
 typedef struct WatchThread {
     Watch *watch;
@@ -111,13 +102,13 @@ typedef struct WatchThread {
 static void *watch_run(void *context)
 {
     const WatchThread *thread = context;
-    thread->watch(thread->settings, &is_over);
+    thread->watch(thread->settings, &is_stopping);
     return NULL;
 }
 
 static void watches_stop(WatchThread *threads, size_t count)
 {
-    is_over = true;
+    is_stopping = true;
     for (size_t i = 0; i < count; i++)
         (void)pthread_join(threads[i].thread, NULL);
 }
@@ -159,7 +150,7 @@ bool controller_run(const Settings *settings, Error *err)
         log_error("platform_unreachable", err);
         error_clear(err);
         wait_log(wait_ms);
-        pause_ms(wait_ms);
+        clock_sleep_unless(&is_stopping, wait_ms);
         wait_ms = MIN(wait_ms * 2, (int64_t)RECONNECT_MAX_MS);
     }
     watches_stop(threads, COUNT(threads));

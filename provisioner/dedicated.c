@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "provisioner/container.h"
+#include "provisioner/postgres_settings.h"
 
 enum {
     PORT_FIRST = 20000,
@@ -30,8 +31,15 @@ static DedicatedResources resources_read(const Json *record, const char *program
                                 .disk_bytes = json_int64(json_get(resources, "disk_bytes"))};
 }
 
-bool dedicated_read(const Json *record, Str tenant, int64_t operation, Str base_domain, Arena *arena, Dedicated *out,
-                    Error *err)
+// A cell is named after the operation that made it: d17.
+static int64_t operation_of(Str cell)
+{
+    Error ignored = {0};
+    int64_t id = 0;
+    return str_int64(str_skip(cell, 1), 1, INT64_MAX, &id, &ignored) ? id : 0;
+}
+
+static bool cell_read(const Json *record, Str base_domain, Arena *arena, Dedicated *out, Error *err)
 {
     Dedicated cell = {.cell = str_copy(arena, json_str(json_get(record, "cell"))),
                       .host = str_copy(arena, json_str(json_get(record, "host"))),
@@ -41,10 +49,10 @@ bool dedicated_read(const Json *record, Str tenant, int64_t operation, Str base_
                       .is_open = str_eq(json_str(json_get(record, "state")), S("open")),
                       .postgres = resources_read(record, "postgres"),
                       .shopd = resources_read(record, "shopd"),
-                      .tenant = str_copy(arena, tenant),
-                      .operation = operation,
+                      .tenant = str_copy(arena, json_str(json_get(record, "tenant"))),
                       .platform = str_copy(arena, json_str(json_get(record, "platform"))),
                       .base_domain = str_copy(arena, base_domain)};
+    cell.operation = operation_of(cell.cell);
     const struct {
         Str *name;
         const char *end;
@@ -68,14 +76,6 @@ bool dedicated_read(const Json *record, Str tenant, int64_t operation, Str base_
     return true;
 }
 
-// A cell is named after the operation that made it: d17.
-static int64_t operation_of(Str cell)
-{
-    Error ignored = {0};
-    int64_t id = 0;
-    return str_int64(str_skip(cell, 1), 1, INT64_MAX, &id, &ignored) ? id : 0;
-}
-
 bool dedicated_find(Platform *platform, Str cell, Arena *arena, Dedicated *out, Error *err)
 {
     CLEANUP(rows_close) Rows *rows = NULL;
@@ -86,8 +86,7 @@ bool dedicated_find(Platform *platform, Str cell, Arena *arena, Dedicated *out, 
     if (rows_count(rows) == 0 || rows_is_null(rows, 0, 0))
         return true;
     return json_parse(rows_str(rows, 0, 0), &record, err) &&
-           dedicated_read(record, json_str(json_get(record, "tenant")), operation_of(cell),
-                          platform_options(platform)->base_domain, arena, out, err);
+           cell_read(record, platform_options(platform)->base_domain, arena, out, err);
 }
 
 // ---- PostgreSQL's settings
@@ -101,21 +100,7 @@ Str dedicated_postgres_conf(const DedicatedResources *resources, Arena *arena)
                        "listen_addresses = '*'    # of a network with shopd alone\n"
                        "unix_socket_directories = '" IMAGE_SOCKETS "'\n"
                        "password_encryption = 'scram-sha-256'\n"
-                       "cluster_name = 'shop'\n"
-                       "jit = off\n"
-                       "wal_level = logical\n"
-                       "random_page_cost = 1.1\n"
-                       "max_locks_per_transaction = 256\n"
-                       "checkpoint_timeout = 5min\n"
-                       "log_destination = 'stderr'\n"
-                       "log_line_prefix = '%m [%p] %q%u@%d %a '\n"
-                       "log_lock_waits = on\n"
-                       "log_min_duration_statement = 2s\n"
-                       "log_parameter_max_length = 0    # what shoppers type stays out of the log\n"
-                       "log_parameter_max_length_on_error = 0\n"
-                       "lc_messages = 'C.UTF-8'\n"
-                       "timezone = 'UTC'\n"
-                       "log_timezone = 'UTC'\n"));
+                       "checkpoint_timeout = 5min\n" POSTGRES_SETTINGS));
     strbuf_format(&buf, "max_connections = %d\n", CONNECTIONS);
     strbuf_format(&buf, "shared_buffers = %lldMB\n", (long long)MAX(memory_mb / 4, (int64_t)SHARED_BUFFERS_MIN_MB));
     strbuf_format(&buf, "effective_cache_size = %lldMB\n", (long long)MAX(memory_mb * 5 / 8, INT64_C(32)));

@@ -9,7 +9,7 @@ typedef struct DedicatedResources {
     int64_t disk_bytes;
 } DedicatedResources;
 
-// A value; its texts live in the arena of dedicated_read. All names follow from the platform and the cell.
+// A value; its texts live in the arena of dedicated_find. All names follow from the platform and the cell.
 typedef struct Dedicated {
     Str cell;
     Str host;
@@ -34,11 +34,8 @@ typedef struct Dedicated {
 // The name of a cell's PostgreSQL container, in `arena`.
 Str dedicated_postgres_name(Str platform, Str cell, Arena *arena);
 
-// From what control.cell_dedicated says. Fails with ERR_STATE where that isn't whole.
-MUST_CHECK bool dedicated_read(const Json *record, Str tenant, int64_t operation, Str base_domain, Arena *arena,
-                               Dedicated *out, Error *err);
-
-// The cell of a record in the control database; out->host is empty for a cell without a host. Texts in `arena`.
+// The cell of a record in the control database; out->host is empty for a cell without a host. Texts in `arena`. Fails
+// with ERR_STATE where the record isn't whole.
 MUST_CHECK bool dedicated_find(Platform *platform, Str cell, Arena *arena, Dedicated *out, Error *err);
 
 // PostgreSQL's settings for its CPU and memory, and who may log in.

@@ -8,7 +8,6 @@ enum { BUDGET = 64 * KIB, CALL_BUDGET = 5 * ENGINE_ANSWER_MAX, PING_MS = 10000, 
 
 struct Engine {
     Arena *arena;
-    Str name;
     Str prefix;           // "/v1.41"
     HttpServer server;    // for connections beside `http`
     HttpClient *http;
@@ -35,7 +34,7 @@ static bool is_below(ApiVersion a, ApiVersion b)
 
 static bool not_an_engine(const Engine *engine, const char *why, Error *err)
 {
-    error_set(err, ERR_MALFORMED, "%.*s is no container engine", STR_ARG(engine->name));
+    error_set(err, ERR_MALFORMED, "%.*s is no container engine", STR_ARG(engine->server.name));
     return error_why(err, "%s", why);
 }
 
@@ -49,7 +48,7 @@ static bool version_agree(Engine *engine, const Json *version, Error *err)
     bool is_ours = version_parse(S(ENGINE_API_MAX), &ours) && version_parse(S(ENGINE_API_MIN), &ours_min);
     assert(is_ours);
     if (is_below(theirs, ours_min) || is_below(ours, theirs_min)) {
-        error_set(err, ERR_STATE, "%.*s can't be used", STR_ARG(engine->name));
+        error_set(err, ERR_STATE, "%.*s can't be used", STR_ARG(engine->server.name));
         error_why(err, "it speaks the API's versions %.*s to %.*s, shopctl " ENGINE_API_MIN " to " ENGINE_API_MAX,
                   STR_ARG(oldest), STR_ARG(newest));
         return error_next(err, "%s",
@@ -85,8 +84,8 @@ static bool refused(const Engine *engine, const EngineCall *call, const HttpAnsw
         said = json_str(json_get(document, "message"));
     said = str_visible(arena, str_trim(str_slice(said, 0, REFUSAL_MAX)));
     Str path = str_slice(call->path, 0, str_find_char(call->path, '?'));
-    error_set(err, code_of_status(answer->status), "%.*s refuses '%s %.*s' with status %d", STR_ARG(engine->name),
-              call->method, STR_ARG(path), answer->status);
+    error_set(err, code_of_status(answer->status), "%.*s refuses '%s %.*s' with status %d",
+              STR_ARG(engine->server.name), call->method, STR_ARG(path), answer->status);
     return error_why(err, "%.*s", STR_ARG(said));
 }
 
@@ -97,8 +96,8 @@ static bool answer_parse(const Engine *engine, const EngineCall *call, Str body,
         return true;
     if (err->code == ERR_NO_MEMORY)
         return false;
-    return error_wrap(err, "%.*s answers '%s %.*s' with something else than JSON", STR_ARG(engine->name), call->method,
-                      STR_ARG(call->path));
+    return error_wrap(err, "%.*s answers '%s %.*s' with something else than JSON", STR_ARG(engine->server.name),
+                      call->method, STR_ARG(call->path));
 }
 
 bool engine_call(Engine *engine, const EngineCall *call, Json **out, Error *err)
@@ -150,12 +149,7 @@ static Engine *engine_new(const HttpServer *server, Error *err)
         return NULL;
     }
     engine->arena = arena;
-    engine->name = str_copy(arena, server->name);
-    engine->server = *server;
-    engine->server.name = engine->name;
-    engine->server.url = str_copy(arena, server->url);
-    engine->server.socket = str_copy(arena, server->socket);
-    engine->server.tls_directory = str_copy(arena, server->tls_directory);
+    engine->server = http_server_copy(server, arena);
     if (!arena_ok(arena, err) || !http_open(&engine->server, &engine->http, err))
         engine_close(&engine);
     return engine;
@@ -190,7 +184,7 @@ bool engine_open_again(const Engine *engine, Engine **out, Error *err)
     return false;
 }
 
-Str engine_name(const Engine *engine) { return engine->name; }
+Str engine_name(const Engine *engine) { return engine->server.name; }
 Str engine_api_version(const Engine *engine) { return str_skip(engine->prefix, 2); }
 
 // ---- processes in containers

@@ -7,13 +7,7 @@
 #include "base/log.h"
 #include "provisioner/gateway.h"
 
-enum { LOOK_MS = 300, RETRY_MS = 5000, SLICE_MS = 50, BUDGET = MIB, SIGNATURE_TEXT = 128 };
-
-static void pause_ms(const atomic_bool *is_stopping, int64_t duration_ms)
-{
-    for (int64_t until_ms = clock_ms() + duration_ms; !*is_stopping && clock_ms() < until_ms;)
-        clock_sleep_ms(MIN((int64_t)SLICE_MS, until_ms - clock_ms()));
-}
+enum { LOOK_MS = 300, RETRY_MS = 5000, BUDGET = MIB, SIGNATURE_TEXT = 128 };
 
 static void reload_log(const Json *answer)
 {
@@ -63,6 +57,6 @@ void gateway_watch(const Settings *settings, const atomic_bool *is_stopping)
             error_clear(&err);
             wait_ms = RETRY_MS;
         }
-        pause_ms(is_stopping, wait_ms);
+        clock_sleep_unless(is_stopping, wait_ms);
     }
 }

@@ -8,13 +8,7 @@
 #include "provisioner/dedicated_mend.h"
 #include "provisioner/host.h"
 
-enum { ROUND_MS = 2000, GONE_MS = 30000, SLICE_MS = 50, PING_MS = 5000, LINE_BUDGET = 16 * KIB };
-
-static void pause_ms(const atomic_bool *is_stopping, int64_t duration_ms)
-{
-    for (int64_t until_ms = clock_ms() + duration_ms; !*is_stopping && clock_ms() < until_ms;)
-        clock_sleep_ms(MIN((int64_t)SLICE_MS, until_ms - clock_ms()));
-}
+enum { ROUND_MS = 2000, GONE_MS = 30000, PING_MS = 5000, LINE_BUDGET = 16 * KIB };
 
 static void line(LogLevel level, const char *event, const char *key, Str value)
 {
@@ -85,6 +79,6 @@ void host_watch(const Settings *settings, const atomic_bool *is_stopping)
         Error err = {0};
         if ((!platform && !platform_open(settings, &platform, &err)) || !round_run(platform, is_stopping, &err))
             platform_close(&platform);    // the controller's own thread tells of it
-        pause_ms(is_stopping, ROUND_MS);
+        clock_sleep_unless(is_stopping, ROUND_MS);
     }
 }

@@ -126,7 +126,7 @@ static bool error_from_curl(Error *err, CURL *curl, CURLcode code, const HttpSer
     return server->explain && server->explain(server->explain_context, err);
 }
 
-static HttpServer server_copy(const HttpServer *server, Arena *arena)
+HttpServer http_server_copy(const HttpServer *server, Arena *arena)
 {
     HttpServer copy = *server;
     Str *texts[] = {&copy.name, &copy.url, &copy.socket, &copy.tls_directory};
@@ -142,7 +142,7 @@ bool http_open(const HttpServer *server, HttpClient **out, Error *err)
     if (client) {
         client->arena = arena;
         client->curl = handle_open();
-        client->server = server_copy(server, arena);
+        client->server = http_server_copy(server, arena);
         if (arena_ok(arena, err) && (client->curl || error_set(err, ERR_NO_MEMORY, "no memory for an HTTP client"))) {
             *out = client;
             return true;
@@ -237,8 +237,6 @@ static void call_options(const HttpClient *client, Exchange *exchange, Arena *ar
         (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.len);
         (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call->body.len ? call->body.data : "");
     }
-    if (strcmp(call->method, "HEAD") == 0)
-        (void)curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, call->method);
 }
 
@@ -250,19 +248,6 @@ static CURLcode perform(HttpClient *client, Exchange *exchange, Arena *arena, ch
     call_options(client, exchange, arena);
     detail[0] = '\0';
     return curl_easy_perform(client->curl);
-}
-
-static bool answer_read(const Exchange *exchange, Arena *arena, HttpAnswer *out, Error *err)
-{
-    const char *type = NULL;
-    (void)curl_easy_getinfo(exchange->curl, CURLINFO_CONTENT_TYPE, &type);
-    HttpAnswer answer = {.status = answer_status(exchange->curl),
-                         .body = {exchange->body.data, exchange->body.len},
-                         .content_type = str_copy(arena, str_of(type))};
-    if (!arena_ok(arena, err))
-        return false;
-    *out = answer;
-    return true;
 }
 
 bool http_call(HttpClient *client, const HttpCall *call, Arena *arena, HttpAnswer *out, Error *err)
@@ -281,7 +266,8 @@ bool http_call(HttpClient *client, const HttpCall *call, Arena *arena, HttpAnswe
         return false;
     if (code != CURLE_OK)
         return error_from_curl(err, client->curl, code, &client->server, detail);
-    return answer_read(&exchange, arena, out, err);
+    *out = (HttpAnswer){.status = answer_status(client->curl), .body = {exchange.body.data, exchange.body.len}};
+    return true;
 }
 
 // ---- streams
@@ -409,7 +395,7 @@ bool http_stream_open(const HttpServer *server, Str path, Str body, HttpStream *
         return false;
     }
     stream->arena = arena;
-    stream->server = server_copy(server, arena);
+    stream->server = http_server_copy(server, arena);
     stream->curl = handle_open();
     int64_t deadline_ms = clock_ms() + (server->answer_timeout_ms ? server->answer_timeout_ms : ANSWER_TIMEOUT_MS);
     Str request = str_format(arena,

@@ -17,6 +17,9 @@ typedef struct HttpServer {
     void *explain_context;
 } HttpServer;
 
+// A copy whose texts live in `arena`; ask arena_ok.
+HttpServer http_server_copy(const HttpServer *server, Arena *arena);
+
 // Makes a client, and connects at its first call. Fails with ERR_NO_MEMORY.
 MUST_CHECK bool http_open(const HttpServer *server, HttpClient **out, Error *err);
 void http_close(HttpClient **client);
@@ -44,8 +47,7 @@ typedef struct HttpCall {
 
 typedef struct HttpAnswer {
     int status;
-    Str body;            // in the arena of the call
-    Str content_type;    // the same; empty where there is none
+    Str body;    // in the arena of the call
 } HttpAnswer;
 
 // Makes one call; follows no redirect. Any status is success. Fails with ERR_UNREACHABLE when no connection or no whole

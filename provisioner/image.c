@@ -16,7 +16,6 @@ enum {
     BUDGET = 16 * MIB,
     LAYER_NAME_DIGITS = 16,
     LOAD_SILENCE_MS = 120000,
-    CHUNK = 256 * KIB,
 };
 
 static const char *const NAMES[IMAGE_KINDS] = {[IMAGE_POSTGRES] = "postgres", [IMAGE_SHOPD] = "shopd"};
@@ -133,27 +132,38 @@ static bool archive_write(const Image *image, Str config, Str layer_path, Str pa
            (fsync(fd) == 0 || error_from_errno(err, errno, "the file '%.*s' can't be written", STR_ARG(path)));
 }
 
-static bool image_assemble(const ImageContent *content, ImageKind kind, Str directory, Str work, Arena *arena,
+typedef struct WorkFiles {
+    Str layer, archive;
+} WorkFiles;
+
+static void work_remove(WorkFiles *work)
+{
+    (void)unlink(work->layer.data);
+    (void)unlink(work->archive.data);
+}
+
+static bool image_assemble(const ImageContent *content, ImageKind kind, Str directory, Str work_path, Arena *arena,
                            Image *out, Error *err)
 {
     char layer[DIGEST_TEXT], id[DIGEST_TEXT];
-    Str layer_path = str_format(arena, "%.*s.layer", STR_ARG(work)), config = S("");
-    Str archive_path = str_format(arena, "%.*s.tar", STR_ARG(work));
-    if (!arena_ok(arena, err) || !layer_write(content, layer_path, layer, &out->bytes, err) ||
+    Str config = S("");
+    WorkFiles files = {.layer = str_format(arena, "%.*s.layer", STR_ARG(work_path)),
+                       .archive = str_format(arena, "%.*s.tar", STR_ARG(work_path))};
+    if (!arena_ok(arena, err))
+        return false;
+    CLEANUP(work_remove) WorkFiles work = files;
+    if (!layer_write(content, work.layer, layer, &out->bytes, err) ||
         !config_text(content, kind, layer, arena, &config, err))
         return false;
     out->name = str_of(NAMES[kind]);
     out->id = str_format(arena, "sha256:%.*s", STR_ARG(digest_text(config, id)));
     out->reference = str_format(arena, "shopctl/%s:%.*s", NAMES[kind], LAYER_NAME_DIGITS, id);
     out->path = str_format(arena, "%.*s/%s-%.*s.tar", STR_ARG(directory), NAMES[kind], LAYER_NAME_DIGITS, id);
-    bool ok = arena_ok(arena, err) &&
-              (file_exists(out->path) ||
-               (archive_write(out, config, layer_path, archive_path, err) &&
-                (rename(archive_path.data, out->path.data) == 0 ||
-                 error_from_errno(err, errno, "the image '%.*s' can't be kept", STR_ARG(out->path)))));
-    (void)unlink(layer_path.data);
-    (void)unlink(archive_path.data);
-    return ok;
+    return arena_ok(arena, err) &&
+           (file_exists(out->path) ||
+            (archive_write(out, config, work.layer, work.archive, err) &&
+             (rename(work.archive.data, out->path.data) == 0 ||
+              error_from_errno(err, errno, "the image '%.*s' can't be kept", STR_ARG(out->path)))));
 }
 
 // What was made of the same files before: NAME-SIGNATURE.json beside the archive.

@@ -26,18 +26,13 @@ enum {
 typedef struct CellConnection {
     Str name;
     Db *db;
+    Relay *relay;    // the way to the PostgreSQL of a cell of its own
 } CellConnection;
 
 typedef struct HostConnection {
     Str name;
     Host *host;
 } HostConnection;
-
-// The way to the PostgreSQL of a cell of its own.
-typedef struct CellRelay {
-    Str cell;
-    Relay *relay;
-} CellRelay;
 
 struct Platform {
     Arena *arena;
@@ -47,8 +42,6 @@ struct Platform {
     size_t cell_count;
     HostConnection hosts[HOSTS_MAX];
     size_t host_count;
-    CellRelay relays[CELLS_MAX];
-    size_t relay_count;
     size_t expected;
     PlatformObserver *observer;
     void *observer_context;
@@ -156,15 +149,19 @@ bool platform_open(const Settings *settings, Platform **out, Error *err)
     return false;
 }
 
+static void cell_disconnect(CellConnection *cell)
+{
+    db_close(&cell->db);
+    relay_close(&cell->relay);
+}
+
 void platform_close(Platform **platform)
 {
     if (!*platform)
         return;
     db_close(&(*platform)->control);
     for (size_t i = 0; i < (*platform)->cell_count; i++)
-        db_close(&(*platform)->cells[i].db);
-    for (size_t i = 0; i < (*platform)->relay_count; i++)
-        relay_close(&(*platform)->relays[i].relay);
+        cell_disconnect(&(*platform)->cells[i]);
     for (size_t i = 0; i < (*platform)->host_count; i++)
         host_close(&(*platform)->hosts[i].host);
     Arena *arena = (*platform)->arena;
@@ -215,26 +212,35 @@ bool platform_host(Platform *platform, Str name, Host **out, Error *err)
     return true;
 }
 
-static bool relay_find(Platform *platform, Str cell, Str host_name, Str own_name, Relay **out, Error *err)
+// Where the cell's connections are kept, one place each.
+static CellConnection *cell_place(Platform *platform, Str name)
 {
     size_t i = 0;
-    Host *host = NULL;
-    while (i < platform->relay_count && !str_eq(platform->relays[i].cell, cell))
+    while (i < platform->cell_count && !str_eq(platform->cells[i].name, name))
         i++;
-    if (i < platform->relay_count && platform->relays[i].relay) {
-        *out = platform->relays[i].relay;
-        return true;
+    if (i == CELLS_MAX) {    // a loop over very many cells: the oldest connection makes room
+        i = 0;
+        cell_disconnect(&platform->cells[0]);
+        platform->cells[0].name = str_copy(platform->arena, name);
+    } else if (i == platform->cell_count) {
+        platform->cells[platform->cell_count++].name = str_copy(platform->arena, name);
     }
-    if (i == CELLS_MAX)
-        return error_set(err, ERR_FAILED, "there are too many cells of their own for one process");
-    Str container = dedicated_postgres_name(own_name, cell, platform->arena);
-    Str name = str_copy(platform->arena, cell);
-    if (!arena_ok(platform->arena, err) || !platform_host(platform, host_name, &host, err) ||
-        !relay_open(host_engine(host), container, &platform->relays[i].relay, err))
-        return false;
-    platform->relays[i].cell = name;
-    platform->relay_count = MAX(platform->relay_count, i + 1);
-    *out = platform->relays[i].relay;
+    return &platform->cells[i];
+}
+
+static bool relay_find(Platform *platform, Str cell_name, Str host_name, Str own_name, Relay **out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(KIB);
+    CellConnection *cell = cell_place(platform, cell_name);
+    Host *host = NULL;
+    if (!cell->relay) {
+        Str container = dedicated_postgres_name(own_name, cell_name, arena);
+        if (!arena_ok(arena, err) || !arena_ok(platform->arena, err) ||
+            !platform_host(platform, host_name, &host, err) ||
+            !relay_open(host_engine(host), container, &cell->relay, err))
+            return false;
+    }
+    *out = cell->relay;
     return true;
 }
 
@@ -291,17 +297,7 @@ bool platform_cell_open(Platform *platform, Str cell_name, Db **out, Error *err)
 
 bool platform_cell(Platform *platform, Str cell_name, Db **out, Error *err)
 {
-    size_t i = 0;
-    while (i < platform->cell_count && !str_eq(platform->cells[i].name, cell_name))
-        i++;
-    if (i == CELLS_MAX) {    // a loop over very many cells: the oldest connection makes room
-        i = 0;
-        db_close(&platform->cells[0].db);
-        platform->cells[0].name = str_copy(platform->arena, cell_name);
-    } else if (i == platform->cell_count) {
-        platform->cells[platform->cell_count++].name = str_copy(platform->arena, cell_name);
-    }
-    CellConnection *cell = &platform->cells[i];
+    CellConnection *cell = cell_place(platform, cell_name);
     if (cell->db && db_is_broken(cell->db))
         db_close(&cell->db);
     if (!arena_ok(platform->arena, err) || (!cell->db && !platform_cell_open(platform, cell_name, &cell->db, err)))

@@ -76,27 +76,37 @@ static bool spec_input(const TenantSpec *given, Json **out, Error *err)
 
 // ---- drivers by tier ----
 
-typedef struct TierDrivers {
-    const Driver *create, *delete_, *restore;
-} TierDrivers;
+// What is done in another way where a tenant has a cell of its own.
+static const struct {
+    const Driver *shared, *dedicated;
+} TWINS[] = {
+    {&SCHEMA_CREATE, &CONTAINER_CREATE},
+    {&SCHEMA_DELETE, &CONTAINER_DELETE},
+    {&SCHEMA_RESTORE, &CONTAINER_RESTORE},
+};
 
-static const TierDrivers SHARED = {&SCHEMA_CREATE, &SCHEMA_DELETE, &SCHEMA_RESTORE};
-static const TierDrivers DEDICATED = {&CONTAINER_CREATE, &CONTAINER_DELETE, &CONTAINER_RESTORE};
+static const Driver *driver_of(const Driver *shared, bool is_dedicated)
+{
+    for (size_t i = 0; i < COUNT(TWINS) && is_dedicated; i++)
+        if (TWINS[i].shared == shared)
+            return TWINS[i].dedicated;
+    return shared;
+}
 
 // Without a plan it is refused before any driver runs.
 static const Driver *create_driver(const Plan *plan)
 {
-    return plan && plan->tier != PLAN_TIER_SHARED ? DEDICATED.create : SHARED.create;
+    return driver_of(&SCHEMA_CREATE, plan && plan->tier != PLAN_TIER_SHARED);
 }
 
-// Of a tenant that is recorded; one that isn't has those of tier shared, whose checks say so.
-static bool tier_drivers(Platform *platform, Slug slug, const TierDrivers **out, Error *err)
+// Of a tenant that is recorded; one that isn't has that of tier shared, whose checks say so.
+static bool driver_find(Platform *platform, Slug slug, const Driver *shared, const Driver **out, Error *err)
 {
     CLEANUP(rows_close) Rows *rows = NULL;
     if (!db_query(platform_control(platform), S("select tier <> 'shared' from control.tenant_tier($1) tier"),
                   PARAMS(slug.text), &rows, err))
         return false;
-    *out = rows_bool(rows, 0, 0) ? &DEDICATED : &SHARED;
+    *out = driver_of(shared, rows_bool(rows, 0, 0));
     return true;
 }
 
@@ -189,15 +199,15 @@ bool tenant_approve(Platform *platform, Slug slug, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
     TenantRecord tenant;
-    const TierDrivers *drivers = NULL;
+    const Driver *driver = NULL;
     bool is_done = false;
-    if (!tier_drivers(platform, slug, &drivers, err) ||
-        !operation_continue(platform, drivers->create, slug.text, &is_done, NULL, err) || is_done)
+    if (!driver_find(platform, slug, &SCHEMA_CREATE, &driver, err) ||
+        !operation_continue(platform, driver, slug.text, &is_done, NULL, err) || is_done)
         return is_done;
     if (!platform_tenant(platform, slug, arena, &tenant, err))
         return false;
     return (is_approved(tenant.status) || decide(platform, slug, TENANT_APPROVED, err)) &&
-           run_with(platform, drivers->create, slug, json_build("{s:b}", "is_new", 0), err);
+           run_with(platform, driver, slug, json_build("{s:b}", "is_new", 0), err);
 }
 
 bool tenant_reject(Platform *platform, Slug slug, Error *err) { return decide(platform, slug, TENANT_REJECTED, err); }
@@ -254,24 +264,24 @@ bool tenant_delete(Platform *platform, Slug slug, Error *err)
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
     TenantRecord tenant;
     Str path = S("");
-    const TierDrivers *drivers = NULL;
+    const Driver *driver = NULL;
     bool is_done = false;
-    if (!tier_drivers(platform, slug, &drivers, err) ||
-        !operation_continue(platform, drivers->delete_, slug.text, &is_done, NULL, err) || is_done)
+    if (!driver_find(platform, slug, &SCHEMA_DELETE, &driver, err) ||
+        !operation_continue(platform, driver, slug.text, &is_done, NULL, err) || is_done)
         return is_done;
     return move_check(platform, slug, TENANT_DELETED, arena, &tenant, err) &&
            dump_place(platform, &tenant, arena, &path, err) &&
-           run_with(platform, drivers->delete_, slug, json_build("{s:s%}", "dump", path.data, path.len), err);
+           run_with(platform, driver, slug, json_build("{s:s%}", "dump", path.data, path.len), err);
 }
 
 bool tenant_delete_check(Platform *platform, Slug slug, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
     TenantRecord tenant;
-    const TierDrivers *drivers = NULL;
+    const Driver *driver = NULL;
     int64_t left = 0;
-    return tier_drivers(platform, slug, &drivers, err) &&
-           operation_left(platform, drivers->delete_, slug.text, &left, err) &&
+    return driver_find(platform, slug, &SCHEMA_DELETE, &driver, err) &&
+           operation_left(platform, driver, slug.text, &left, err) &&
            (left || move_check(platform, slug, TENANT_DELETED, arena, &tenant, err));
 }
 
@@ -302,13 +312,13 @@ bool tenant_restore(Platform *platform, Slug slug, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
     Str path = S("");
-    const TierDrivers *drivers = NULL;
+    const Driver *driver = NULL;
     bool is_done = false;
-    if (!tier_drivers(platform, slug, &drivers, err) ||
-        !operation_continue(platform, drivers->restore, slug.text, &is_done, NULL, err) || is_done)
+    if (!driver_find(platform, slug, &SCHEMA_RESTORE, &driver, err) ||
+        !operation_continue(platform, driver, slug.text, &is_done, NULL, err) || is_done)
         return is_done;
     return dump_find(platform, slug, arena, &path, err) &&
-           run_with(platform, drivers->restore, slug,
+           run_with(platform, driver, slug,
                     json_build("{s:b, s:s, s:s%}", "is_new", 0, "from", "deleted", "dump", path.data, path.len), err);
 }
 
@@ -353,16 +363,15 @@ static bool restore_check(Platform *platform, Slug slug, Arena *arena, Error *er
 static const struct Act {
     const char *verb;
     const Driver *driver;                                                      // in tier shared
-    const Driver *dedicated;                                                   // in the others
     bool (*check)(Platform *platform, Slug slug, Arena *arena, Error *err);    // NULL: that of a move to `to`
     TenantStatus to;
 } ACTS[] = {
-    {"approve", &SCHEMA_CREATE, &CONTAINER_CREATE, approve_check, TENANT_APPROVED},
-    {"suspend", &TENANT_SUSPEND, &TENANT_SUSPEND, NULL, TENANT_SUSPENDED},
-    {"resume", &TENANT_RESUME, &TENANT_RESUME, NULL, TENANT_ACTIVE},
-    {"archive", &TENANT_ARCHIVE, &TENANT_ARCHIVE, NULL, TENANT_ARCHIVED},
-    {"delete", &SCHEMA_DELETE, &CONTAINER_DELETE, delete_check, TENANT_DELETED},
-    {"restore", &SCHEMA_RESTORE, &CONTAINER_RESTORE, restore_check, TENANT_PROVISIONING},
+    {"approve", &SCHEMA_CREATE, approve_check, TENANT_APPROVED},
+    {"suspend", &TENANT_SUSPEND, NULL, TENANT_SUSPENDED},
+    {"resume", &TENANT_RESUME, NULL, TENANT_ACTIVE},
+    {"archive", &TENANT_ARCHIVE, NULL, TENANT_ARCHIVED},
+    {"delete", &SCHEMA_DELETE, delete_check, TENANT_DELETED},
+    {"restore", &SCHEMA_RESTORE, restore_check, TENANT_PROVISIONING},
 };
 
 static bool act_check(Platform *platform, const struct Act *act, Slug slug, Error *err)
@@ -401,11 +410,9 @@ bool tenant_preview(Platform *platform, const char *verb, Slug slug, Json **out,
         if (strcmp(ACTS[i].verb, verb) == 0)
             act = &ACTS[i];
     assert(act);
-    const TierDrivers *drivers = NULL;
-    if (!tier_drivers(platform, slug, &drivers, err))
-        return false;
-    const Driver *driver = drivers == &DEDICATED ? act->dedicated : act->driver;
-    if (!operation_left(platform, driver, slug.text, &left, err))
+    const Driver *driver = NULL;
+    if (!driver_find(platform, slug, act->driver, &driver, err) ||
+        !operation_left(platform, driver, slug.text, &left, err))
         return false;
     return left ? operation_preview(platform, left, false, out, err)
                 : act_check(platform, act, slug, err) && tenant_steps(driver->kind, out, err);

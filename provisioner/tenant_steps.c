@@ -107,8 +107,7 @@ bool tenant_context_placed(Operation *op, Error *err)
     return true;
 }
 
-// False in *out where the record knows no such tenant, or one without a place.
-static bool has_place(Operation *op, bool *out, Error *err)
+bool tenant_has_place(Operation *op, bool *out, Error *err)
 {
     *out = false;
     if (!tenant_context(op, err)) {
@@ -127,7 +126,7 @@ bool tenant_number_find(Operation *op, Error *err)
     Str text;
     if (op->number)
         return true;
-    if (!has_place(op, &is_placed, err))
+    if (!tenant_has_place(op, &is_placed, err))
         return false;
     if (!is_placed)
         return true;

@@ -28,6 +28,9 @@ MUST_CHECK bool tenant_context(Operation *operation, Error *err);
 // For operations on a tenant that has its schema: also sets operation->number. Fails with ERR_STATE where it has none.
 MUST_CHECK bool tenant_context_placed(Operation *operation, Error *err);
 
+// Whether the record knows the tenant, with a place in a cell.
+MUST_CHECK bool tenant_has_place(Operation *operation, bool *out, Error *err);
+
 // The tenant's number, in operation->number: the one that this operation took in the cell; 0: none.
 MUST_CHECK bool tenant_number_find(Operation *operation, Error *err);
 
