@@ -123,7 +123,7 @@ static bool show_run(CommandCall *call, Error *err)
     return open_for(call, &platform, &slug, err) && show(call, platform, slug, err);
 }
 
-// ---- moves ----
+// ---- transitions ----
 
 typedef bool TenantAct(Platform *platform, Slug slug, Error *err);
 

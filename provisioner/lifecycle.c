@@ -1,4 +1,4 @@
-// provisioner/lifecycle.c: the table of allowed moves.
+// provisioner/lifecycle.c: the table of allowed transitions.
 #include "provisioner/lifecycle.h"
 
 enum { ADVICE_MAX = 256 };
@@ -9,12 +9,12 @@ static const char *const STATUS_NAMES[TENANT_STATUS_COUNT] = {
     [TENANT_PROVISIONING] = "provisioning", [TENANT_SUSPENDED] = "suspended",
     [TENANT_ARCHIVED] = "archived",         [TENANT_DELETED] = "deleted"};
 
-typedef struct Move {
+typedef struct Transition {
     TenantStatus from, to;
     const char *verb;    // shopctl tenant VERB; NULL: an operation does it on its way
-} Move;
+} Transition;
 
-static const Move MOVES[] = {
+static const Transition TRANSITIONS[] = {
     {TENANT_REQUESTED, TENANT_APPROVED, "approve"},
     {TENANT_REQUESTED, TENANT_REJECTED, "reject"},
     {TENANT_APPROVED, TENANT_PROVISIONING, "approve"},
@@ -42,48 +42,49 @@ bool tenant_status_parse(Str name, TenantStatus *out, Error *err)
 
 enum { FAR = TENANT_STATUS_COUNT };    // farther than any way that visits a status once
 
-// How many moves lead from one to the other, FAR where none do; ways of more than `limit` moves aren't tried.
+// how many transitions lead from one to the other, FAR where none do; ways of more than `limit` transitions aren't
+// tried.
 static int distance(TenantStatus from, TenantStatus to, int limit)
 {
     int shortest = from == to ? 0 : FAR;
-    for (size_t i = 0; i < COUNT(MOVES) && limit > 0; i++)
-        if (MOVES[i].from == from)
-            shortest = MIN(shortest, 1 + distance(MOVES[i].to, to, limit - 1));
+    for (size_t i = 0; i < COUNT(TRANSITIONS) && limit > 0; i++)
+        if (TRANSITIONS[i].from == from)
+            shortest = MIN(shortest, 1 + distance(TRANSITIONS[i].to, to, limit - 1));
     return shortest;
 }
 
 // What can be done with it now, what leads to `to` first: "shopctl tenant archive acme, shopctl tenant resume acme".
-static bool moves_advise(Str slug, TenantStatus from, TenantStatus to, Error *err)
+static bool transitions_advise(Str slug, TenantStatus from, TenantStatus to, Error *err)
 {
     char text[ADVICE_MAX] = "";
     size_t length = 0;
     for (int far = 0; far <= FAR; far++)
-        for (size_t i = 0; i < COUNT(MOVES); i++)
-            if (MOVES[i].from == from && MOVES[i].verb && distance(MOVES[i].to, to, FAR - 1) == far &&
+        for (size_t i = 0; i < COUNT(TRANSITIONS); i++)
+            if (TRANSITIONS[i].from == from && TRANSITIONS[i].verb && distance(TRANSITIONS[i].to, to, FAR - 1) == far &&
                 length < sizeof(text))
                 length += (size_t)snprintf(text + length, sizeof(text) - length, "%sshopctl tenant %s %.*s",
-                                           length ? ", " : "", MOVES[i].verb, STR_ARG(slug));
+                                           length ? ", " : "", TRANSITIONS[i].verb, STR_ARG(slug));
     return error_next(err, "what can be done now: %s", text);
 }
 
 static bool has_verb(TenantStatus from)
 {
-    for (size_t i = 0; i < COUNT(MOVES); i++)
-        if (MOVES[i].from == from && MOVES[i].verb)
+    for (size_t i = 0; i < COUNT(TRANSITIONS); i++)
+        if (TRANSITIONS[i].from == from && TRANSITIONS[i].verb)
             return true;
     return false;
 }
 
 bool lifecycle_check(Str slug, TenantStatus from, TenantStatus to, Error *err)
 {
-    for (size_t i = 0; i < COUNT(MOVES); i++)
-        if (MOVES[i].from == from && MOVES[i].to == to)
+    for (size_t i = 0; i < COUNT(TRANSITIONS); i++)
+        if (TRANSITIONS[i].from == from && TRANSITIONS[i].to == to)
             return true;
     error_set(err, ERR_FORBIDDEN, "the tenant '%.*s' is %s and can't become %s", STR_ARG(slug), STATUS_NAMES[from],
               STATUS_NAMES[to]);
     error_why(err, "the way is requested, approved, active, suspended, archived, deleted");
     if (has_verb(from))
-        return moves_advise(slug, from, to, err);
+        return transitions_advise(slug, from, to, err);
     if (from == TENANT_PROVISIONING)
         return error_next(err, "see what it waits for: shopctl operation list");
     return error_next(err, "ask for it again: shopctl tenant request %.*s", STR_ARG(slug));

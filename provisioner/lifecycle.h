@@ -1,4 +1,4 @@
-// provisioner/lifecycle.h: the states of a tenant and the moves between them.
+// provisioner/lifecycle.h: the states of a tenant and the transitions between them.
 #pragma once
 #include "base/error.h"
 #include "base/str.h"
@@ -19,6 +19,6 @@ const char *tenant_status_name(TenantStatus status);    // "requested", as the c
 // Fails with ERR_INVALID for an unknown name.
 MUST_CHECK bool tenant_status_parse(Str name, TenantStatus *out, Error *err);
 
-// True when the table has the move. Else fails with ERR_FORBIDDEN: what the tenant is, what it would become, and what
-// can be done with it now.
+// True when the table has the transition. Else fails with ERR_FORBIDDEN: what the tenant is, what it would become, and
+// what can be done with it now.
 MUST_CHECK bool lifecycle_check(Str slug, TenantStatus from, TenantStatus to, Error *err);

@@ -168,8 +168,9 @@ bool tenant_request(Platform *platform, const TenantSpec *spec, Error *err)
            control_document(platform, S("select control.tenant_request($1::jsonb)"), input, err);
 }
 
-// The tenant's status, when the table has the move to `to`.
-static bool move_check(Platform *platform, Slug slug, TenantStatus to, Arena *arena, TenantRecord *out, Error *err)
+// The tenant's status, when the table has the transition to `to`.
+static bool transition_check(Platform *platform, Slug slug, TenantStatus to, Arena *arena, TenantRecord *out,
+                             Error *err)
 {
     TenantStatus from;
     return platform_tenant(platform, slug, arena, out, err) && tenant_status_parse(out->status, &from, err) &&
@@ -180,7 +181,7 @@ static bool decide(Platform *platform, Slug slug, TenantStatus to, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
     TenantRecord tenant;
-    return move_check(platform, slug, to, arena, &tenant, err) &&
+    return transition_check(platform, slug, to, arena, &tenant, err) &&
            control_run(platform, S("select control.tenant_decide($1, $2, $3)"),
                        PARAMS(slug.text, tenant.status, str_of(tenant_status_name(to))), err);
 }
@@ -212,16 +213,16 @@ bool tenant_approve(Platform *platform, Slug slug, Error *err)
 
 bool tenant_reject(Platform *platform, Slug slug, Error *err) { return decide(platform, slug, TENANT_REJECTED, err); }
 
-// ---- moving ----
+// ---- transitions ----
 
-static bool move(Platform *platform, const Driver *driver, Slug slug, TenantStatus to, Error *err)
+static bool transition(Platform *platform, const Driver *driver, Slug slug, TenantStatus to, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
     TenantRecord tenant;
     bool is_done = false;
     if (!operation_continue(platform, driver, slug.text, &is_done, NULL, err) || is_done)
         return is_done;
-    return move_check(platform, slug, to, arena, &tenant, err) &&
+    return transition_check(platform, slug, to, arena, &tenant, err) &&
            run_with(
                platform, driver, slug,
                json_build("{s:s%, s:s}", "from", tenant.status.data, tenant.status.len, "to", tenant_status_name(to)),
@@ -230,17 +231,17 @@ static bool move(Platform *platform, const Driver *driver, Slug slug, TenantStat
 
 bool tenant_suspend(Platform *platform, Slug slug, Error *err)
 {
-    return move(platform, &TENANT_SUSPEND, slug, TENANT_SUSPENDED, err);
+    return transition(platform, &TENANT_SUSPEND, slug, TENANT_SUSPENDED, err);
 }
 
 bool tenant_resume(Platform *platform, Slug slug, Error *err)
 {
-    return move(platform, &TENANT_RESUME, slug, TENANT_ACTIVE, err);
+    return transition(platform, &TENANT_RESUME, slug, TENANT_ACTIVE, err);
 }
 
 bool tenant_archive(Platform *platform, Slug slug, Error *err)
 {
-    return move(platform, &TENANT_ARCHIVE, slug, TENANT_ARCHIVED, err);
+    return transition(platform, &TENANT_ARCHIVE, slug, TENANT_ARCHIVED, err);
 }
 
 // DIR/dumps/SLUG-NUMBER-TIME: another deletion has another one.
@@ -269,7 +270,7 @@ bool tenant_delete(Platform *platform, Slug slug, Error *err)
     if (!driver_find(platform, slug, &SCHEMA_DELETE, &driver, err) ||
         !operation_continue(platform, driver, slug.text, &is_done, NULL, err) || is_done)
         return is_done;
-    return move_check(platform, slug, TENANT_DELETED, arena, &tenant, err) &&
+    return transition_check(platform, slug, TENANT_DELETED, arena, &tenant, err) &&
            dump_place(platform, &tenant, arena, &path, err) &&
            run_with(platform, driver, slug, json_build("{s:s%}", "dump", path.data, path.len), err);
 }
@@ -282,7 +283,7 @@ bool tenant_delete_check(Platform *platform, Slug slug, Error *err)
     int64_t left = 0;
     return driver_find(platform, slug, &SCHEMA_DELETE, &driver, err) &&
            operation_left(platform, driver, slug.text, &left, err) &&
-           (left || move_check(platform, slug, TENANT_DELETED, arena, &tenant, err));
+           (left || transition_check(platform, slug, TENANT_DELETED, arena, &tenant, err));
 }
 
 // The newest dump of a deleted tenant.
@@ -341,7 +342,7 @@ static bool approve_check(Platform *platform, Slug slug, Arena *arena, Error *er
 {
     TenantRecord tenant;
     return platform_tenant(platform, slug, arena, &tenant, err) &&
-           (is_approved(tenant.status) || move_check(platform, slug, TENANT_APPROVED, arena, &tenant, err)) &&
+           (is_approved(tenant.status) || transition_check(platform, slug, TENANT_APPROVED, arena, &tenant, err)) &&
            turn_check(platform, slug.text, false, err) && room_check(platform, slug, err);
 }
 
@@ -349,7 +350,7 @@ static bool delete_check(Platform *platform, Slug slug, Arena *arena, Error *err
 {
     TenantRecord tenant;
     Str path;
-    return move_check(platform, slug, TENANT_DELETED, arena, &tenant, err) &&
+    return transition_check(platform, slug, TENANT_DELETED, arena, &tenant, err) &&
            dump_place(platform, &tenant, arena, &path, err) && turn_check(platform, slug.text, false, err);
 }
 
@@ -363,7 +364,7 @@ static bool restore_check(Platform *platform, Slug slug, Arena *arena, Error *er
 static const struct Act {
     const char *verb;
     const Driver *driver;                                                      // in tier shared
-    bool (*check)(Platform *platform, Slug slug, Arena *arena, Error *err);    // NULL: that of a move to `to`
+    bool (*check)(Platform *platform, Slug slug, Arena *arena, Error *err);    // NULL: that of a transition to `to`
     TenantStatus to;
 } ACTS[] = {
     {"approve", &SCHEMA_CREATE, approve_check, TENANT_APPROVED},
@@ -379,7 +380,7 @@ static bool act_check(Platform *platform, const struct Act *act, Slug slug, Erro
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
     TenantRecord tenant;
     return act->check ? act->check(platform, slug, arena, err)
-                      : move_check(platform, slug, act->to, arena, &tenant, err) &&
+                      : transition_check(platform, slug, act->to, arena, &tenant, err) &&
                             turn_check(platform, slug.text, false, err);
 }
 
@@ -396,7 +397,7 @@ static bool reject_preview(Platform *platform, Slug slug, Json **out, Error *err
 {
     CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
     TenantRecord tenant;
-    return move_check(platform, slug, TENANT_REJECTED, arena, &tenant, err) &&
+    return transition_check(platform, slug, TENANT_REJECTED, arena, &tenant, err) &&
            status_change(tenant.status, TENANT_REJECTED, out, err);
 }
 

@@ -1,4 +1,4 @@
-// provisioner/tenant.h: what is done with a tenant: each is an operation, or a move of its record.
+// provisioner/tenant.h: what is done with a tenant: each is an operation, or a transition of its record.
 #pragma once
 #include "base/json.h"
 #include "provisioner/plan.h"

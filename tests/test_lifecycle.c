@@ -1,4 +1,4 @@
-// tests/test_lifecycle.c: which moves between a tenant's states there are, and what a refusal says.
+// tests/test_lifecycle.c: which transitions between a tenant's states there are, and what a refusal says.
 #include "provisioner/lifecycle.h"
 #include "tests/support/more_check.h"
 

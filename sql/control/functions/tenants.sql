@@ -286,9 +286,10 @@ begin
 end
 $$;
 
--- ---- moves of a tenant that has its schema
+-- ---- transitions of a tenant that has its schema
 
-create or replace function tenant_move(p_operation bigint, p_epoch bigint, p_from text, p_to text) returns void
+drop function if exists tenant_move(bigint, bigint, text, text);
+create or replace function tenant_transition(p_operation bigint, p_epoch bigint, p_from text, p_to text) returns void
     language plpgsql set search_path from current as $$
 declare
     v_tenant tenants;

@@ -1,4 +1,5 @@
-// provisioner/move_driver.c: drivers that change a tenant that is there: its state, its settings, limits and hosts.
+// provisioner/transition_driver.c: drivers that change a tenant that is there: its state, its settings, limits and
+// hosts.
 #include "provisioner/schema_driver.h"
 
 #include "provisioner/tenant_steps.h"
@@ -7,9 +8,9 @@
 
 static Str input_text(const Operation *op, const char *key) { return json_str(json_get(op->input, key)); }
 
-// ---- a move: {"from": "active", "to": "suspended"}
+// ---- a transition: {"from": "active", "to": "suspended"}
 
-static bool cell_move_probe(Operation *op, bool *out_done, Error *err)
+static bool cell_transition_probe(Operation *op, bool *out_done, Error *err)
 {
     return tenant_context_placed(op, err) &&
            cell_is(op, S("select cell.tenant_state($1::bigint) = $2"),
@@ -23,11 +24,14 @@ static bool cell_state_set(Operation *op, Str state, Error *err)
                      PARAMS(OPERATION(op), STEP_NUMBER(op->number), state), err);
 }
 
-static bool cell_move_apply(Operation *op, Error *err) { return cell_state_set(op, input_text(op, "to"), err); }
+static bool cell_transition_apply(Operation *op, Error *err) { return cell_state_set(op, input_text(op, "to"), err); }
 
-static bool cell_move_revert(Operation *op, Error *err) { return cell_state_set(op, input_text(op, "from"), err); }
+static bool cell_transition_revert(Operation *op, Error *err)
+{
+    return cell_state_set(op, input_text(op, "from"), err);
+}
 
-static bool record_move_probe(Operation *op, bool *out_done, Error *err)
+static bool record_transition_probe(Operation *op, bool *out_done, Error *err)
 {
     if (!tenant_context_read(op, err))
         return false;
@@ -35,30 +39,33 @@ static bool record_move_probe(Operation *op, bool *out_done, Error *err)
     return true;
 }
 
-static bool record_move(Operation *op, Str from, Str to, Error *err)
+static bool record_transition(Operation *op, Str from, Str to, Error *err)
 {
-    return control_call(op, S("select control.tenant_move($1::bigint, $2::bigint, $3, $4)"),
+    return control_call(op, S("select control.tenant_transition($1::bigint, $2::bigint, $3, $4)"),
                         PARAMS(OPERATION(op), from, to), err);
 }
 
-static bool record_move_apply(Operation *op, Error *err)
+static bool record_transition_apply(Operation *op, Error *err)
 {
-    return record_move(op, input_text(op, "from"), input_text(op, "to"), err);
+    return record_transition(op, input_text(op, "from"), input_text(op, "to"), err);
 }
 
-static bool record_move_revert(Operation *op, Error *err)
+static bool record_transition_revert(Operation *op, Error *err)
 {
-    return record_move(op, input_text(op, "to"), input_text(op, "from"), err);
+    return record_transition(op, input_text(op, "to"), input_text(op, "from"), err);
 }
 
-static const Step MOVE_STEPS[] = {
-    {.name = "cell", .probe = cell_move_probe, .apply = cell_move_apply, .revert = cell_move_revert},
-    {.name = "record", .probe = record_move_probe, .apply = record_move_apply, .revert = record_move_revert},
+static const Step TRANSITION_STEPS[] = {
+    {.name = "cell", .probe = cell_transition_probe, .apply = cell_transition_apply, .revert = cell_transition_revert},
+    {.name = "record",
+     .probe = record_transition_probe,
+     .apply = record_transition_apply,
+     .revert = record_transition_revert},
 };
 
-const Driver TENANT_SUSPEND = {.kind = "suspend", .steps = MOVE_STEPS, .count = COUNT(MOVE_STEPS)};
-const Driver TENANT_RESUME = {.kind = "resume", .steps = MOVE_STEPS, .count = COUNT(MOVE_STEPS)};
-const Driver TENANT_ARCHIVE = {.kind = "archive", .steps = MOVE_STEPS, .count = COUNT(MOVE_STEPS)};
+const Driver TENANT_SUSPEND = {.kind = "suspend", .steps = TRANSITION_STEPS, .count = COUNT(TRANSITION_STEPS)};
+const Driver TENANT_RESUME = {.kind = "resume", .steps = TRANSITION_STEPS, .count = COUNT(TRANSITION_STEPS)};
+const Driver TENANT_ARCHIVE = {.kind = "archive", .steps = TRANSITION_STEPS, .count = COUNT(TRANSITION_STEPS)};
 
 // ---- set: {"set": {...}, "before": {...}}. The record comes first here: hosts are claimed in it.
 
