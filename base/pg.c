@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/pg_pipe.h"
+#include "base/pg_replication.h"
 
 enum {
     CONNECT_TIMEOUT_MS = 5000,
@@ -25,6 +26,8 @@ struct Db {
     Arena *scratch;    // parameters of the statement under way
     int64_t statement_timeout_ms;
     size_t copied_bytes;    // since the last flush of a COPY
+    char *message;          // of a replication stream, the last one
+    uint64_t confirmed;     // of a replication stream
 };
 
 struct Rows {
@@ -227,6 +230,7 @@ void db_close(Db **db)
 {
     if (!*db)
         return;
+    PQfreemem((*db)->message);
     PQfinish((*db)->conn);
     arena_close(&(*db)->scratch);
     free(*db);
@@ -267,7 +271,7 @@ static bool result_wait(Db *db, int64_t deadline_ms, PGresult **out, Error *err)
 static bool is_success(ExecStatusType status)
 {
     return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_COPY_IN ||
-           status == PGRES_COPY_OUT || status == PGRES_EMPTY_QUERY;
+           status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH || status == PGRES_EMPTY_QUERY;
 }
 
 // Reads results to the end of the statement, or to the start of a COPY. The last one, or the first error, decides.
@@ -287,7 +291,7 @@ static bool results_read(Db *db, PGresult **out, Error *err)
         PQclear(keep_first ? result : last);
         last = keep_first ? last : result;
         ExecStatusType status = PQresultStatus(last);
-        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT)
+        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH)
             break;
     }
     if (!last)
@@ -333,16 +337,17 @@ bool db_run(Db *db, Str sql, Params params, Error *err)
     return true;
 }
 
-bool db_script(Db *db, Str sql, Error *err)
+static bool script_send(Db *db, Str sql, Error *err)
 {
     arena_reset(db->scratch);
     Str text = str_copy(db->scratch, sql);
-    if (!arena_ok(db->scratch, err))
-        return false;
+    return arena_ok(db->scratch, err) && (PQsendQuery(db->conn, text.data) || error_from_connection(err, db->conn));
+}
+
+bool db_script(Db *db, Str sql, Error *err)
+{
     PGresult *result = NULL;
-    if (!PQsendQuery(db->conn, text.data))
-        return error_from_connection(err, db->conn);
-    if (!results_read(db, &result, err))
+    if (!script_send(db, sql, err) || !results_read(db, &result, err))
         return false;
     PQclear(result);
     return true;
@@ -475,6 +480,125 @@ bool db_wait_notify(Db *db, int64_t timeout_ms, bool *out_got, Error *err)
             *out_got = false;
             return true;
         }
+    }
+}
+
+// ---- replication
+// ----------------------------------------------------------------------------------------------------------
+
+Str wal_position_text(uint64_t position, char text[WAL_POSITION_TEXT])
+{
+    int length = snprintf(text, WAL_POSITION_TEXT, "%X/%X", (unsigned)(position >> 32), (unsigned)position);
+    return (Str){text, (size_t)length};
+}
+
+bool wal_position_read(Str text, uint64_t *out, Error *err)
+{
+    char copy[WAL_POSITION_TEXT];
+    unsigned high = 0, low = 0;
+    int end = 0;
+    (void)snprintf(copy, sizeof(copy), "%.*s", STR_ARG(text));
+    if (sscanf(copy, "%8X/%8X%n", &high, &low, &end) != 2 || (size_t)end != text.len)
+        return error_set(err, ERR_MALFORMED, "'%.*s' is no position of a log", STR_ARG(text));
+    *out = (uint64_t)high << 32 | low;
+    return true;
+}
+
+bool db_replication_slot_make(Db *db, Str slot, bool is_temporary, Arena *arena, ReplicationSlot *out, Error *err)
+{
+    Str name = db_name(db, arena, slot);
+    Str sql = str_format(arena, "create_replication_slot %.*s%s logical pgoutput (snapshot 'export')", STR_ARG(name),
+                         is_temporary ? " temporary" : "");
+    Rows rows = {0};
+    if (!arena_ok(arena, err) || !script_send(db, sql, err) || !results_read(db, &rows.result, err))
+        return false;
+    bool ok = wal_position_read(rows_str(&rows, 0, rows_column(&rows, "consistent_point")), &out->position, err);
+    out->snapshot = str_copy(arena, rows_str(&rows, 0, rows_column(&rows, "snapshot_name")));
+    PQclear(rows.result);
+    return ok && arena_ok(arena, err);
+}
+
+bool db_replication_start(Db *db, Str slot, Str publication, uint64_t position, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    char from[WAL_POSITION_TEXT];
+    Str names = db_literal(db, arena, db_name(db, arena, publication));
+    Str sql = str_format(arena, "start_replication slot %.*s logical %.*s (proto_version '1', publication_names %.*s)",
+                         STR_ARG(db_name(db, arena, slot)), STR_ARG(wal_position_text(position, from)), STR_ARG(names));
+    db->confirmed = position;
+    return arena_ok(arena, err) && db_script(db, sql, err);
+}
+
+static uint64_t number_read(const char *bytes, size_t count)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < count; i++)
+        value = value << 8 | (unsigned char)bytes[i];
+    return value;
+}
+
+static void number_write(char *bytes, uint64_t value)
+{
+    for (int i = 7; i >= 0; i--, value >>= 8)
+        bytes[i] = (char)(value & 0xFF);
+}
+
+// "r": what was written, flushed and applied, the clock (which the server only shows), and whether an answer is wanted.
+static bool status_send(Db *db, bool is_answer_wanted, Error *err)
+{
+    char message[34] = "r";
+    for (int i = 0; i < 3; i++)
+        number_write(message + 1 + 8 * i, db->confirmed);
+    message[33] = is_answer_wanted ? 1 : 0;
+    if (PQputCopyData(db->conn, message, sizeof(message)) != 1 || PQflush(db->conn) < 0)
+        return error_from_connection(err, db->conn);
+    return true;
+}
+
+bool db_replication_confirm(Db *db, uint64_t position, Error *err)
+{
+    db->confirmed = MAX(db->confirmed, position);
+    return status_send(db, true, err);
+}
+
+// "w": a piece of the log, behind where it begins, where the log ended and the clock. "k": where the log ended.
+static bool message_read(Db *db, size_t length, ReplicationMessage *out, Error *err)
+{
+    enum { PIECE_HEAD = 25, KEEPALIVE = 18 };
+    const char *bytes = db->message;
+    if (bytes[0] == 'w' && length > PIECE_HEAD) {
+        *out = (ReplicationMessage){.change = {bytes + PIECE_HEAD, length - PIECE_HEAD},
+                                    .position = number_read(bytes + 1, 8)};
+        return true;
+    }
+    if (bytes[0] == 'k' && length >= KEEPALIVE) {
+        *out = (ReplicationMessage){.position = number_read(bytes + 1, 8)};
+        return !bytes[KEEPALIVE - 1] || status_send(db, false, err);
+    }
+    return error_set(err, ERR_MALFORMED, "the database '%s' sent an unknown message of replication", PQdb(db->conn));
+}
+
+bool db_replication_next(Db *db, int64_t timeout_ms, ReplicationMessage *out, Error *err)
+{
+    int64_t deadline_ms = clock_ms() + timeout_ms;
+    *out = (ReplicationMessage){0};
+    PQfreemem(db->message);
+    db->message = NULL;
+    for (;;) {
+        int length = PQgetCopyData(db->conn, &db->message, 1);
+        if (length > 0)
+            return message_read(db, (size_t)length, out, err);
+        PGresult *result = NULL;
+        if (length == -1 && results_read(db, &result, err)) {
+            PQclear(result);
+            return error_set(err, ERR_UNREACHABLE, "the database '%s' ended its replication", PQdb(db->conn));
+        }
+        if (length < 0)
+            return err->code ? false : error_from_connection(err, db->conn);
+        if (!socket_wait(db->conn, PQflush(db->conn) == 1 ? POLLIN | POLLOUT : POLLIN, deadline_ms))
+            return true;
+        if (!PQconsumeInput(db->conn))
+            return error_from_connection(err, db->conn);
     }
 }
 

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "provisioner/spare.h"
+#include "provisioner/tenant_data.h"
 #include "provisioner/tenant_steps.h"
 
 enum { DUMP_FORMAT = 1, MANIFEST_MAX = 4 * MIB, READ_STEP = 256 * KIB, BUDGET = 64 * MIB, COPY_TIMEOUT_MS = 3600000 };
@@ -24,35 +25,6 @@ bool dump_is_there(Str path)
     (void)snprintf(name, sizeof(name), "%.*s/%s", STR_ARG(path), MANIFEST);
     return file_exists(str_of(name));
 }
-
-// ---- what a dump consists of
-
-// The tenant's tables in an order in which each comes after those that it refers to, with the columns that COPY takes.
-// Tables that refer to each other in a loop would all be as deep as the search goes, in an order that their keys refuse
-// when the dump is read: there are none.
-static const char TABLES[] =
-    "with recursive tables as ("
-    "    select c.oid, c.relname from pg_class c where c.relnamespace = $1::regnamespace and c.relkind = 'r'"
-    "      and c.relname <> 'migrations'"
-    "), refs as ("
-    "    select distinct k.conrelid as child, k.confrelid as parent from pg_constraint k join tables t on t.oid = "
-    "k.conrelid"
-    "    where k.contype = 'f' and k.conrelid <> k.confrelid"
-    "), depths as ("
-    "    select oid, 0 as depth from tables"
-    "    union select r.child, d.depth + 1 from depths d join refs r on r.parent = d.oid where d.depth < 100"
-    ") "
-    "select t.relname,"
-    "       (select string_agg(quote_ident(a.attname), ', ' order by a.attnum) from pg_attribute a"
-    "        where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') "
-    "from tables t join depths d on d.oid = t.oid group by t.oid, t.relname order by max(d.depth), t.relname";
-
-// Identities by table and column, with the next value that would be given.
-static const char IDENTITIES[] =
-    "select c.relname, a.attname, pg_get_serial_sequence(quote_ident(n.nspname) || '.' || quote_ident(c.relname), "
-    "a.attname) "
-    "from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid "
-    "where c.relnamespace = $1::regnamespace and a.attidentity <> '' order by 1, 2";
 
 // ---- the manifest
 
@@ -123,14 +95,13 @@ static bool sync_directory(Str path, Error *err)
     return true;
 }
 
-static bool table_write(Operation *op, Db *db, Str directory, const Rows *tables, size_t i, Json *list, int64_t *size,
+static bool table_write(Operation *op, Db *db, Str directory, const TenantTable *table, Json *list, int64_t *size,
                         Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
-    Str table = rows_str(tables, i, 0), columns = rows_str(tables, i, 1);
-    Str path = str_format(arena, "%.*s/%.*s.copy", STR_ARG(directory), STR_ARG(table));
+    Str path = str_format(arena, "%.*s/%.*s.copy", STR_ARG(directory), STR_ARG(table->name));
     Str sql = str_format(arena, "copy %.*s.%.*s (%.*s) to stdout", STR_ARG(tenant_schema(op->number, arena)),
-                         STR_ARG(db_name(db, arena, table)), STR_ARG(columns));
+                         STR_ARG(table->quoted), STR_ARG(table->columns));
     if (!arena_ok(arena, err))
         return false;
     Writing writing = {.op = op, .fd = open(path.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
@@ -142,43 +113,10 @@ static bool table_write(Operation *op, Db *db, Str directory, const Rows *tables
     if (fsync(fd) != 0)
         return error_from_errno(err, errno, "the file '%.*s' can't be synced", STR_ARG(path));
     *size += writing.bytes;
-    Json *entry = json_build("{s:s%, s:s%, s:I, s:I}", "table", table.data, table.len, "columns", columns.data,
-                             columns.len, "rows", (json_int)writing.rows, "bytes", (json_int)writing.bytes);
+    Json *entry =
+        json_build("{s:s%, s:s%, s:I, s:I}", "table", table->name.data, table->name.len, "columns", table->columns.data,
+                   table->columns.len, "rows", (json_int)writing.rows, "bytes", (json_int)writing.bytes);
     return json_append(list, entry) || json_ok(NULL, err);
-}
-
-static bool identities_read(Operation *op, Db *db, Json *list, Error *err)
-{
-    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
-    CLEANUP(rows_close) Rows *identities = NULL;
-    Str schema = tenant_schema(op->number, arena);
-    if (!arena_ok(arena, err) || !db_query(db, str_of(IDENTITIES), PARAMS(schema), &identities, err))
-        return false;
-    for (size_t i = 0; i < rows_count(identities); i++) {
-        CLEANUP(rows_close) Rows *next = NULL;
-        Str table = rows_str(identities, i, 0), column = rows_str(identities, i, 1);
-        Str sql =
-            str_format(arena, "select last_value + is_called::integer from %.*s", STR_ARG(rows_str(identities, i, 2)));
-        if (!arena_ok(arena, err) || !db_query(db, sql, NO_PARAMS, &next, err))
-            return false;
-        Json *entry = json_build("{s:s%, s:s%, s:I}", "table", table.data, table.len, "column", column.data, column.len,
-                                 "next", (json_int)rows_int64(next, 0, 0));
-        if (!json_append(list, entry))
-            return json_ok(NULL, err);
-    }
-    return true;
-}
-
-static bool migrations_read(Operation *op, Db *db, Json **out, Error *err)
-{
-    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
-    CLEANUP(rows_close) Rows *rows = NULL;
-    Str sql = str_format(arena,
-                         "select coalesce(json_agg(name order by name), '[]') from %.*s.migrations "
-                         "where name not like 'functions/%%'",
-                         STR_ARG(tenant_schema(op->number, arena)));
-    return arena_ok(arena, err) && db_query(db, sql, NO_PARAMS, &rows, err) &&
-           json_parse(rows_str(rows, 0, 0), out, err);
 }
 
 static bool manifest_write(Operation *op, Str directory, Json *parts, Error *err)
@@ -206,18 +144,17 @@ static bool manifest_write(Operation *op, Str directory, Json *parts, Error *err
 static bool tables_write(Operation *op, Db *db, Str directory, int64_t *size, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
-    CLEANUP(rows_close) Rows *tables = NULL;
     CLEANUP(json_close) Json *list = json_build("[]");
     CLEANUP(json_close) Json *identities = json_build("[]");
     CLEANUP(json_close) Json *migrations = NULL;
-    Str schema = tenant_schema(op->number, arena);
-    if (!json_ok(list, err) || !json_ok(identities, err) || !arena_ok(arena, err) ||
-        !db_query(db, str_of(TABLES), PARAMS(schema), &tables, err))
+    TenantTables tables;
+    if (!json_ok(list, err) || !json_ok(identities, err) || !tenant_tables_read(db, op->number, arena, &tables, err))
         return false;
-    for (size_t i = 0; i < rows_count(tables); i++)
-        if (!table_write(op, db, directory, tables, i, list, size, err))
+    for (size_t i = 0; i < tables.count; i++)
+        if (!table_write(op, db, directory, &tables.tables[i], list, size, err))
             return false;
-    if (!identities_read(op, db, identities, err) || !migrations_read(op, db, &migrations, err))
+    if (!tenant_identities_read(db, op->number, identities, err) ||
+        !tenant_migrations_read(db, op->number, &migrations, err))
         return false;
     CLEANUP(json_close)
     Json *parts = json_build("{s:O, s:O, s:O}", "migrations", migrations, "tables", list, "identities", identities);
@@ -299,52 +236,6 @@ static bool table_load(Operation *op, Db *db, Str path, const Json *entry, Error
     return error_why(err, "it has %lld rows of %lld", (long long)rows, (long long)expected);
 }
 
-// Triggers are off while tables are filled: what they keep is in the dump as well.
-static bool triggers_switch(Operation *op, Db *db, const Json *tables, const char *to, Error *err)
-{
-    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
-    StrBuf sql = {.arena = arena};
-    Str schema = tenant_schema(op->number, arena);
-    for (size_t i = 0; i < json_count(tables); i++) {
-        Str name = db_name(db, arena, json_str(json_get(json_element(tables, i), "table")));
-        strbuf_format(&sql, "alter table %.*s.%.*s %s trigger user;", STR_ARG(schema), STR_ARG(name), to);
-    }
-    return arena_ok(arena, err) && db_script(db, strbuf_str(&sql), err);
-}
-
-static bool tables_empty(Operation *op, Db *db, const Json *tables, Error *err)
-{
-    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
-    StrBuf sql = {.arena = arena};
-    Str schema = tenant_schema(op->number, arena);
-    strbuf_add(&sql, S("truncate "));
-    for (size_t i = 0; i < json_count(tables); i++) {
-        Str name = db_name(db, arena, json_str(json_get(json_element(tables, i), "table")));
-        strbuf_format(&sql, "%s%.*s.%.*s", i ? ", " : "", STR_ARG(schema), STR_ARG(name));
-    }
-    return arena_ok(arena, err) && db_script(db, strbuf_str(&sql), err);
-}
-
-static bool identities_set(Operation *op, Db *db, const Json *identities, Error *err)
-{
-    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
-    Str schema = tenant_schema(op->number, arena);
-    if (!arena_ok(arena, err))
-        return false;
-    for (size_t i = 0; i < json_count(identities); i++) {
-        const Json *entry = json_element(identities, i);
-        if (!db_run(
-                db,
-                S("select setval(pg_get_serial_sequence(quote_ident($1) || '.' || quote_ident($2), $3), $4::bigint, "
-                  "false)"),
-                PARAMS(schema, json_str(json_get(entry, "table")), json_str(json_get(entry, "column")),
-                       STEP_NUMBER(json_int64(json_get(entry, "next")))),
-                err))
-            return false;
-    }
-    return true;
-}
-
 static bool version_refused(Str migration, bool is_known, Error *err)
 {
     error_set(err, ERR_STATE, "the dump is of another version");
@@ -361,7 +252,7 @@ static bool version_find(Operation *op, Db *db, const Json *manifest, Arena *are
 {
     CLEANUP(json_close) Json *ours = NULL;
     const Json *theirs = json_get(manifest, "migrations");
-    if (!migrations_read(op, db, &ours, err))
+    if (!tenant_migrations_read(db, op->number, &ours, err))
         return false;
     size_t count = json_count(theirs);
     for (size_t i = 0; i < count; i++) {
@@ -409,18 +300,22 @@ bool dump_load(Operation *op, Str path, Error *err)
     Str older = S("");
     if (!manifest_read(path, &manifest, err) || !cell_connect(op, &db, err))
         return false;
-    const Json *tables = json_get(manifest, "tables");
+    const Json *files = json_get(manifest, "tables");
+    TenantTables tables = {0};
     bool ok = db_begin(db, err) &&
               db_run(db, S("select cell.epoch_check($1::bigint, $2::bigint, $3::bigint)"),
                      PARAMS(STEP_NUMBER(op->id), STEP_NUMBER(op->epoch), STEP_NUMBER(op->number)), err) &&
               db_script(db, S("set local role cell_owner"), err) &&
               version_find(op, db, manifest, arena, &older, err) &&
-              script_run(op, db, tenant_script_older, older, err) && triggers_switch(op, db, tables, "disable", err) &&
-              tables_empty(op, db, tables, err);
-    for (size_t i = 0; ok && i < json_count(tables); i++)
-        ok = table_load(op, db, path, json_element(tables, i), err);
-    ok = ok && identities_set(op, db, json_get(manifest, "identities"), err) &&
-         triggers_switch(op, db, tables, "enable", err) && script_run(op, db, tenant_script_newest, older, err) &&
+              script_run(op, db, tenant_script_older, older, err) &&
+              tenant_tables_read(db, op->number, arena, &tables, err) &&
+              tenant_triggers_switch(db, op->number, &tables, false, err) &&
+              tenant_tables_empty(db, op->number, &tables, err);
+    for (size_t i = 0; ok && i < json_count(files); i++)
+        ok = table_load(op, db, path, json_element(files, i), err);
+    ok = ok && tenant_identities_set(db, op->number, json_get(manifest, "identities"), err) &&
+         tenant_triggers_switch(db, op->number, &tables, true, err) &&
+         script_run(op, db, tenant_script_newest, older, err) &&
          db_run(db, S("select cell.tenant_looks_copy($1::bigint)"), PARAMS(STEP_NUMBER(op->number)), err) &&
          db_commit(db, err);
     return ok || error_wrap(err, "the dump '%.*s' can't be restored", STR_ARG(path));
