@@ -200,6 +200,33 @@ bool address_of_server(Str url, Arena *arena, Str *out, Error *err)
     return arena_ok(arena, err);
 }
 
+bool is_address_loopback(Str host)
+{
+    return str_has_prefix(host, S("127.")) || str_eq(host, S("::1")) || str_eq(host, S("localhost"));
+}
+
+bool address_towards(Str text, Arena *arena, Str *out, Error *err)
+{
+    Address address = {0};
+    CLEANUP(infos_close) struct addrinfo *infos = NULL;
+    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICSERV};
+    struct sockaddr_storage own = {0};
+    socklen_t size = sizeof(own);
+    char host[NI_MAXHOST];
+    if (!address_parse(text, &address, err))
+        return false;
+    int failure = getaddrinfo(address.host, address.port, &hints, &infos);
+    CLEANUP(fd_close) int fd = failure ? -1 : socket(infos->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, infos->ai_addr, infos->ai_addrlen) != 0 ||    // sends nothing
+        getsockname(fd, (struct sockaddr *)&own, &size) != 0 ||
+        getnameinfo((struct sockaddr *)&own, size, host, sizeof(host), NULL, 0, NI_NUMERICHOST) != 0) {
+        error_set(err, ERR_UNREACHABLE, "no way leads to '%.*s'", STR_ARG(text));
+        return failure ? error_why(err, "%s", gai_strerror(failure)) : false;
+    }
+    *out = str_copy(arena, str_of(host));
+    return arena_ok(arena, err);
+}
+
 static bool wait_for(int fd, short events, int64_t deadline_ms)
 {
     struct pollfd one = {.fd = fd, .events = events};

@@ -21,6 +21,11 @@ Str address_of_url(Str url);
 // Fails with ERR_INVALID where it isn't such a URL, or ERR_UNREACHABLE where the name has no address.
 MUST_CHECK bool address_of_server(Str url, Arena *arena, Str *out, Error *err);
 
+// Our own address, without a port, as who listens at ADDRESS:PORT sees it, in `arena`. Fails with ERR_UNREACHABLE where
+// no way leads there.
+MUST_CHECK bool address_towards(Str address, Arena *arena, Str *out, Error *err);
+bool is_address_loopback(Str host);    // of a host without a port
+
 // Checks a cell's URL: http(s)://HOST[:PORT], an IPv6 address in brackets, with no path but "/". Fails with
 // ERR_INVALID.
 MUST_CHECK bool address_url_check(Str url, Error *err);

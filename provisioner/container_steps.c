@@ -7,6 +7,7 @@
 #include "provisioner/cell.h"
 #include "provisioner/container.h"
 #include "provisioner/dedicated.h"
+#include "provisioner/dedicated_proxies.h"
 #include "provisioner/host.h"
 #include "provisioner/http_client.h"
 #include "provisioner/secret.h"
@@ -309,9 +310,10 @@ static bool is_port_taken(const Error *err)
     return false;
 }
 
-static bool shopd_start(Engine *engine, const Dedicated *cell, Str image, Error *err)
+static bool shopd_start(Engine *engine, Dedicated *cell, Str image, Arena *arena, Error *err)
 {
-    return thing_make(engine, THING_CONTAINER, cell->shopd_name, dedicated_shopd_container(cell, image), err) &&
+    return dedicated_proxies_find(engine, cell, arena, err) &&
+           thing_make(engine, THING_CONTAINER, cell->shopd_name, dedicated_shopd_container(cell, image), err) &&
            container_connect(engine, cell->shopd_name, cell->network, err) &&
            container_start(engine, cell->shopd_name, err);
 }
@@ -327,7 +329,7 @@ bool shopd_apply(Operation *op, Error *err)
     for (int tried = 0;; tried++) {
         if (!reach(op, &cell, &engine, err))
             return false;
-        if (shopd_start(engine, &cell, image, err))
+        if (shopd_start(engine, &cell, image, op->arena, err))
             return true;
         if (!is_port_taken(err) || tried == PORTS_TRIED_MAX)
             return false;

@@ -39,7 +39,7 @@ static int64_t operation_of(Str cell)
     return str_int64(str_skip(cell, 1), 1, INT64_MAX, &id, &ignored) ? id : 0;
 }
 
-static bool cell_read(const Json *record, Str base_domain, Arena *arena, Dedicated *out, Error *err)
+static bool cell_read(const Json *record, const PlatformOptions *options, Arena *arena, Dedicated *out, Error *err)
 {
     Dedicated cell = {.cell = str_copy(arena, json_str(json_get(record, "cell"))),
                       .host = str_copy(arena, json_str(json_get(record, "host"))),
@@ -51,7 +51,8 @@ static bool cell_read(const Json *record, Str base_domain, Arena *arena, Dedicat
                       .shopd = resources_read(record, "shopd"),
                       .tenant = str_copy(arena, json_str(json_get(record, "tenant"))),
                       .platform = str_copy(arena, json_str(json_get(record, "platform"))),
-                      .base_domain = str_copy(arena, base_domain)};
+                      .base_domain = str_copy(arena, options->base_domain),
+                      .trusted_proxies = str_copy(arena, options->trusted_proxies)};
     cell.operation = operation_of(cell.cell);
     const struct {
         Str *name;
@@ -86,7 +87,7 @@ bool dedicated_find(Platform *platform, Str cell, Arena *arena, Dedicated *out, 
     if (rows_count(rows) == 0 || rows_is_null(rows, 0, 0))
         return true;
     return json_parse(rows_str(rows, 0, 0), &record, err) &&
-           cell_read(record, platform_options(platform)->base_domain, arena, out, err);
+           cell_read(record, platform_options(platform), arena, out, err);
 }
 
 // ---- PostgreSQL's settings
@@ -151,14 +152,15 @@ Json *dedicated_network(const Dedicated *cell, bool has_subnet)
     return body;
 }
 
-static Json *front_network(const Dedicated *cell, const char *subnet_text)
+static Json *front_network(const Dedicated *cell, bool is_ours)
 {
     Json *body =
         json_build("{s:s%, s:b, s:s, s:{s:s%}, s:{s:s}}", "Name", cell->front_network.data, cell->front_network.len,
                    "CheckDuplicate", 1, "Driver", "bridge", "Labels", "shopctl.platform", cell->platform.data,
                    cell->platform.len, "Options", "com.docker.network.bridge.enable_icc", "false");
-    if (body && subnet_text)
-        (void)json_put(body, "IPAM", json_build("{s:[{s:s}]}", "Config", "Subnet", subnet_text));
+    if (body && is_ours)
+        (void)json_put(body, "IPAM",
+                       json_build("{s:[{s:s, s:s}]}", "Config", "Subnet", "10.212.0.0/20", "Gateway", "10.212.0.1"));
     return body;
 }
 
@@ -224,10 +226,11 @@ static Json *shopd_command(const Dedicated *cell)
     char threads_text[24], cache_text[24];
     (void)snprintf(threads_text, sizeof(threads_text), "%lld", (long long)threads);
     (void)snprintf(cache_text, sizeof(cache_text), "%lld", (long long)cache_mb * MIB);
-    return json_build("[s, s, s, s, s, s%, s, s, s, s]", "--cell",
+    return json_build("[s, s, s, s, s, s%, s, s, s, s, s, s%]", "--cell",
                       "host=postgres port=5432 dbname=cell user=cell_shopd passfile=" IMAGE_SECRETS "/shopd.pgpass",
                       "--listen", "0.0.0.0:8080", "--base-domain", cell->base_domain.data, cell->base_domain.len,
-                      "--threads", threads_text, "--cache-bytes", cache_text);
+                      "--threads", threads_text, "--cache-bytes", cache_text, "--trusted-proxies",
+                      cell->trusted_proxies.data ? cell->trusted_proxies.data : "", cell->trusted_proxies.len);
 }
 
 Json *dedicated_shopd_container(const Dedicated *cell, Str image)
@@ -262,14 +265,13 @@ bool dedicated_network_make(Engine *engine, const Dedicated *cell, Error *err)
 
 bool dedicated_front_make(Engine *engine, const Dedicated *cell, Error *err)
 {
-    static const char OURS[] = "10.212.0.0/20";
-    if (thing_make(engine, THING_NETWORK, cell->front_network, front_network(cell, NULL), err))
+    if (thing_make(engine, THING_NETWORK, cell->front_network, front_network(cell, false), err))
         return true;
     if (err->code == ERR_UNREACHABLE || err->code == ERR_NO_MEMORY)
         return false;
     Error first = *err;
     error_clear(err);
-    if (thing_make(engine, THING_NETWORK, cell->front_network, front_network(cell, OURS), err))
+    if (thing_make(engine, THING_NETWORK, cell->front_network, front_network(cell, true), err))
         return true;
     *err = first;
     return error_next(err, "remove networks that nobody uses, or give the engine more address pools");

@@ -29,6 +29,7 @@ typedef struct Dedicated {
     Str shopd_name;
     Str secrets_name;    // of one that never runs
     Str base_domain;
+    Str trusted_proxies;    // of shopd; see dedicated_proxies.h
 } Dedicated;
 
 // The name of a cell's PostgreSQL container, in `arena`.

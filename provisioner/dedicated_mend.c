@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "provisioner/container.h"
 #include "provisioner/dedicated.h"
+#include "provisioner/dedicated_proxies.h"
 #include "provisioner/host.h"
 
 enum { BUDGET = 4 * MIB, NANO_OF_MILLI = 1000000 };
@@ -89,9 +90,11 @@ typedef struct Part {
 
 static bool container_make(const Mending *mending, const Part *part, Error *err)
 {
+    Dedicated cell = *mending->cell;
     Str image;
     return image_find(mending, part->image, &image, err) &&
-           thing_make(mending->engine, THING_CONTAINER, part->name, part->body(mending->cell, image), err) &&
+           dedicated_proxies_find(mending->engine, &cell, mending->arena, err) &&
+           thing_make(mending->engine, THING_CONTAINER, part->name, part->body(&cell, image), err) &&
            (!part->has_second_network || container_connect(mending->engine, part->name, mending->cell->network, err)) &&
            container_start(mending->engine, part->name, err) && did(mending, "made the container", part->name, err);
 }

@@ -96,6 +96,18 @@ static Str real_path(Arena *arena, Str path)
     return path.len && realpath(str_copy(arena, path).data, real) ? str_copy(arena, str_of(real)) : path;
 }
 
+// The gateway, or another proxy on this machine, and those that the operator names. A variable of shopd's own stays.
+static Str trusted_proxies(const Settings *settings, Arena *arena)
+{
+    const char *own = getenv("SHOPD_TRUSTED_PROXIES");
+    const Str names[] = {S("loopback"), setting_text(settings, "trusted_proxies"), str_of(own ? own : "")};
+    StrBuf buf = {.arena = arena};
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (str_trim(names[i]).len)
+            strbuf_format(&buf, "%s%.*s", buf.len ? "," : "", STR_ARG(str_trim(names[i])));
+    return strbuf_str(&buf);
+}
+
 // What shopd and the controller inherit: what says where things are, and the settings of this run.
 static bool environment_make(const Settings *settings, const Place *place, Arena *arena, const char *const **out,
                              Error *err)
@@ -109,7 +121,7 @@ static bool environment_make(const Settings *settings, const Place *place, Arena
     while (SETTING_ROWS[rows].name)
         rows++;
     Environment environment = {.arena = arena,
-                               .rows = arena_array(arena, total + rows + COUNT(SHOPD) + 4, const char *)};
+                               .rows = arena_array(arena, total + rows + COUNT(SHOPD) + 5, const char *)};
     if (!arena_ok(arena, err))
         return false;
     for (size_t i = 0; i < total; i++)
@@ -126,6 +138,7 @@ static bool environment_make(const Settings *settings, const Place *place, Arena
             if (strcmp(row->name, SHOPD[i]) == 0)
                 variable_set(&environment, variable_name(arena, "SHOPD_", row->name), value);
     }
+    variable_set(&environment, S("SHOPD_TRUSTED_PROXIES"), trusted_proxies(settings, arena));
     variable_set(&environment, S("SHOPCTL_DATA"), place->data);
     if (setting_text(settings, "plans").len)
         variable_set(&environment, S("SHOPCTL_PLANS"), real_path(arena, setting_text(settings, "plans")));

@@ -74,6 +74,7 @@ bool platform_open_with(const PlatformOptions *options, Platform **out, Error *e
     platform->options = (PlatformOptions){
         .control_dsn = str_copy(arena, options->control_dsn),
         .data = str_copy(arena, options->data),
+        .trusted_proxies = str_copy(arena, options->trusted_proxies),
         .base_domain = str_copy(arena, options->base_domain.len ? options->base_domain : S("localhost")),
         .operator_name = options->operator_name.len ? str_copy(arena, options->operator_name) : user_name(arena),
         .takeover_ms = options->takeover_ms ? options->takeover_ms : TAKEOVER_MS,
@@ -123,6 +124,7 @@ bool platform_options_read(const Settings *settings, Arena *arena, PlatformOptio
     *out = (PlatformOptions){
         .data = place.data,
         .base_domain = setting_text(settings, "base_domain"),
+        .trusted_proxies = setting_text(settings, "trusted_proxies"),
         .takeover_ms = setting_int(settings, "controller_takeover_s") * 1000,
         .access = {.ssh_key = setting_text(settings, "ssh_key"),
                    .ssh_passphrase_file = setting_text(settings, "ssh_passphrase_file"),

@@ -32,6 +32,7 @@ typedef struct PlatformOptions {
     Str control_dsn;
     Str data;               // the platform's directory: dumps are kept below it; empty: there can be none
     Str base_domain;        // shops are SLUG.BASE_DOMAIN; empty: localhost
+    Str trusted_proxies;    // whose X-Forwarded-For is believed beside the gateway's, with commas
     Str operator_name;      // who asks, for the record; empty: the user of the process
     int64_t takeover_ms;    // how long an operation may say nothing until another process goes on with it; 0: 60,000
     int64_t smoke_ms;       // how long a new shop may take to answer; 0: 10,000

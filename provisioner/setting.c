@@ -110,6 +110,12 @@ const SettingRow SETTING_ROWS[] = {
      .type = SETTING_TEXT,
      .initial = "haproxy",
      .help = "Unix user that the gateway becomes when root starts it."},
+    {.name = "trusted_proxies",
+     .type = SETTING_TEXT,
+     .initial = "",
+     .help =
+         "Addresses and networks, with commas, of proxies of yours whose X-Forwarded-For and X-Forwarded-Proto shopd "
+         "believes; those of this machine it does in any case."},
     {.name = "ssh_key",
      .type = SETTING_TEXT,
      .initial = "",

@@ -242,8 +242,32 @@ TEST(a_list_of_addresses_is_checked_by_its_form)
     ck_assert_int_eq((int)err.code, LISTS[_i].is_right ? ERR_NONE : ERR_INVALID);
 }
 
-SUITE(address, EACH(the_server_of_a_url_is_told_as_a_number, SERVERS),
-      EACH(a_list_of_addresses_is_checked_by_its_form, LISTS),
+static const struct {
+    const char *address, *own;    // NULL: no way leads there
+} WAYS[] = {
+    {"127.0.0.1:80", "127.0.0.1"},
+    {"127.9.9.9:1", "127.0.0.1"},
+    {"[::1]:80", "::1"},
+    {"no-such-host.invalid:80", NULL},
+};
+
+TEST(our_own_address_is_the_one_that_the_other_side_sees)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Error err = {0};
+    Str own = S("");
+    if (WAYS[_i].own) {
+        ck_assert_ok(address_towards(str_of(WAYS[_i].address), arena, &own, &err), &err);
+        ck_assert_str(own, str_of(WAYS[_i].own));
+        ck_assert(is_address_loopback(own));
+        return;
+    }
+    ck_assert(!address_towards(str_of(WAYS[_i].address), arena, &own, &err));
+    ck_assert_says(&err, ERR_UNREACHABLE, "no way leads to 'no-such-host.invalid:80'");
+}
+
+SUITE(address, EACH(our_own_address_is_the_one_that_the_other_side_sees, WAYS),
+      EACH(the_server_of_a_url_is_told_as_a_number, SERVERS), EACH(a_list_of_addresses_is_checked_by_its_form, LISTS),
       EACH(the_url_of_an_address_is_by_what_this_machine_reaches_it, URLS),
       EACH(what_is_no_address_is_refused_and_says_how_to_write_one, NO_ADDRESSES),
       ONCE(a_host_that_is_too_long_or_holds_nul_is_no_address),

@@ -289,6 +289,52 @@ TEST(what_somebody_changed_on_a_host_is_mended_and_what_is_nobodys_is_named)
     close_all();
 }
 
+// Asks the shop with a header of the gateway's, from here or from its host; gives the head of the answer.
+static Str forwarded(bool is_from_host, const char *forwarded_for)
+{
+    Error err = {0};
+    Str head = S("");
+    Str url = value("select c.url || '/' from control.cells c where c.host is not null");
+    const char *argv[] = {"nsenter",
+                          is_from_host ? LINE("--net=%.*s", STR_ARG(shops.engine.network)) : "--net=/proc/self/ns/net",
+                          "curl",
+                          "-sS",
+                          "-D-",
+                          "-o/dev/null",
+                          "--retry",
+                          "20",
+                          "--retry-delay",
+                          "1",
+                          "--retry-all-errors",
+                          "-HHost: bazar.localhost",
+                          LINE("-HX-Forwarded-For: %s", forwarded_for),
+                          "-HX-Forwarded-Proto: https",
+                          url.data,
+                          NULL};
+    ck_assert_ok(process_run(&(ProcessSpec){.argv = argv}, 3 * ANSWER_MS, shops.runner.world.arena, &head, &err), &err);
+    return head;
+}
+
+TEST(who_asks_is_told_by_the_gateway_and_by_nobody_else)
+{
+    static const Str SECURE = S("Strict-Transport-Security");
+    open_all();
+    (void)run(0, "tenant create bazar --plan own --email a@b.example");
+    // From where shopctl runs, and so the gateway; then from the host, which isn't the gateway's.
+    ck_assert_contains(forwarded(false, "192.0.2.1"), SECURE);
+    ck_assert_lacks(forwarded(true, "192.0.2.2"), SECURE);
+    ck_assert_contains(run(0, "tenant logs bazar"), S("\"client\":\"192.0.2.1\""));
+    ck_assert_lacks(run(0, "tenant logs bazar"), S("192.0.2.2"));
+    // The gateway on the host itself: there the engine's own proxy asks in its place.
+    command_sql(shops.runner.world.control, S("update control.hosts set address = '127.0.0.1'; update control.cells "
+                                              "set url = control.cell_url('127.0.0.1', port) where host is not null"));
+    engine_do("DELETE", LINE("/containers/%.*s?force=true", STR_ARG(name_of("shopd"))), NULL);
+    ck_assert_contains(mended(ERR_NONE, NULL), S("made the container"));
+    ck_assert_contains(forwarded(true, "192.0.2.3"), SECURE);
+    ck_assert_contains(run(0, "tenant logs bazar"), S("\"client\":\"192.0.2.3\""));
+    close_all();
+}
+
 TEST(a_host_whose_address_pools_are_used_up_has_shops_too)
 {
     enum { NETWORKS_MAX = 64 };
@@ -425,6 +471,7 @@ SUITE(container, ONCE(an_image_is_the_same_bytes_each_time_and_small),
       ONCE(a_shop_of_its_own_lives_from_creation_to_restoration),
       ONCE(containers_have_no_rights_and_their_plans_limits),
       ONCE(a_shop_without_a_place_is_refused_and_leaves_nothing),
+      ONCE(who_asks_is_told_by_the_gateway_and_by_nobody_else),
       ONCE(logs_psql_and_restart_reach_the_shops_own_containers),
       ONCE(what_somebody_changed_on_a_host_is_mended_and_what_is_nobodys_is_named),
       ONCE(a_host_whose_address_pools_are_used_up_has_shops_too),

@@ -114,6 +114,7 @@ TEST(each_line_is_json_and_a_full_pipe_drops_whole_lines)
     for (int i = 0; i < LINES; i++)
         access_add(log,
                    &(AccessLine){.request_id = S("id\"\\\n"),
+                                 .client = S("192.0.2.255"),
                                  .tenant = S("acme"),
                                  .route = S("/products/{handle}"),
                                  .method = S("GET"),
@@ -135,6 +136,7 @@ TEST(each_line_is_json_and_a_full_pipe_drops_whole_lines)
         ck_assert_str(json_str(json_get(json, "event")), S("request"));
         ck_assert_str(json_str(json_get(json, "time")), S("2025-11-25T01:02:03.456Z"));
         ck_assert_int_eq(json_int64(json_get(json, "duration_us")), 1234);
+        ck_assert_str(json_str(json_get(json, "client")), S("192.0.2.255"));
         count++;
     }
     StrBuf out = {.arena = arena};

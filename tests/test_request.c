@@ -216,6 +216,9 @@ static const struct {
     {"loopback", "127.0.0.1", "not an address", "127.0.0.1"},
     {"loopback", "127.0.0.1", NULL, "127.0.0.1"},
     {"fe80::/10", "fe80::7", "2001:db8::1", "2001:db8::1"},
+    {"", "255.255.255.255", NULL, "255.255.255.255"},
+    {"", "0.0.0.0", NULL, "0.0.0.0"},
+    {"", "2001:db8:1111:2222:3333:4444:5555:6666", NULL, "2001:db8:1111:2222:3333:4444:5555:6666"},
 };
 
 TEST(a_client_behind_trusted_proxies_is_found_and_no_other_is_believed)

@@ -108,6 +108,7 @@ void access_add(AccessLog *log, const AccessLine *line, const Stamp *now)
     at = put_str(at, stamp_rfc3339(now));
     at = put_str(at, S("\",\"level\":\"info\",\"event\":\"request\""));
     at = value_put(at, S(",\"request_id\":\""), line->request_id);
+    at = value_put(at, S(",\"client\":\""), line->client);
     at = value_put(at, S(",\"tenant\":\""), line->tenant);
     at = value_put(at, S(",\"route\":\""), line->route);
     at = value_put(at, S(",\"method\":\""), line->method);

@@ -6,6 +6,7 @@
 
 typedef struct AccessLine {
     Str request_id;
+    Str client;    // the address, through trusted proxies
     Str tenant;    // slug, or empty
     Str route;     // the pattern, or empty where none matched
     Str method;

@@ -223,11 +223,14 @@ void dispatch_end(Request *r, size_t bytes, bool is_gone)
     int64_t duration_us = clock_us() - r->start_us;
     int status = is_gone ? STATUS_CLIENT_GONE : r->response.status;
     RouteClass class_ = r->route ? r->route->class_ : CLASS_NONE;
+    char client[ADDRESS_TEXT];
+    Address address = client_address(r, thread->proxies, &r->peer);
     metrics_request(thread->metrics, r->tenant.slug, class_, status, duration_us, bytes);
     if (is_gone)
         metrics_add(thread->metrics, COUNTER_REQUESTS_ABANDONED, 1);
     access_add(thread->access,
                &(AccessLine){.request_id = r->id,
+                             .client = address_text(&address, client),
                              .tenant = r->tenant.slug,
                              .route = r->route ? str_of(r->route->pattern) : S(""),
                              .method = r->head.data ? method_name(r->method) : S(""),

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 
+#include "runtime/core/format.h"
 #include "runtime/core/request.h"
 
 static const uint8_t MAPPED[12] = {[10] = 0xFF, [11] = 0xFF};
@@ -25,11 +26,21 @@ bool address_read(Str text, Address *out)
     return true;
 }
 
+// Each request's log line has one, so it isn't left to printf, as inet_ntop does.
+static Str ipv4_text(const uint8_t bytes[4], char text[ADDRESS_TEXT])
+{
+    char *at = text;
+    for (size_t i = 0; i < 4; i++) {
+        at = put_uint(at, bytes[i]);
+        *at++ = '.';
+    }
+    return (Str){text, (size_t)(at - text) - 1};
+}
+
 Str address_text(const Address *address, char text[ADDRESS_TEXT])
 {
-    bool ipv4 = is_ipv4(address);
-    return str_of(
-        inet_ntop(ipv4 ? AF_INET : AF_INET6, address->bytes + (ipv4 ? sizeof(MAPPED) : 0), text, ADDRESS_TEXT));
+    return is_ipv4(address) ? ipv4_text(address->bytes + sizeof(MAPPED), text)
+                            : str_of(inet_ntop(AF_INET6, address->bytes, text, ADDRESS_TEXT));
 }
 
 static bool in_network(const Network *network, const Address *address)

@@ -48,6 +48,12 @@ typedef struct Refused {
         ck_assert_msg(str_find(actual_, part_) < actual_.len, "'%.*s' doesn't contain '%.*s'", STR_ARG(actual_),       \
                       STR_ARG(part_));                                                                                 \
     } while (0)
+#define ck_assert_lacks(actual, part)                                                                                  \
+    do {                                                                                                               \
+        Str actual_ = (actual), part_ = (part);                                                                        \
+        ck_assert_msg(str_find(actual_, part_) == actual_.len, "'%.*s' contains '%.*s'", STR_ARG(actual_),             \
+                      STR_ARG(part_));                                                                                 \
+    } while (0)
 
 // The error has this code, and one of its texts contains `says`.
 #define ck_assert_says(err, code_, says)                                                                               \
