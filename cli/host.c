@@ -2,6 +2,7 @@
 #include "provisioner/host.h"
 
 #include "base/arena.h"
+#include "cli/amount.h"
 #include "cli/answer.h"
 #include "cli/prompt.h"
 
@@ -77,24 +78,6 @@ static bool open_platform(CommandCall *call, Platform **out, Error *err)
     return true;
 }
 
-// An amount with its unit, or 0 where it isn't given.
-static bool amount_read(const CommandCall *call, const char *option, UnitKind unit, int64_t *out, Error *err)
-{
-    Str text = command_text(call, option);
-    *out = 0;
-    if (text.len == 0)
-        return true;
-    if (!unit_parse(unit, text, out, err)) {
-        err->code = ERR_USAGE;
-        return error_where(err, "--%s", option);
-    }
-    if (*out > 0)
-        return true;
-    error_set(err, ERR_USAGE, "'%.*s' is refused", STR_ARG(text));
-    error_where(err, "--%s", option);
-    return error_why(err, "it has to be more than nothing");
-}
-
 static bool labels_read(const CommandCall *call, Json **out, Error *err)
 {
     *out = NULL;
@@ -121,9 +104,9 @@ static bool add_run(CommandCall *call, Error *err)
         .address = command_text(call, "address"),
         .tls_directory = command_text(call, "tls-dir"),
     };
-    if (!amount_read(call, "cpu", UNIT_MILLICPU, &spec.millicpu, err) ||
-        !amount_read(call, "memory", UNIT_BYTES, &spec.memory_bytes, err) ||
-        !amount_read(call, "disk", UNIT_BYTES, &spec.disk_bytes, err) || !labels_read(call, &labels, err) ||
+    if (!command_amount(call, "cpu", UNIT_MILLICPU, &spec.millicpu, err) ||
+        !command_amount(call, "memory", UNIT_BYTES, &spec.memory_bytes, err) ||
+        !command_amount(call, "disk", UNIT_BYTES, &spec.disk_bytes, err) || !labels_read(call, &labels, err) ||
         !open_platform(call, &platform, err))
         return false;
     spec.labels = labels;

@@ -4,6 +4,7 @@
 #include "cli/prompt.h"
 #include "cli/tenant_container.h"
 #include "cli/tenant_create.h"
+#include "cli/tenant_resize.h"
 #include "cli/tenant_spec.h"
 #include "provisioner/dedicated_state.h"
 
@@ -36,6 +37,9 @@ static const OutputKey KEYS[] = {
     {.key = "shipping[].price", .type = "money", .help = "What it costs."},
     {.key = "limits", .type = "object", .help = "What its cell enforces; 0 is no limit."},
     {.key = "overrides", .type = "object", .help = "Those of them that were set for it alone."},
+    {.key = "resources",
+     .type = "object",
+     .help = "CPU (in thousandths), memory and disk (in bytes) of its containers; null in tier shared."},
     {.key = "host", .type = "text", .help = "Of show, in the tiers container and server: the host that it runs on."},
     {.key = "containers", .type = "list", .help = "What runs there for it alone."},
     {.key = "containers[].id", .type = "text", .help = "The engine's id."},
@@ -484,5 +488,22 @@ const Command TENANT_COMMANDS[] = {
      .keys = RESTART_KEYS,
      .changes = true,
      .run = tenant_restart_run},
+    {.verb = "resize",
+     .summary = "gives a shop other CPU, memory and disk",
+     .description =
+         "Of a shop with containers of its own. CPU and memory are those of PostgreSQL and shopd together, which share "
+         "them as the plan's own are shared; what isn't named stays. The running containers get them; PostgreSQL's "
+         "settings follow, and where one of them (shared_buffers, worker processes) is taken in only at its start, "
+         "PostgreSQL is started again: the answer says for how long the shop was away. What a shop has beyond its plan "
+         "is kept through restarts, deletion and restoration.",
+     .arguments = SLUG,
+     .options = TENANT_RESIZE_OPTIONS,
+     .examples =
+         (const Example[]){{"shopctl tenant resize acme --cpu 2 --memory 4GiB", "Gives it two cores and 4 GiB."},
+                           {"shopctl tenant resize acme --plan-size", "Gives it what its plan has."},
+                           {0}},
+     .keys = TENANT_RESIZE_KEYS,
+     .changes = true,
+     .run = tenant_resize_run},
     {0},
 };

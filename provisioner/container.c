@@ -135,6 +135,13 @@ bool container_limit(Engine *engine, Str name, int64_t millicpu, int64_t memory_
             error_wrap(err, "the container '%.*s' can't be given other limits", STR_ARG(name)));
 }
 
+bool has_container_limits(const Json *container, int64_t millicpu, int64_t memory_bytes)
+{
+    const Json *limits = json_get(container, "HostConfig");
+    return json_int64(json_get(limits, "Memory")) == memory_bytes &&
+           json_int64(json_get(limits, "NanoCpus")) == millicpu * NANO_OF_MILLI;
+}
+
 // ---- files
 
 typedef struct Bytes {

@@ -21,6 +21,8 @@ MUST_CHECK bool container_connect(Engine *engine, Str name, Str network, Error *
 // Gives it other limits, while it runs.
 MUST_CHECK bool container_limit(Engine *engine, Str name, int64_t millicpu, int64_t memory_bytes, Error *err);
 
+bool has_container_limits(const Json *container, int64_t millicpu, int64_t memory_bytes);    // as thing_find gave it
+
 // A file that is put into a container.
 typedef struct ContainerFile {
     Str path;    // below the directory, without a slash before it

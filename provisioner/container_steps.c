@@ -39,8 +39,7 @@ static bool cell_read(Operation *op, Dedicated *out, Error *err)
     return error_why(err, "its record names no host");
 }
 
-// The cell, and the engine of its host.
-static bool reach(Operation *op, Dedicated *out, Engine **out_engine, Error *err)
+bool cell_reach(Operation *op, Dedicated *out, Engine **out_engine, Error *err)
 {
     Host *host = NULL;
     *out_engine = NULL;
@@ -55,7 +54,7 @@ static bool is_there(Operation *op, ContainerThing thing, Str (*name)(const Dedi
     CLEANUP(json_close) Json *there = NULL;
     Dedicated cell;
     Engine *engine = NULL;
-    if (!reach(op, &cell, &engine, err) || !thing_find(engine, thing, name(&cell), &there, err))
+    if (!cell_reach(op, &cell, &engine, err) || !thing_find(engine, thing, name(&cell), &there, err))
         return false;
     *out = there != NULL;
     return true;
@@ -68,7 +67,7 @@ static bool gone(Operation *op, ContainerThing thing, Str (*name)(const Dedicate
     bool is_cell = false;
     if (!tenant_has_place(op, &is_cell, err) || !is_cell)
         return err->code == ERR_NONE;
-    return reach(op, &cell, &engine, err) && thing_remove(engine, thing, name(&cell), err);
+    return cell_reach(op, &cell, &engine, err) && thing_remove(engine, thing, name(&cell), err);
 }
 
 static Str network_of(const Dedicated *cell) { return cell->network; }
@@ -89,7 +88,7 @@ static bool image_make(Operation *op, ImageKind kind, Image *out, Error *err)
            json_set(op->data, IMAGE_KEYS[kind], json_from_str(out->reference), err);
 }
 
-static bool image_of(Operation *op, ImageKind kind, Str *out_reference, Error *err)
+bool operation_image(Operation *op, ImageKind kind, Str *out_reference, Error *err)
 {
     Image image;
     *out_reference = json_str(json_get(op->data, IMAGE_KEYS[kind]));
@@ -105,7 +104,7 @@ bool image_probe(Operation *op, bool *out_done, Error *err)
 {
     Dedicated cell;
     Engine *engine = NULL;
-    *out_done = reach(op, &cell, &engine, err);
+    *out_done = cell_reach(op, &cell, &engine, err);
     for (int kind = 0; *out_done && kind < IMAGE_KINDS; kind++) {
         Image image;
         if (!image_make(op, (ImageKind)kind, &image, err) || !image_is_there(engine, &image, out_done, err))
@@ -118,7 +117,7 @@ bool image_apply(Operation *op, Error *err)
 {
     Dedicated cell;
     Engine *engine = NULL;
-    if (!reach(op, &cell, &engine, err))
+    if (!cell_reach(op, &cell, &engine, err))
         return false;
     for (int kind = 0; kind < IMAGE_KINDS; kind++) {
         Image image;
@@ -139,7 +138,7 @@ bool network_apply(Operation *op, Error *err)
 {
     Dedicated cell;
     Engine *engine = NULL;
-    return reach(op, &cell, &engine, err) && dedicated_front_make(engine, &cell, err) &&
+    return cell_reach(op, &cell, &engine, err) && dedicated_front_make(engine, &cell, err) &&
            dedicated_network_make(engine, &cell, err);
 }
 
@@ -155,7 +154,7 @@ bool volume_apply(Operation *op, Error *err)
 {
     Dedicated cell;
     Engine *engine = NULL;
-    return reach(op, &cell, &engine, err) &&
+    return cell_reach(op, &cell, &engine, err) &&
            thing_make(engine, THING_VOLUME, cell.data_volume, dedicated_volume(&cell, cell.data_volume), err) &&
            thing_make(engine, THING_VOLUME, cell.secrets_volume, dedicated_volume(&cell, cell.secrets_volume), err);
 }
@@ -167,7 +166,14 @@ bool volume_revert(Operation *op, Error *err)
 
 // ---- secrets: files in a volume, put there by way of a container that never runs
 
-static bool files_put(Operation *op, Engine *engine, const Dedicated *cell, Error *err)
+bool secrets_put(Engine *engine, const Dedicated *cell, Str image, const ContainerFile *files, size_t count, Error *err)
+{
+    return thing_make(engine, THING_CONTAINER, cell->secrets_name, dedicated_secrets_container(cell, image), err) &&
+           container_put(engine, cell->secrets_name, S(IMAGE_SECRETS), files, count, err) &&
+           thing_remove(engine, THING_CONTAINER, cell->secrets_name, err);
+}
+
+static bool files_put(Operation *op, Engine *engine, const Dedicated *cell, Str image, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
     Str secret, verifier;
@@ -180,8 +186,7 @@ static bool files_put(Operation *op, Engine *engine, const Dedicated *cell, Erro
         {S("shopd.pgpass"), str_format(arena, "*:*:*:cell_shopd:%.*s\n", STR_ARG(secret)), 0400, IMAGE_SHOPD_UID},
         {S("shopd.verifier"), verifier, 0400, IMAGE_POSTGRES_UID},
     };
-    return arena_ok(arena, err) &&
-           container_put(engine, cell->secrets_name, S(IMAGE_SECRETS), files, COUNT(files), err);
+    return arena_ok(arena, err) && secrets_put(engine, cell, image, files, COUNT(files), err);
 }
 
 // Once PostgreSQL's container is there the files are, too, and must stay what they are.
@@ -195,9 +200,8 @@ bool secrets_apply(Operation *op, Error *err)
     Dedicated cell;
     Engine *engine = NULL;
     Str image;
-    return reach(op, &cell, &engine, err) && image_of(op, IMAGE_POSTGRES, &image, err) &&
-           thing_make(engine, THING_CONTAINER, cell.secrets_name, dedicated_secrets_container(&cell, image), err) &&
-           files_put(op, engine, &cell, err) && thing_remove(engine, THING_CONTAINER, cell.secrets_name, err);
+    return cell_reach(op, &cell, &engine, err) && operation_image(op, IMAGE_POSTGRES, &image, err) &&
+           files_put(op, engine, &cell, image, err);
 }
 
 bool secrets_revert(Operation *op, Error *err) { return gone(op, THING_CONTAINER, keeper_of, err); }
@@ -209,7 +213,7 @@ static bool is_running(Operation *op, Str (*name)(const Dedicated *cell), bool *
     CLEANUP(json_close) Json *container = NULL;
     Dedicated cell;
     Engine *engine = NULL;
-    if (!reach(op, &cell, &engine, err) || !thing_find(engine, THING_CONTAINER, name(&cell), &container, err))
+    if (!cell_reach(op, &cell, &engine, err) || !thing_find(engine, THING_CONTAINER, name(&cell), &container, err))
         return false;
     *out = is_container_running(container);
     return true;
@@ -222,7 +226,7 @@ bool postgres_apply(Operation *op, Error *err)
     Dedicated cell;
     Engine *engine = NULL;
     Str image;
-    return reach(op, &cell, &engine, err) && image_of(op, IMAGE_POSTGRES, &image, err) &&
+    return cell_reach(op, &cell, &engine, err) && operation_image(op, IMAGE_POSTGRES, &image, err) &&
            thing_make(engine, THING_CONTAINER, cell.postgres_name, dedicated_postgres_container(&cell, image), err) &&
            container_start(engine, cell.postgres_name, err);
 }
@@ -264,7 +268,7 @@ static bool not_answering(Operation *op, Str (*name)(const Dedicated *cell), con
     Engine *engine = NULL;
     Error ignored = {0};
     error_wrap(err, "%s of the shop '%.*s' doesn't answer", what, STR_ARG(op->slug));
-    if (reach(op, &cell, &engine, &ignored)) {
+    if (cell_reach(op, &cell, &engine, &ignored)) {
         Str tail = str_trim(container_log_tail(engine, name(&cell), LOG_LINES, op->arena));
         error_where(err, "the container '%.*s' on the host '%.*s'", STR_ARG(name(&cell)), STR_ARG(cell.host));
         if (tail.len)
@@ -324,10 +328,10 @@ bool shopd_apply(Operation *op, Error *err)
     Dedicated cell;
     Engine *engine = NULL;
     Str image;
-    if (!image_of(op, IMAGE_SHOPD, &image, err))
+    if (!operation_image(op, IMAGE_SHOPD, &image, err))
         return false;
     for (int tried = 0;; tried++) {
-        if (!reach(op, &cell, &engine, err))
+        if (!cell_reach(op, &cell, &engine, err))
             return false;
         if (shopd_start(engine, &cell, image, op->arena, err))
             return true;
@@ -359,7 +363,7 @@ bool healthy_apply(Operation *op, Error *err)
     int64_t deadline_ms = clock_ms() + READY_MS;
     Dedicated cell;
     Engine *engine = NULL;
-    if (!reach(op, &cell, &engine, err))
+    if (!cell_reach(op, &cell, &engine, err))
         return false;
     Str ready = str_format(op->arena, "%.*s/readyz", STR_ARG(cell.url));
     if (!arena_ok(op->arena, err))
@@ -411,7 +415,7 @@ bool remove_apply(Operation *op, Error *err)
 {
     Dedicated cell;
     Engine *engine = NULL;
-    return reach(op, &cell, &engine, err) && container_stop(engine, cell.shopd_name, SHOPD_STOP_S, err) &&
+    return cell_reach(op, &cell, &engine, err) && container_stop(engine, cell.shopd_name, SHOPD_STOP_S, err) &&
            shopd_revert(op, err) && operation_beat(op, err) &&
            container_stop(engine, cell.postgres_name, POSTGRES_STOP_S, err) && postgres_revert(op, err) &&
            secrets_revert(op, err) && volume_revert(op, err) && network_revert(op, err);

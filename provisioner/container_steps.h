@@ -1,6 +1,16 @@
 // provisioner/container_steps.h: the steps by which a cell of its own comes to be, and goes.
 #pragma once
+#include "provisioner/container.h"
+#include "provisioner/dedicated.h"
 #include "provisioner/operation.h"
+
+// The operation's cell, and the engine of its host. Fails with ERR_STATE for a cell without a host.
+MUST_CHECK bool cell_reach(Operation *operation, Dedicated *out, Engine **out_engine, Error *err);
+// Puts files into the cell's volume of secrets, by way of a container of this image that never runs.
+MUST_CHECK bool secrets_put(Engine *engine, const Dedicated *cell, Str image, const ContainerFile *files, size_t count,
+                            Error *err);
+// The image that the operation uses, made where it isn't known yet; a reference in the operation's arena or data.
+MUST_CHECK bool operation_image(Operation *operation, ImageKind kind, Str *out_reference, Error *err);
 
 // As operation.h describes them.
 MUST_CHECK bool image_probe(Operation *operation, bool *out_done, Error *err);

@@ -23,12 +23,12 @@ Str dedicated_postgres_name(Str platform, Str cell, Arena *arena)
     return str_format(arena, "shop-%.*s-%.*s-postgres", STR_ARG(platform), STR_ARG(cell));
 }
 
-static DedicatedResources resources_read(const Json *record, const char *program)
+DedicatedResources dedicated_resources(const Json *resources, const char *program)
 {
-    const Json *resources = json_get(json_get(record, "resources"), program);
-    return (DedicatedResources){.millicpu = json_int64(json_get(resources, "millicpu")),
-                                .memory_bytes = json_int64(json_get(resources, "memory_bytes")),
-                                .disk_bytes = json_int64(json_get(resources, "disk_bytes"))};
+    const Json *own = json_get(resources, program);
+    return (DedicatedResources){.millicpu = json_int64(json_get(own, "millicpu")),
+                                .memory_bytes = json_int64(json_get(own, "memory_bytes")),
+                                .disk_bytes = json_int64(json_get(own, "disk_bytes"))};
 }
 
 // A cell is named after the operation that made it: d17.
@@ -47,8 +47,8 @@ static bool cell_read(const Json *record, const PlatformOptions *options, Arena 
                       .port = json_int64(json_get(record, "port")),
                       .url = str_copy(arena, json_str(json_get(record, "url"))),
                       .is_open = str_eq(json_str(json_get(record, "state")), S("open")),
-                      .postgres = resources_read(record, "postgres"),
-                      .shopd = resources_read(record, "shopd"),
+                      .postgres = dedicated_resources(json_get(record, "resources"), "postgres"),
+                      .shopd = dedicated_resources(json_get(record, "resources"), "shopd"),
                       .tenant = str_copy(arena, json_str(json_get(record, "tenant"))),
                       .platform = str_copy(arena, json_str(json_get(record, "platform"))),
                       .base_domain = str_copy(arena, options->base_domain),
@@ -219,7 +219,7 @@ Json *dedicated_postgres_container(const Dedicated *cell, Str image)
     return body;
 }
 
-static Json *shopd_command(const Dedicated *cell)
+Json *dedicated_shopd_command(const Dedicated *cell)
 {
     int64_t threads = MAX((cell->shopd.millicpu + MILLI - 1) / MILLI, INT64_C(1));
     int64_t cache_mb = MIN(MAX(cell->shopd.memory_bytes / MIB / 8, (int64_t)CACHE_MIN_MB), (int64_t)CACHE_MAX_MB);
@@ -246,7 +246,7 @@ Json *dedicated_shopd_container(const Dedicated *cell, Str image)
                        json_build("{s:[{s:s%, s:s}]}", "8080/tcp", "HostIp", cell->address.data, cell->address.len,
                                   "HostPort", port));
     Json *body = container(cell, image, host);
-    ok = ok && body && json_put(body, "Cmd", shopd_command(cell)) &&
+    ok = ok && body && json_put(body, "Cmd", dedicated_shopd_command(cell)) &&
          json_put(body, "ExposedPorts", json_build("{s:{}}", "8080/tcp"));
     if (!ok)
         json_close(&body);

@@ -32,6 +32,9 @@ typedef struct Dedicated {
     Str trusted_proxies;    // of shopd; see dedicated_proxies.h
 } Dedicated;
 
+// What one program ("postgres", "shopd") gets by a document as cells.resources has it.
+DedicatedResources dedicated_resources(const Json *resources, const char *program);
+
 // The name of a cell's PostgreSQL container, in `arena`.
 Str dedicated_postgres_name(Str platform, Str cell, Arena *arena);
 
@@ -55,4 +58,5 @@ Json *dedicated_network(const Dedicated *cell, bool has_subnet);
 Json *dedicated_volume(const Dedicated *cell, Str name);
 Json *dedicated_secrets_container(const Dedicated *cell, Str image);
 Json *dedicated_postgres_container(const Dedicated *cell, Str image);
+Json *dedicated_shopd_command(const Dedicated *cell);    // its arguments alone
 Json *dedicated_shopd_container(const Dedicated *cell, Str image);

@@ -7,7 +7,7 @@
 #include "provisioner/dedicated_proxies.h"
 #include "provisioner/host.h"
 
-enum { BUDGET = 4 * MIB, NANO_OF_MILLI = 1000000 };
+enum { BUDGET = 4 * MIB };
 
 typedef struct Mending {
     Platform *platform;
@@ -23,14 +23,28 @@ static bool did(const Mending *mending, const char *what, Str name, Error *err)
     return arena_ok(mending->arena, err) && (json_append(mending->did, json_from_str(text)) || json_ok(NULL, err));
 }
 
-static bool has_operation(Platform *platform, Str slug, bool *out, Error *err)
+// The turn on a tenant's containers: while it is ours, no operation on the tenant begins.
+typedef struct Turn {
+    Platform *platform;
+    Str slug;
+    bool is_ours;
+} Turn;
+
+static bool turn_take(Turn *turn, Error *err)
 {
     CLEANUP(rows_close) Rows *rows = NULL;
-    if (!db_query(platform_control(platform), S("select exists (select from control.leases where slug = $1)"),
-                  PARAMS(slug), &rows, err))
+    if (!db_query(platform_control(turn->platform), S("select control.mend_begin($1)"), PARAMS(turn->slug), &rows, err))
         return false;
-    *out = rows_bool(rows, 0, 0);
+    turn->is_ours = rows_bool(rows, 0, 0);
     return true;
+}
+
+static void turn_close(Turn *turn)
+{
+    Error ignored = {0};    // without the connection the lock is gone as well
+    if (turn->is_ours &&
+        !db_run(platform_control(turn->platform), S("select control.mend_end($1)"), PARAMS(turn->slug), &ignored))
+        error_clear(&ignored);
 }
 
 static bool volumes_check(const Mending *mending, Error *err)
@@ -101,9 +115,7 @@ static bool container_make(const Mending *mending, const Part *part, Error *err)
 
 static bool limits_mend(const Mending *mending, const Part *part, const Json *container, Error *err)
 {
-    const Json *limits = json_get(container, "HostConfig");
-    if (json_int64(json_get(limits, "Memory")) == part->resources->memory_bytes &&
-        json_int64(json_get(limits, "NanoCpus")) == part->resources->millicpu * NANO_OF_MILLI)
+    if (has_container_limits(container, part->resources->millicpu, part->resources->memory_bytes))
         return true;
     return container_limit(mending->engine, part->name, part->resources->millicpu, part->resources->memory_bytes,
                            err) &&
@@ -123,28 +135,38 @@ static bool container_mend(const Mending *mending, const Part *part, Error *err)
                                            did(mending, "started the container", part->name, err));
 }
 
-bool dedicated_mend(Platform *platform, Str cell_name, Json *list, Error *err)
+static bool mend(Platform *platform, const Dedicated *cell, Arena *arena, Json *list, Error *err)
 {
-    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
-    Dedicated cell;
     Host *host = NULL;
-    bool is_busy = false;
-    if (!dedicated_find(platform, cell_name, arena, &cell, err))
+    if (!platform_host(platform, cell->host, &host, err))
         return false;
-    if (cell.host.len == 0 || !cell.is_open)
-        return true;
-    if (!has_operation(platform, cell.tenant, &is_busy, err) || is_busy ||
-        !platform_host(platform, cell.host, &host, err))
-        return is_busy && err->code == ERR_NONE;
-    const Mending mending = {platform, host_engine(host), &cell, arena, list};
+    const Mending mending = {platform, host_engine(host), cell, arena, list};
     const Part parts[] = {
-        {IMAGE_POSTGRES, cell.postgres_name, &cell.postgres, dedicated_postgres_container, false},
-        {IMAGE_SHOPD, cell.shopd_name, &cell.shopd, dedicated_shopd_container, true},
+        {IMAGE_POSTGRES, cell->postgres_name, &cell->postgres, dedicated_postgres_container, false},
+        {IMAGE_SHOPD, cell->shopd_name, &cell->shopd, dedicated_shopd_container, true},
     };
     if (!volumes_check(&mending, err) || !networks_mend(&mending, err))
         return false;
     for (size_t i = 0; i < COUNT(parts); i++)
         if (!container_mend(&mending, &parts[i], err))
-            return error_wrap(err, "the shop '%.*s' can't be mended", STR_ARG(cell.tenant));
+            return error_wrap(err, "the shop '%.*s' can't be mended", STR_ARG(cell->tenant));
     return true;
+}
+
+bool dedicated_mend(Platform *platform, Str cell_name, Json *list, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    CLEANUP(turn_close) Turn turn = {.platform = platform};
+    Dedicated cell;
+    if (!dedicated_find(platform, cell_name, arena, &cell, err))
+        return false;
+    if (cell.host.len == 0 || !cell.is_open)
+        return true;
+    turn.slug = cell.tenant;
+    if (!turn_take(&turn, err) || !turn.is_ours)
+        return err->code == ERR_NONE;
+    // The record may be another one than before it was our turn.
+    if (!dedicated_find(platform, cell_name, arena, &cell, err))
+        return false;
+    return cell.host.len == 0 || mend(platform, &cell, arena, list, err);
 }

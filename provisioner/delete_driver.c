@@ -213,14 +213,6 @@ const Driver CONTAINER_RESTORE = {
 
 // ---- every kind that there is
 
-const Driver *const DRIVERS[] = {&SCHEMA_CREATE,
-                                 &TENANT_SET,
-                                 &TENANT_SUSPEND,
-                                 &TENANT_RESUME,
-                                 &TENANT_ARCHIVE,
-                                 &SCHEMA_DELETE,
-                                 &SCHEMA_RESTORE,
-                                 &CONTAINER_CREATE,
-                                 &CONTAINER_DELETE,
-                                 &CONTAINER_RESTORE,
-                                 NULL};
+const Driver *const DRIVERS[] = {&SCHEMA_CREATE,    &TENANT_SET,        &TENANT_SUSPEND,   &TENANT_RESUME,
+                                 &TENANT_ARCHIVE,   &SCHEMA_DELETE,     &SCHEMA_RESTORE,   &CONTAINER_CREATE,
+                                 &CONTAINER_DELETE, &CONTAINER_RESTORE, &CONTAINER_RESIZE, NULL};

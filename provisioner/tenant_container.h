@@ -2,7 +2,13 @@
 // operation.
 #pragma once
 #include "provisioner/container.h"
+#include "provisioner/dedicated.h"
 #include "provisioner/platform.h"
+
+// A shop and its cell of its own; texts in `arena`. Fails with ERR_NOT_FOUND, or with ERR_STATE for a shop that shares
+// its cell, or has none.
+MUST_CHECK bool tenant_cell_find(Platform *platform, Slug slug, Arena *arena, TenantRecord *tenant, Dedicated *cell,
+                                 Error *err);
 
 // A shop's container: of its PostgreSQL or of its shopd.
 typedef struct TenantContainer {
@@ -12,7 +18,7 @@ typedef struct TenantContainer {
     int64_t number;    // of the tenant
 } TenantContainer;
 
-// `role` is "postgres" or "shopd". Fails with ERR_STATE for a shop that shares its cell, or has none.
+// `role` is "postgres" or "shopd". Fails as tenant_cell_find.
 MUST_CHECK bool tenant_container_find(Platform *platform, Slug slug, Str role, Arena *arena, TenantContainer *out,
                                       Error *err);
 

@@ -5,10 +5,12 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "provisioner/container.h"
 #include "provisioner/container_driver.h"
 #include "provisioner/dedicated_mend.h"
 #include "provisioner/http_client.h"
 #include "provisioner/image.h"
+#include "provisioner/tenant_resize.h"
 #include "tests/support/more_check.h"
 #include "tests/support/own_shops.h"
 #include "tests/support/pg_server.h"
@@ -375,6 +377,143 @@ TEST(a_host_is_gone_after_a_silence_until_it_answers_again)
     close_all();
 }
 
+// ---- other sizes
+
+static const struct {
+    const char *line;
+    int exit_code;
+    const char *says;
+} SIZES_REFUSED[] = {
+    {"tenant resize stall --cpu 1", 1, "has no containers of its own"},
+    {"tenant resize nobody --cpu 1", 66, "there is no tenant 'nobody'"},
+    {"tenant resize bazar", 64, "no size is given"},
+    {"tenant resize bazar --plan-size --cpu 1", 64, "goes with no other amount"},
+    {"tenant resize bazar --memory 100MiB", 65, "it would be 50MiB, not 128MiB to 4TiB"},
+    {"tenant resize bazar --memory 64TiB", 65, "it would be 32TiB, not 128MiB to 4TiB"},
+    {"tenant resize bazar --memory 3TiB", 1, "here: memory "},
+    {"tenant resize bazar --cpu 200 --memory 1GiB", 1, "here: CPU "},
+};
+
+static Str setting(const char *name)
+{
+    return run(0, LINE("tenant psql bazar -c select(current_setting('%s'))", name));
+}
+
+static Str started(const char *end)
+{
+    Engine *connection = own_shops_engine(&shops);
+    Json *container = NULL;
+    Error err = {0};
+    ck_assert_ok(thing_find(connection, THING_CONTAINER, name_of(end), &container, &err), &err);
+    Str at = str_copy(shops.runner.world.arena, json_str(json_get(json_get(container, "State"), "StartedAt")));
+    json_close(&container);
+    engine_close(&connection);
+    return at;
+}
+
+static void check_limits(const char *end, int64_t millicpu, int64_t memory_mb)
+{
+    Engine *connection = own_shops_engine(&shops);
+    Json *container = NULL;
+    Error err = {0};
+    ck_assert_ok(thing_find(connection, THING_CONTAINER, name_of(end), &container, &err), &err);
+    ck_assert_msg(has_container_limits(container, millicpu, memory_mb * MIB), "%s has other limits", end);
+    json_close(&container);
+    engine_close(&connection);
+}
+
+TEST(a_shop_gets_another_size_while_it_sells_and_keeps_it)
+{
+    open_all();
+    (void)run(0, "tenant create bazar --plan own --email a@b.example");
+    (void)run(0, "tenant create stall --plan free --email a@b.example");
+    for (size_t i = 0; i < COUNT(SIZES_REFUSED); i++) {
+        ck_assert_contains(run(SIZES_REFUSED[i].exit_code, SIZES_REFUSED[i].line), str_of(SIZES_REFUSED[i].says));
+        ck_assert_contains(run(SIZES_REFUSED[i].exit_code, LINE("%s --dry-run", SIZES_REFUSED[i].line)),
+                           str_of(SIZES_REFUSED[i].says));
+    }
+    check_limits("postgres", 300, 256);
+    ck_assert_contains(run(0, "tenant resize bazar --memory 768MiB --dry-run"),
+                       S("postgres.memory_bytes: 268435456 -> 402653184"));
+    check_limits("postgres", 300, 256);
+
+    // Nothing of CPU below a core is for PostgreSQL's start.
+    Str shopd = started("shopd"), postgres = started("postgres");
+    Str said = run(0, "tenant resize bazar --cpu 1 -o json");
+    ck_assert_contains(said, S("\"changed\": true"));
+    ck_assert_contains(said, S("\"away_ms\": 0"));
+    check_limits("postgres", 600, 256);
+    check_limits("shopd", 400, 256);
+    ck_assert_str(started("postgres"), postgres);
+    ck_assert_contains(run(0, "tenant resize bazar --cpu 1 -o json"), S("\"changed\": false"));
+
+    said = run(0, "tenant resize bazar --memory 768MiB --disk 2GiB -o json");
+    ck_assert(str_find(said, S("\"away_ms\": 0")) == said.len);
+    ck_assert_contains(said, S("\"upgrade_wanted\": true"));    // of its cache
+    ck_assert_int_eq(status_of("bazar", "/"), 200);
+    check_limits("postgres", 600, 384);
+    check_limits("shopd", 400, 384);
+    ck_assert_contains(setting("shared_buffers"), S("96MB"));
+    ck_assert_str(started("shopd"), shopd);
+    ck_assert_str(mended(ERR_NONE, ""), S("[]"));
+    ck_assert_uint_eq(things_of("bazar"), 5);
+    ck_assert_contains(run(0, "tenant show bazar -o json"), S("\"disk_bytes\": 2147483648"));
+    ck_assert_str(value("select (control.cell_takes(resources, 'memory_bytes') / 1048576)::text from control.cells "
+                        "where host is not null"),
+                  S("768"));
+
+    (void)run(0, "tenant restart bazar --postgres");
+    ck_assert_contains(setting("shared_buffers"), S("96MB"));
+    engine_do("DELETE", LINE("/containers/%s?force=true", name_of("postgres").data), NULL);
+    ck_assert_contains(mended(ERR_NONE, ""), S("made the container"));
+    answers_again();
+    check_limits("postgres", 600, 384);
+    (void)run(0, "tenant suspend bazar");
+    (void)run(0, "tenant archive bazar");
+    (void)run(0, "tenant delete bazar --yes");
+    (void)run(0, "tenant restore bazar");
+    check_limits("postgres", 600, 384);
+    check_limits("shopd", 400, 384);
+    ck_assert_contains(setting("shared_buffers"), S("96MB"));
+
+    ck_assert_contains(run(0, "tenant resize bazar --plan-size -o json"), S("\"changed\": true"));
+    check_limits("postgres", 300, 256);
+    check_limits("shopd", 200, 256);
+    ck_assert_contains(setting("shared_buffers"), S("64MB"));
+    ck_assert_str(value("select count(*) from control.tenants where resources is not null"), S("0"));
+    ck_assert_str(mended(ERR_NONE, ""), S("[]"));
+    close_all();
+}
+
+// Whoever mends by an older record would take back what an operation does.
+TEST(an_operation_begins_when_nobody_mends_and_nobody_mends_while_one_is_under_way)
+{
+    open_all();
+    (void)run(0, "tenant create bazar --plan own --email a@b.example");
+    command_sql(shops.runner.world.control, S("select control.mend_begin('bazar')"));
+    ck_assert_str(mended(ERR_NONE, ""), S("[]"));
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        Error err = {0};
+        Json *answer = NULL;
+        Platform *platform = own_shops_platform(&shops);
+        _exit(tenant_resize(platform, test_slug("bazar"), &(TenantSize){.millicpu = 1000}, &answer, &err) ? 0 : 1);
+    }
+    Str waiting = S("0");
+    for (int64_t deadline_ms = clock_ms() + ANSWER_MS; !str_eq(waiting, S("1")) && clock_ms() < deadline_ms;)
+        waiting = value("select count(*) from pg_locks where locktype = 'advisory' and not granted");
+    ck_assert_str(waiting, S("1"));
+    check_limits("postgres", 300, 256);
+    ck_assert_str(value("select count(*) from control.leases"), S("0"));
+    command_sql(shops.runner.world.control, S("select control.mend_end('bazar')"));
+    int status = 0;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    check_limits("postgres", 600, 256);
+    close_all();
+}
+
 // ---- kills
 
 static int kill_phase;    // of the step whose number is kill_step
@@ -387,20 +526,34 @@ static void observe(void *context, const Event *event)
         (void)kill(getpid(), SIGKILL);
 }
 
-// Makes the shop in a process that is killed around the step.
-static void create_killed(const Plan *plan, EventPhase phase, size_t step)
+typedef bool Act(Platform *platform, Error *err);
+
+static bool create(Platform *platform, Error *err)
+{
+    const TenantSpec spec = {.slug = S("bazar"), .email = S("a@b.example"), .plan = own_shops_plan(&shops)};
+    return tenant_create(platform, &spec, NULL, err);
+}
+
+static bool resize(Platform *platform, Error *err)
+{
+    CLEANUP(json_close) Json *answer = NULL;
+    const TenantSize size = {.millicpu = 1500, .memory_bytes = 480 * (int64_t)MIB};    // more of one, less of the other
+    return tenant_resize(platform, test_slug("bazar"), &size, &answer, err);
+}
+
+// Does it in a process that is killed around the step.
+static void do_killed(Act *act, EventPhase phase, size_t step)
 {
     int status = 0;
     pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0) {
         Error err = {0};
-        const TenantSpec spec = {.slug = S("bazar"), .email = S("a@b.example"), .plan = plan};
         kill_phase = (int)phase;
         kill_step = step;
         Platform *platform = own_shops_platform(&shops);
         platform_observe(platform, observe, NULL);
-        _exit(tenant_create(platform, &spec, NULL, &err) ? 0 : 1);
+        _exit(act(platform, &err) ? 0 : 1);
     }
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "step %zu: status %d", step, status);
@@ -409,10 +562,9 @@ static void create_killed(const Plan *plan, EventPhase phase, size_t step)
 TEST(a_creation_that_is_killed_at_any_step_goes_on_or_back)
 {
     open_all();
-    const Plan *plan = own_shops_plan(&shops);
     for (size_t step = 1; step < CONTAINER_CREATE.count; step += 2) {    // torture_own_shops has all of them
         EventPhase phase = step % 4 == 1 ? EVENT_BEFORE : EVENT_AFTER;
-        create_killed(plan, phase, step);
+        do_killed(create, phase, step);
         Str id = value("select max(id) from control.operations");
         if (step % 6 == 5) {
             (void)run(0, LINE("operation resume %s", id.data));
@@ -427,6 +579,46 @@ TEST(a_creation_that_is_killed_at_any_step_goes_on_or_back)
         ck_assert_msg(things_of("bazar") == 0, "step %zu leaves something", step);
         ck_assert_str(value("select count(*) from control.cells where host is not null"), S("0"));
     }
+    close_all();
+}
+
+// Not killed: it was done, or taken back, to its end.
+static void check_size(bool is_resized, const char *moment)
+{
+    ck_assert_msg(own_shops_status(&shops, "bazar", "/") == 200, "%s: the shop doesn't answer", moment);
+    check_limits("postgres", is_resized ? 900 : 300, is_resized ? 240 : 256);
+    check_limits("shopd", is_resized ? 600 : 200, is_resized ? 240 : 256);
+    ck_assert_contains(setting("shared_buffers"), is_resized ? S("60MB") : S("64MB"));
+    ck_assert_str(mended(ERR_NONE, ""), S("[]"));
+    ck_assert_msg(things_of("bazar") == 5, "%s: something is left", moment);
+    ck_assert_str(
+        value("select (control.cell_takes(resources, 'millicpu'))::text || ' ' || control.cell_takes(resources, "
+              "'memory_bytes') / 1048576 from control.cells where host is not null"),
+        is_resized ? S("1500 480") : S("500 512"));
+    ck_assert_str(value("select count(*) from control.leases"), S("0"));
+}
+
+TEST(a_resize_that_is_killed_at_any_step_goes_on_or_back)
+{
+    open_all();
+    (void)run(0, "tenant create bazar --plan own --email a@b.example");
+    for (size_t step = 0; step < CONTAINER_RESIZE.count; step++) {    // torture_own_shops has both sides of each
+        EventPhase phase = step % 2 ? EVENT_BEFORE : EVENT_AFTER;
+        bool is_past = step == CONTAINER_RESIZE.count - 1, is_resumed = step % 3 == 1;
+        do_killed(resize, phase, step);
+        const char *id = value("select max(id) from control.operations").data;
+        if (is_past)
+            ck_assert_contains(run(1, LINE("operation revert %s", id)), S("only goes forward"));
+        if (is_past || is_resumed)
+            (void)run(0,
+                      is_resumed ? LINE("operation resume %s", id) : "tenant resize bazar --cpu 1500m --memory 480MiB");
+        else
+            (void)run(0, LINE("operation revert %s", id));
+        check_size(is_past || is_resumed, CONTAINER_RESIZE.steps[step].name);
+        if (is_past || is_resumed)
+            (void)run(0, "tenant resize bazar --plan-size");
+    }
+    check_size(false, "at the end");
     close_all();
 }
 
@@ -476,4 +668,7 @@ SUITE(container, ONCE(an_image_is_the_same_bytes_each_time_and_small),
       ONCE(what_somebody_changed_on_a_host_is_mended_and_what_is_nobodys_is_named),
       ONCE(a_host_whose_address_pools_are_used_up_has_shops_too),
       ONCE(a_host_is_gone_after_a_silence_until_it_answers_again),
+      ONCE(a_shop_gets_another_size_while_it_sells_and_keeps_it),
+      ONCE(an_operation_begins_when_nobody_mends_and_nobody_mends_while_one_is_under_way),
+      ONCE(a_resize_that_is_killed_at_any_step_goes_on_or_back),
       ONCE(a_creation_that_is_killed_at_any_step_goes_on_or_back))

@@ -158,7 +158,7 @@ TEST(killed_at_any_moment_it_goes_on_or_is_taken_back_or_is_asked_for_again)
 }
 
 // Those that need a container engine are killed in test_container and torture_own_shops.
-static const Driver *const ELSEWHERE[] = {&CONTAINER_CREATE, &CONTAINER_DELETE, &CONTAINER_RESTORE};
+static const Driver *const ELSEWHERE[] = {&CONTAINER_CREATE, &CONTAINER_DELETE, &CONTAINER_RESTORE, &CONTAINER_RESIZE};
 
 static bool is_elsewhere(const Driver *driver)
 {

@@ -6,6 +6,8 @@
 
 #include "base/clock.h"
 #include "provisioner/container_driver.h"
+#include "provisioner/dedicated_mend.h"
+#include "provisioner/tenant_resize.h"
 #include "tests/support/more_check.h"
 #include "tests/support/own_shops.h"
 #include "tests/support/pg_server.h"
@@ -40,6 +42,13 @@ static bool create(Platform *platform, Error *err)
 }
 static bool delete_(Platform *platform, Error *err) { return tenant_delete(platform, test_slug("bazar"), err); }
 static bool restore(Platform *platform, Error *err) { return tenant_restore(platform, test_slug("bazar"), err); }
+
+static bool resize(Platform *platform, Error *err)
+{
+    CLEANUP(json_close) Json *answer = NULL;
+    const TenantSize size = {.millicpu = 1500, .memory_bytes = 480 * (int64_t)MIB};    // more of one, less of the other
+    return tenant_resize(platform, test_slug("bazar"), &size, &answer, err);
+}
 
 // Does it in a process of its own, in which the victim is killed.
 static void strike(Act *act)
@@ -149,5 +158,52 @@ TEST(a_deletion_and_a_restoration_survive_a_kill_at_any_step)
     own_shops_close(&shops);
 }
 
-SUITE(own_shops, ONCE(a_deletion_and_a_restoration_survive_a_kill_at_any_step),
+// The containers are as the record says, which says this.
+static void check_size(const char *size, const char *moment)
+{
+    Platform *platform = own_shops_platform(&shops);
+    Json *did = json_build("[]");
+    Error err = {0};
+    Str cell = test_value(shops.runner.world.control, shops.runner.world.arena,
+                          "select name from control.cells where host is not null");
+    ck_assert_ok(dedicated_mend(platform, cell, did, &err), &err);
+    ck_assert_msg(json_count(did) == 0, "%s: something had to be mended", moment);
+    json_close(&did);
+    platform_close(&platform);
+    Str there =
+        test_value(shops.runner.world.control, shops.runner.world.arena,
+                   "select control.cell_takes(resources, 'millicpu')::text || ' ' || control.cell_takes(resources, "
+                   "'memory_bytes') / 1048576 from control.cells where host is not null");
+    ck_assert_msg(str_eq(there, str_of(size)), "%s: it has %.*s", moment, STR_ARG(there));
+    ck_assert_msg(own_shops_status(&shops, "bazar", "/") == 200, "%s: the shop doesn't answer", moment);
+    ck_assert_msg(own_shops_things(&shops, "bazar") == 5, "%s: something is left", moment);
+}
+
+TEST(a_resize_survives_whoever_is_killed_on_either_side_of_any_step)
+{
+    victim = WAYS[_i].victim;
+    own_shops_open(&shops, WAYS[_i].transport);
+    (void)command_ends(&shops.runner, 0, "tenant create bazar --plan own --email a@b.example");
+    for (size_t round = 0; round < 4 * CONTAINER_RESIZE.count; round += _i ? 5 : 1) {
+        kill_step = round / 4;
+        kill_phase = round % 2 ? EVENT_AFTER : EVENT_BEFORE;
+        const char *moment = LINE("%s, step %s", WAYS[_i].name, CONTAINER_RESIZE.steps[kill_step].name);
+        strike(resize);
+        victim_revive();
+        Str id =
+            test_value(shops.runner.world.control, shops.runner.world.arena, "select max(id) from control.operations");
+        if (!str_eq(state(), S("done")) && !str_eq(state(), S("reverted"))) {
+            bool is_past = kill_step == CONTAINER_RESIZE.count - 1 && kill_phase == EVENT_AFTER;
+            (void)command_ends(&shops.runner, 0,
+                               LINE("operation %s %s", round % 4 < 2 && !is_past ? "revert" : "resume", id.data));
+        }
+        check_size(str_eq(state(), S("done")) ? "1500 480" : "500 512", moment);
+        (void)command_ends(&shops.runner, 0, "tenant resize bazar --plan-size");
+        check_size("500 512", moment);
+    }
+    own_shops_close(&shops);
+}
+
+SUITE(own_shops, EACH(a_resize_survives_whoever_is_killed_on_either_side_of_any_step, WAYS),
+      ONCE(a_deletion_and_a_restoration_survive_a_kill_at_any_step),
       EACH(a_creation_survives_whoever_is_killed_at_any_step, WAYS))

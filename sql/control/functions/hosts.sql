@@ -279,7 +279,8 @@ $$;
 
 create or replace function cell_port_free(p_host text, p_from integer) returns integer
     language sql stable set search_path from current as $$
-    select min(n) from generate_series(p_from, 29999) n where not exists (select from cells where host = p_host and port = n)
+    select min(n) from generate_series(p_from, 29999) n
+    where not exists (select from cells where host = p_host and n in (port, port_next))
 $$;
 
 create or replace function cell_url(p_address text, p_port integer) returns text language sql immutable as $$

@@ -54,6 +54,40 @@ create or replace function slug_lock(p_slug text) returns void language sql as $
     select pg_advisory_xact_lock(hashtextextended('slug ' || p_slug, 0))
 $$;
 
+-- Whoever mends a tenant's containers has it until mend_end, where no operation has the tenant. An operation begins when nobody
+-- has it: it finds containers as they stay, and the mender finds its lease.
+create or replace function mend_key(p_slug text) returns bigint language sql immutable as $$
+    select hashtextextended('mend ' || p_slug, 0)
+$$;
+
+create or replace function mend_begin(p_slug text) returns boolean language plpgsql set search_path from current as $$
+begin
+    if not pg_try_advisory_lock(mend_key(p_slug)) then
+        return false;
+    end if;
+    if exists (select from leases where slug = p_slug) then
+        perform pg_advisory_unlock(mend_key(p_slug));
+        return false;
+    end if;
+    return true;
+end
+$$;
+
+create or replace function mend_end(p_slug text) returns void language sql set search_path from current as $$
+    select pg_advisory_unlock(mend_key(p_slug))
+$$;
+
+create or replace function mend_wait(p_slug text) returns void language plpgsql set search_path from current as $$
+begin
+    perform set_config('lock_timeout', '20s', true);
+    perform pg_advisory_xact_lock(mend_key(p_slug));
+    perform set_config('lock_timeout', '0', true);
+exception when lock_not_available then
+    perform refuse('busy', format('the containers of ''%s'' are being mended', p_slug), 'the controller has been at it for 20 s',
+                   'try again, and see the controller''s log');
+end
+$$;
+
 -- A new tenant is refused here, before anything is written that would stay: the lease is the slug's, so that of two that ask for
 -- it at once one finds the other.
 create or replace function operation_begin(p_kind text, p_slug text, p_input jsonb, p_steps text[], p_holder text,
@@ -66,6 +100,7 @@ begin
     if v_is_new then
         perform slug_lock(p_slug);
     end if;
+    perform mend_wait(p_slug);
     insert into operations (kind, slug, input, operator) values (p_kind, p_slug, p_input, p_operator)
     returning operations.id into id;
     epoch := nextval('epochs');

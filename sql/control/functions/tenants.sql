@@ -181,7 +181,7 @@ $$;
 -- Refuses where a tenant that is recorded would find no place.
 create or replace function tenant_place_check(p_slug text) returns void language plpgsql stable set search_path from current as $$
 begin
-    perform place_check(p.document, '{}')
+    perform place_check(plan_sized(p.document, t.resources), '{}')
     from tenant_of(p_slug) t join plans p on p.name = t.plan and p.version = t.plan_version;
 end
 $$;
@@ -217,7 +217,8 @@ begin
     if (v_operation.input ->> 'is_new')::boolean then
         perform tenant_insert(v_operation.input, 'approved', p_operation);
     end if;
-    select document into v_document from tenant_of(v_operation.slug) t join plans p on p.name = t.plan and p.version = t.plan_version;
+    select plan_sized(p.document, t.resources) into v_document
+    from tenant_of(v_operation.slug) t join plans p on p.name = t.plan and p.version = t.plan_version;
     if not plan_is_shared(v_document) then
         v_cell := cell_dedicate(p_operation, v_document, v_operation.input);
     end if;
@@ -458,6 +459,7 @@ create or replace function tenant_document(p_tenant tenants, p_base_domain text)
         'shipping', p_tenant.shipping,
         'limits', tenant_limits(p.document, p_tenant.overrides),
         'overrides', p_tenant.overrides,
+        'resources', nullif(c.resources, '{}'),
         'operation', p_tenant.operation,
         'created_at', rfc3339(p_tenant.created_at),
         'updated_at', rfc3339(p_tenant.updated_at))
