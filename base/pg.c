@@ -507,8 +507,8 @@ bool wal_position_read(Str text, uint64_t *out, Error *err)
 bool db_replication_slot_make(Db *db, Str slot, bool is_temporary, Arena *arena, ReplicationSlot *out, Error *err)
 {
     Str name = db_name(db, arena, slot);
-    Str sql = str_format(arena, "create_replication_slot %.*s%s logical pgoutput (snapshot 'export')", STR_ARG(name),
-                         is_temporary ? " temporary" : "");
+    Str sql = str_format(arena, "CREATE_REPLICATION_SLOT %.*s%s LOGICAL pgoutput (SNAPSHOT 'export')", STR_ARG(name),
+                         is_temporary ? " TEMPORARY" : "");
     Rows rows = {0};
     if (!arena_ok(arena, err) || !script_send(db, sql, err) || !results_read(db, &rows.result, err))
         return false;
@@ -523,7 +523,7 @@ bool db_replication_start(Db *db, Str slot, Str publication, uint64_t position, 
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
     char from[WAL_POSITION_TEXT];
     Str names = db_literal(db, arena, db_name(db, arena, publication));
-    Str sql = str_format(arena, "start_replication slot %.*s logical %.*s (proto_version '1', publication_names %.*s)",
+    Str sql = str_format(arena, "START_REPLICATION SLOT %.*s LOGICAL %.*s (proto_version '1', publication_names %.*s)",
                          STR_ARG(db_name(db, arena, slot)), STR_ARG(wal_position_text(position, from)), STR_ARG(names));
     db->confirmed = position;
     return arena_ok(arena, err) && db_script(db, sql, err);

@@ -4,6 +4,7 @@
 #include "cli/prompt.h"
 #include "cli/tenant_container.h"
 #include "cli/tenant_create.h"
+#include "cli/tenant_move.h"
 #include "cli/tenant_resize.h"
 #include "cli/tenant_spec.h"
 #include "provisioner/dedicated_state.h"
@@ -275,7 +276,11 @@ static const Option SET_OPTIONS[] = {
      .value = "CODE=PRICE",
      .is_repeated = true,
      .help = "All of its ways of shipping, in the checkout's order."},
-    {.name = "plan", .type = OPTION_TEXT, .value = "PLAN", .names = "plan list", .help = "Another plan of its tier."},
+    {.name = "plan",
+     .type = OPTION_TEXT,
+     .value = "PLAN",
+     .names = "plan list",
+     .help = "Another plan of tier shared; see set-plan."},
     {.name = "add-domain",
      .type = OPTION_TEXT,
      .value = "HOST",
@@ -316,6 +321,11 @@ static const Option REQUEST_OPTIONS[] = {
 #include "cli/tenant_spec.def"
     {0},
 };
+
+static const Argument SLUG_AND_PLAN[] = {
+    {.name = "SLUG", .is_required = true, .names = "tenant list", .help = "The shop's slug."},
+    {.name = "PLAN", .is_required = true, .names = "plan list", .help = "The plan that it gets."},
+    {0}};
 
 #define EXAMPLE(command, meaning) ((const Example[]){{command, meaning}, {0}})
 
@@ -436,6 +446,39 @@ const Command TENANT_COMMANDS[] = {
      .keys = KEYS,
      .changes = true,
      .run = restore_run},
+    {.verb = "move",
+     .summary = "takes a shop with all its data to another cell, while it sells",
+     .description =
+         "A shop of tier shared goes to another shared cell, one of the tiers container and server to another host. "
+         "Its rows are copied while shoppers buy, what they write meanwhile is done again, and all is compared by "
+         "checksums; then nothing can be written for a moment, in which pages are served, and the shop goes on in its "
+         "new cell.\n\nThe old place stays, and can be gone back to, with all that was "
+         "written since, until --finalize gives it up. Both end a set-plan, too; without a move that is pending they "
+         "change nothing.",
+     .arguments = SLUG,
+     .options = TENANT_MOVE_OPTIONS,
+     .examples = (const Example[]){{"shopctl tenant move acme", "Moves it to where there is most room."},
+                                   {"shopctl tenant move acme --host eu2", "Moves it onto that host."},
+                                   {"shopctl tenant move acme --finalize", "Gives its old place up."},
+                                   {"shopctl tenant move acme --rollback", "Goes back to it."},
+                                   {0}},
+     .keys = TENANT_MOVE_KEYS,
+     .changes = true,
+     .run = tenant_move_run},
+    {.verb = "set-plan",
+     .summary = "gives a shop another plan, and moves it where the plan needs another place",
+     .description =
+         "Between plans of tier shared the record changes alone. Every other change moves the shop as "
+         "`tenant move` does, into a cell with the CPU and memory of the plan; `tenant move SLUG --finalize` "
+         "or --rollback ends it.",
+     .arguments = SLUG_AND_PLAN,
+     .options = TENANT_SET_PLAN_OPTIONS,
+     .examples =
+         (const Example[]){{"shopctl tenant set-plan acme premium", "Gives it a PostgreSQL and a shopd of its own."},
+                           {0}},
+     .keys = TENANT_MOVE_KEYS,
+     .changes = true,
+     .run = tenant_set_plan_run},
     {.verb = "logs",
      .summary = "prints what a shop's containers said",
      .description = "Of a shop with containers of its own: its shopd's log, or PostgreSQL's.",

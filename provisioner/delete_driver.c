@@ -1,11 +1,11 @@
 // provisioner/delete_driver.c: how a shop goes, but for a dump, and how it comes back from that.
 #include "provisioner/container_driver.h"
 #include "provisioner/container_steps.h"
+#include "provisioner/move_driver.h"
 #include "provisioner/schema_driver.h"
 
 #include "base/arena.h"
 #include "provisioner/dump.h"
-#include "provisioner/spare.h"
 #include "provisioner/tenant_steps.h"
 
 #define OPERATION(op) STEP_NUMBER((op)->id), STEP_NUMBER((op)->epoch)
@@ -55,22 +55,10 @@ static bool dump_revert(Operation *op, Error *err)
 
 // ---- unregister
 
-static bool number_of_cell(Operation *op, bool *out_there, Error *err)
-{
-    *out_there = false;
-    if (!tenant_context(op, err))
-        return false;
-    op->number = op->context->number;
-    if (op->number == 0 || op->cell.len == 0)
-        return true;
-    return cell_is(op, S("select exists (select from cell.tenants where number = $1::bigint)"),
-                   PARAMS(STEP_NUMBER(op->number)), out_there, err);
-}
-
 static bool unregister_probe(Operation *op, bool *out_done, Error *err)
 {
     bool is_there = false;
-    if (!number_of_cell(op, &is_there, err))
+    if (!tenant_is_in_cell(op, &is_there, err))
         return false;
     *out_done = !is_there;
     return !is_there || cell_is(op, S("select not exists (select from cell.domains where tenant = $1::bigint)"),
@@ -90,22 +78,6 @@ static bool unregister_revert(Operation *op, Error *err)
 }
 
 // ---- drop and forget: from here it only goes forward; `tenant restore` is the way back
-
-static bool drop_probe(Operation *op, bool *out_done, Error *err)
-{
-    bool is_there = false;
-    if (!number_of_cell(op, &is_there, err))
-        return false;
-    *out_done = !is_there;
-    return true;
-}
-
-static bool drop_apply(Operation *op, Error *err)
-{
-    Db *cell = NULL;
-    return tenant_context_placed(op, err) && operation_cell(op, &cell, err) &&
-           tenant_drop(cell, op->id, op->epoch, op->number, err);
-}
 
 static bool forget_probe(Operation *op, bool *out_done, Error *err)
 {
@@ -213,6 +185,20 @@ const Driver CONTAINER_RESTORE = {
 
 // ---- every kind that there is
 
-const Driver *const DRIVERS[] = {&SCHEMA_CREATE,    &TENANT_SET,        &TENANT_SUSPEND,   &TENANT_RESUME,
-                                 &TENANT_ARCHIVE,   &SCHEMA_DELETE,     &SCHEMA_RESTORE,   &CONTAINER_CREATE,
-                                 &CONTAINER_DELETE, &CONTAINER_RESTORE, &CONTAINER_RESIZE, NULL};
+const Driver *const DRIVERS[] = {&SCHEMA_CREATE,
+                                 &TENANT_SET,
+                                 &TENANT_SUSPEND,
+                                 &TENANT_RESUME,
+                                 &TENANT_ARCHIVE,
+                                 &SCHEMA_DELETE,
+                                 &SCHEMA_RESTORE,
+                                 &CONTAINER_CREATE,
+                                 &CONTAINER_DELETE,
+                                 &CONTAINER_RESTORE,
+                                 &CONTAINER_RESIZE,
+                                 &TENANT_MOVE,
+                                 &TENANT_MOVE_DEDICATED,
+                                 &TENANT_MOVE_BACK,
+                                 &TENANT_FINALIZE,
+                                 &TENANT_FINALIZE_DEDICATED,
+                                 NULL};

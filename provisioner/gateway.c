@@ -412,3 +412,15 @@ bool gateway_status(Platform *platform, const GatewayOptions *options, Json **ou
            json_set(*out, "differences", json_hold(gateway.changes), err) &&
            json_set(*out, "problems", json_hold(gateway.record.problems), err);
 }
+
+void gateway_refresh(Platform *platform)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(KIB * 8);
+    CLEANUP(json_close) Json *answer = NULL;
+    const GatewayOptions *options = &platform_options(platform)->gateway;
+    Error err = {0};
+    Str socket = str_format(arena, "%.*s/haproxy.sock", STR_ARG(options->directory));
+    if (options->directory.len && file_exists(socket) && !gateway_sync(platform, options, false, &answer, &err) &&
+        err.code != ERR_UNREACHABLE)
+        platform_warn(platform, "the gateway isn't up to date yet: %s", err.what);
+}

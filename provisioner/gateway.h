@@ -3,15 +3,6 @@
 #include "base/json.h"
 #include "provisioner/platform.h"
 
-typedef struct GatewayOptions {
-    Str directory;       // of its files and its stats socket
-    Str listen;          // ADDRESS:PORT of HTTP, several with commas
-    Str certificates;    // a directory of PEM files; empty: no TLS
-    Str tls_listen;      // ADDRESS:PORT of TLS, the same
-    Str user;            // whom HAProxy becomes when root starts it; empty: it isn't root who does
-    unsigned group;      // that user's
-} GatewayOptions;
-
 // What the settings say. `directory` empty: gateway/ below the platform's. Paths become absolute; texts in `arena`.
 MUST_CHECK bool gateway_options_read(const Settings *settings, Str directory, Arena *arena, GatewayOptions *out,
                                      Error *err);
@@ -32,3 +23,7 @@ MUST_CHECK bool gateway_sync(Platform *platform, const GatewayOptions *options, 
 // {"state":"running|stopped","address","tls_address","backends":[{"cell","backend","servers":[{"address","state",
 // "sessions"}]}],"hosts","spares","in_sync","differences":[TEXT],"problems":[...]}. The caller closes *out.
 MUST_CHECK bool gateway_status(Platform *platform, const GatewayOptions *options, Json **out, Error *err);
+
+// Brings the running gateway of this platform to what the record says, as soon as it has changed; without one it does
+// nothing. What can't be done is a warning: the controller tries again.
+void gateway_refresh(Platform *platform);

@@ -491,16 +491,23 @@ bool operation_beat(Operation *op, Error *err)
     return true;
 }
 
-bool operation_cell(Operation *op, Db **out, Error *err)
+static bool cell_fenced(Operation *op, Str cell, bool *is_fenced, Db **out, Error *err)
 {
-    assert(op->cell.len > 0);
-    if (!platform_cell(op->platform, op->cell, out, err))
+    assert(cell.len > 0);
+    if (!platform_cell(op->platform, cell, out, err))
         return false;
-    if (!op->is_taken || op->is_fenced)
+    if (!op->is_taken || *is_fenced)
         return true;
-    op->is_fenced = db_run(*out, S("select cell.fence_raise($1::bigint, $2::bigint)"),
-                           PARAMS(NUMBER(op->id), NUMBER(op->epoch)), err);
-    return op->is_fenced;
+    *is_fenced = db_run(*out, S("select cell.fence_raise($1::bigint, $2::bigint)"),
+                        PARAMS(NUMBER(op->id), NUMBER(op->epoch)), err);
+    return *is_fenced;
+}
+
+bool operation_cell(Operation *op, Db **out, Error *err) { return cell_fenced(op, op->cell, &op->is_fenced, out, err); }
+
+bool operation_other_cell(Operation *op, Db **out, Error *err)
+{
+    return cell_fenced(op, op->other_cell, &op->is_other_fenced, out, err);
 }
 
 // ---- what is shown

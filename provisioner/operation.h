@@ -17,8 +17,11 @@ typedef struct Operation {
     Json *data;        // what steps hand on to later ones; kept with the record of each step
     int64_t number;    // the tenant's; 0 until it has one
     Str cell;          // the cell's name; empty until it is placed
-    bool is_taken;     // another process had it before
-    bool is_fenced;    // and can write into the cell no more
+    Str other_cell;    // the other end of a move (see Driver), and the tenant's number there; empty and 0: none
+    int64_t other_number;
+    bool is_taken;           // another process had it before
+    bool is_fenced;          // and can write into the cell no more
+    bool is_other_fenced;    // nor into the other one
     bool is_revert;
     int64_t beat_ms;                        // when the record last heard of it
     const struct TenantContext *context;    // see tenant_steps.h; NULL until a step read it
@@ -40,6 +43,8 @@ typedef struct Driver {
     const char *kind;    // "create"
     const Step *steps;
     size_t count;
+    const char
+        *side;    // which end of the tenant's move it works at, "target" or "source"; NULL: where the tenant lives
 } Driver;
 
 extern const Driver *const DRIVERS[];    // every kind that there is; ends with NULL
@@ -103,8 +108,9 @@ MUST_CHECK bool operation_adopt(Platform *platform, int64_t *out_id, Error *err)
 // Says that a long step is alive; cheap when called often. Fails with ERR_BUSY when another process took over.
 MUST_CHECK bool operation_beat(Operation *operation, Error *err);
 
-// The platform's own connection to the operation's cell.
+// The platform's own connection to the operation's cell; to the other end of a move.
 MUST_CHECK bool operation_cell(Operation *operation, Db **out, Error *err);
+MUST_CHECK bool operation_other_cell(Operation *operation, Db **out, Error *err);
 
 // For scripts: {"id","kind","tenant","state","steps":[{"name","state"}],...}. The caller closes *out.
 MUST_CHECK bool operation_show(Platform *platform, int64_t id, Json **out, Error *err);

@@ -72,6 +72,8 @@ const char *plan_tier_name(int64_t tier);    // "shared", as in files and in the
 // A plan as JSON, with the keys of its file; amounts are whole numbers in base units (bytes, seconds, thousandths). The
 // caller closes *out.
 MUST_CHECK bool plan_to_json(const Plan *plan, Json **out, Error *err);
+// {"name","checksum","document"}: how the control database keeps a plan; the caller closes *out.
+MUST_CHECK bool plan_record_json(const Plan *plan, Json **out, Error *err);
 // The reverse, for what the control database keeps: keys that this version doesn't know are passed over, missing ones
 // have their defaults. Fails with ERR_INVALID on a wrong type.
 MUST_CHECK bool plan_from_json(const Json *json, Arena *arena, Plan *out, Error *err);

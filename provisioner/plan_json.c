@@ -115,3 +115,15 @@ Str plan_checksum(const Plan *plan, char text[PLAN_CHECKSUM_TEXT])
     (void)snprintf(text, PLAN_CHECKSUM_TEXT, "%016llx", (unsigned long long)hash);
     return (Str){text, PLAN_CHECKSUM_TEXT - 1};
 }
+
+bool plan_record_json(const Plan *plan, Json **out, Error *err)
+{
+    char checksum[PLAN_CHECKSUM_TEXT];
+    Json *document = NULL;
+    if (!plan_to_json(plan, &document, err))
+        return false;
+    Str sum = plan_checksum(plan, checksum);
+    *out = json_build("{s:s%, s:s%, s:o}", "name", plan->name.data, plan->name.len, "checksum", sum.data, sum.len,
+                      "document", document);
+    return json_ok(*out, err);
+}

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "provisioner/dedicated.h"
+#include "provisioner/gateway.h"
 #include "provisioner/host.h"
 #include "provisioner/launch.h"
 #include "provisioner/migration.h"
@@ -86,7 +87,13 @@ bool platform_open_with(const PlatformOptions *options, Platform **out, Error *e
                    .ask_context = options->access.ask_context},
         .images = {.directory = str_copy(arena, options->images.directory),
                    .shopd = str_copy(arena, options->images.shopd),
-                   .postgres_bin = str_copy(arena, options->images.postgres_bin)}};
+                   .postgres_bin = str_copy(arena, options->images.postgres_bin)},
+        .gateway = {.directory = str_copy(arena, options->gateway.directory),
+                    .listen = str_copy(arena, options->gateway.listen),
+                    .certificates = str_copy(arena, options->gateway.certificates),
+                    .tls_listen = str_copy(arena, options->gateway.tls_listen),
+                    .user = str_copy(arena, options->gateway.user),
+                    .group = options->gateway.group}};
     if (arena_ok(arena, err) && db_open(platform->options.control_dsn, &DB_OPTIONS, &platform->control, err)) {
         *out = platform;
         return true;
@@ -132,6 +139,9 @@ bool platform_options_read(const Settings *settings, Arena *arena, PlatformOptio
                        known_hosts.len ? known_hosts : str_format(arena, "%.*s/known_hosts", STR_ARG(place.data))},
         .images = {.directory = str_format(arena, "%.*s/images", STR_ARG(place.data)),
                    .postgres_bin = setting_text(settings, "postgres_bin")}};
+    Error absent = {0};    // without HAProxy there is no gateway to be told
+    if (!gateway_options_read(settings, S(""), arena, &out->gateway, &absent))
+        out->gateway = (GatewayOptions){.directory = S("")};
     return launch_shopd(settings, arena, &out->images.shopd, err);
 }
 
@@ -281,6 +291,19 @@ bool platform_cell_open_with(Platform *platform, Str cell_name, const DbOptions 
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
     CellWay way = {0};
     return cell_way(platform, cell_name, arena, &way, err) && way_open(&way, way.dsn, options, out, err);
+}
+
+bool platform_cell_replication(Platform *platform, Str cell_name, const DbOptions *options, Db **out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    CellWay way = {0};
+    Str dsn = S("");
+    if (cell_way(platform, cell_name, arena, &way, err) &&
+        dsn_with(way.dsn, "replication", S("database"), arena, &dsn, err) && way_open(&way, dsn, options, out, err))
+        return true;
+    return err->code == ERR_FORBIDDEN
+               ? error_next(err, "let the platform's login replicate: alter role NAME replication")
+               : false;
 }
 
 bool platform_cell_database(Platform *platform, Str cell_name, Str database, Db **out, Error *err)

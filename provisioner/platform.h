@@ -28,6 +28,16 @@ typedef struct ImageStore {
     Str postgres_bin;    // the directory of PostgreSQL's programs; empty: the newest one below /usr/lib/postgresql
 } ImageStore;
 
+// The gateway in front of all cells (see gateway.h).
+typedef struct GatewayOptions {
+    Str directory;       // of its files and its stats socket
+    Str listen;          // ADDRESS:PORT of HTTP, several with commas
+    Str certificates;    // a directory of PEM files; empty: no TLS
+    Str tls_listen;      // ADDRESS:PORT of TLS, the same
+    Str user;            // whom HAProxy becomes when root starts it; empty: it isn't root who does
+    unsigned group;      // that user's
+} GatewayOptions;
+
 typedef struct PlatformOptions {
     Str control_dsn;
     Str data;               // the platform's directory: dumps are kept below it; empty: there can be none
@@ -38,6 +48,7 @@ typedef struct PlatformOptions {
     int64_t smoke_ms;       // how long a new shop may take to answer; 0: 10,000
     HostAccess access;
     ImageStore images;
+    GatewayOptions gateway;    // `directory` empty: this process knows of none
 } PlatformOptions;
 
 // Connects to the control database that the settings name: control_dsn, or that of the embedded platform in the
@@ -73,6 +84,10 @@ MUST_CHECK bool platform_cell_open(Platform *platform, Str cell_name, Db **out, 
 // The same with other timeouts, for what takes minutes.
 MUST_CHECK bool platform_cell_open_with(Platform *platform, Str cell_name, const DbOptions *options, Db **out,
                                         Error *err);
+// A new connection for replication (see pg_replication.h) of the cell's database; the caller closes it. Fails with
+// ERR_FORBIDDEN also where the login may not replicate.
+MUST_CHECK bool platform_cell_replication(Platform *platform, Str cell_name, const DbOptions *options, Db **out,
+                                          Error *err);
 // A new connection to another database of the cell's server; the caller closes it.
 MUST_CHECK bool platform_cell_database(Platform *platform, Str cell_name, Str database, Db **out, Error *err);
 // A host that we are connected to, connected at first use; it is the platform's (see host.h).

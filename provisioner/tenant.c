@@ -23,24 +23,12 @@ static Json *texts_json(const Str *texts, size_t count)
     return list;
 }
 
-static bool plan_json(const Plan *plan, Json **out, Error *err)
-{
-    char checksum[PLAN_CHECKSUM_TEXT];
-    Json *document = NULL;
-    if (!plan_to_json(plan, &document, err))
-        return false;
-    Str sum = plan_checksum(plan, checksum);
-    *out = json_build("{s:s%, s:s%, s:o}", "name", plan->name.data, plan->name.len, "checksum", sum.data, sum.len,
-                      "document", document);
-    return json_ok(*out, err);
-}
-
 // Texts and shipping as they go into the record.
 static bool spec_input(const TenantSpec *given, Json **out, Error *err)
 {
     TenantSpec spec = tenant_spec_filled(given);
     Json *plan = NULL, *shipping = NULL;
-    if (!plan_json(spec.plan, &plan, err))
+    if (!plan_record_json(spec.plan, &plan, err))
         return false;
     CLEANUP(json_close) Json *input = json_build("{s:b, s:o}", "is_new", 1, "plan", plan);
     if (spec.shipping && !shipping_read(spec.shipping, spec.currency, &shipping, err))
@@ -136,7 +124,7 @@ bool tenant_place_check(Platform *platform, const TenantSpec *spec, Error *err)
                              texts_json(spec->domains, spec->domain_count));
     Json *plan = NULL;
     int64_t left = 0;
-    if (input && spec->plan && (!plan_json(spec->plan, &plan, err) || !json_put(input, "plan", plan)))
+    if (input && spec->plan && (!plan_record_json(spec->plan, &plan, err) || !json_put(input, "plan", plan)))
         return err->code ? false : json_ok(NULL, err);
     bool ok = (spec->cell.len == 0 || json_put(input, "cell", text_json(spec->cell))) &&
               (spec->host.len == 0 || json_put(input, "host", text_json(spec->host))) &&
@@ -244,6 +232,12 @@ bool tenant_archive(Platform *platform, Slug slug, Error *err)
     return transition(platform, &TENANT_ARCHIVE, slug, TENANT_ARCHIVED, err);
 }
 
+// That no move of it is half-done: its rows would be in two cells.
+static bool settled_check(Platform *platform, Slug slug, Error *err)
+{
+    return control_run(platform, S("select control.move_check_none($1)"), PARAMS(slug.text), err);
+}
+
 // DIR/dumps/SLUG-NUMBER-TIME: another deletion has another one.
 static bool dump_place(const Platform *platform, const TenantRecord *tenant, Arena *arena, Str *out, Error *err)
 {
@@ -271,7 +265,7 @@ bool tenant_delete(Platform *platform, Slug slug, Error *err)
         !operation_continue(platform, driver, slug.text, &is_done, NULL, err) || is_done)
         return is_done;
     return transition_check(platform, slug, TENANT_DELETED, arena, &tenant, err) &&
-           dump_place(platform, &tenant, arena, &path, err) &&
+           settled_check(platform, slug, err) && dump_place(platform, &tenant, arena, &path, err) &&
            run_with(platform, driver, slug, json_build("{s:s%}", "dump", path.data, path.len), err);
 }
 
@@ -283,7 +277,8 @@ bool tenant_delete_check(Platform *platform, Slug slug, Error *err)
     int64_t left = 0;
     return driver_find(platform, slug, &SCHEMA_DELETE, &driver, err) &&
            operation_left(platform, driver, slug.text, &left, err) &&
-           (left || transition_check(platform, slug, TENANT_DELETED, arena, &tenant, err));
+           (left || (transition_check(platform, slug, TENANT_DELETED, arena, &tenant, err) &&
+                     settled_check(platform, slug, err)));
 }
 
 // The newest dump of a deleted tenant.
@@ -351,7 +346,8 @@ static bool delete_check(Platform *platform, Slug slug, Arena *arena, Error *err
     TenantRecord tenant;
     Str path;
     return transition_check(platform, slug, TENANT_DELETED, arena, &tenant, err) &&
-           dump_place(platform, &tenant, arena, &path, err) && turn_check(platform, slug.text, false, err);
+           settled_check(platform, slug, err) && dump_place(platform, &tenant, arena, &path, err) &&
+           turn_check(platform, slug.text, false, err);
 }
 
 static bool restore_check(Platform *platform, Slug slug, Arena *arena, Error *err)
@@ -525,7 +521,7 @@ static bool set_fill(const TenantChange *change, const Json *document, Json *set
         ok = put(set, before, document, "domains", domains_json(json_get(document, "domains"), change));
     if (ok && change->plan) {
         Json *plan = NULL;
-        if (!plan_json(change->plan, &plan, err))
+        if (!plan_record_json(change->plan, &plan, err))
             return false;
         Json *was = json_build("{s:o, s:o}", "name", kept(document, "plan"), "version", kept(document, "plan_version"));
         ok = json_put(set, "plan", plan);
@@ -556,12 +552,10 @@ static bool plan_change_check(Slug slug, const Plan *plan, Str tier, Error *err)
 {
     if (plan->tier == PLAN_TIER_SHARED && str_eq(tier, S("shared")))
         return true;
-    error_set(err, ERR_NOT_IMPLEMENTED, "the plan of '%.*s' can't be changed to '%.*s'", STR_ARG(slug.text),
-              STR_ARG(plan->name));
+    error_set(err, ERR_STATE, "the plan of '%.*s' can't be set to '%.*s'", STR_ARG(slug.text), STR_ARG(plan->name));
     error_where(err, "plan");
-    error_why(err, "it would leave the tier '%.*s' for '%s', or need other resources", STR_ARG(tier),
-              plan_tier_name(plan->tier));
-    return error_next(err, "choose a plan of tier shared for a shop of that tier");
+    error_why(err, "from the tier '%.*s' to '%s' its data has to move", STR_ARG(tier), plan_tier_name(plan->tier));
+    return error_next(err, "shopctl tenant set-plan %.*s %.*s", STR_ARG(slug.text), STR_ARG(plan->name));
 }
 
 // {"set": {...}, "before": {...}}: the input of the operation. With `is_again` it may have been done already, by a

@@ -66,11 +66,12 @@ bool tenant_context_read(Operation *op, Error *err)
     Str host =
         str_format(op->arena, "%.*s.%.*s", STR_ARG(op->slug), STR_ARG(platform_options(op->platform)->base_domain));
     if (!arena_ok(op->arena, err) ||
-        !db_query(platform_control(op->platform),
-                  S("select status, number, cell, cell_url, limits, "
-                    "array(select $2 union all select jsonb_array_elements_text(domains))::text, settings, retention_s "
-                    "from control.tenant_context($1)"),
-                  PARAMS(op->slug, host), &rows, err))
+        !db_query(
+            platform_control(op->platform),
+            S("select status, number, cell, cell_url, limits, "
+              "array(select $2 union all select jsonb_array_elements_text(domains))::text, settings, retention_s, "
+              "other_cell, other_number from control.tenant_context($1, $3)"),
+            PARAMS(op->slug, host, op->driver->side ? str_of(op->driver->side) : SQL_NULL), &rows, err))
         return false;
     if (rows_count(rows) == 0)
         return error_set(err, ERR_NOT_FOUND, "there is no tenant '%.*s'", STR_ARG(op->slug));
@@ -86,10 +87,13 @@ bool tenant_context_read(Operation *op, Error *err)
                                .host = host,
                                .settings = str_copy(op->arena, rows_str(rows, 0, 6)),
                                .retention_s = rows_int64(rows, 0, 7)};
+    Str other = str_copy(op->arena, rows_str(rows, 0, 8));
     if (!arena_ok(op->arena, err))
         return false;
     op->context = context;
     op->cell = context->cell;
+    op->other_cell = other;
+    op->other_number = rows_int64(rows, 0, 9);
     return true;
 }
 
@@ -133,6 +137,18 @@ bool tenant_number_find(Operation *op, Error *err)
     if (!cell_value(op, S("select cell.tenant_taken($1::bigint)"), PARAMS(STEP_NUMBER(op->id)), &text, err))
         return false;
     return text.len == 0 || str_int64(text, 1, INT64_MAX, &op->number, err);
+}
+
+bool tenant_is_in_cell(Operation *op, bool *out, Error *err)
+{
+    *out = false;
+    if (!tenant_context(op, err))
+        return false;
+    op->number = op->context->number;
+    if (op->number == 0 || op->cell.len == 0)
+        return true;
+    return cell_is(op, S("select exists (select from cell.tenants where number = $1::bigint)"),
+                   PARAMS(STEP_NUMBER(op->number)), out, err);
 }
 
 // ---- reserve: the record of the tenant, with its place in a cell
@@ -320,4 +336,22 @@ bool activate_revert(Operation *op, Error *err)
            (op->number == 0 ||
             cell_call(op, S("select cell.tenant_state_set($1::bigint, $2::bigint, $3::bigint, 'reserved')"),
                       PARAMS(OPERATION(op), STEP_NUMBER(op->number)), err));
+}
+
+// ---- drop: schema, role and rows
+
+bool drop_probe(Operation *op, bool *out_done, Error *err)
+{
+    bool is_there = false;
+    if (!tenant_is_in_cell(op, &is_there, err))
+        return false;
+    *out_done = !is_there;
+    return true;
+}
+
+bool drop_apply(Operation *op, Error *err)
+{
+    Db *cell = NULL;
+    return tenant_context_placed(op, err) && operation_cell(op, &cell, err) &&
+           tenant_drop(cell, op->id, op->epoch, op->number, err);
 }

@@ -31,6 +31,9 @@ MUST_CHECK bool tenant_context_placed(Operation *operation, Error *err);
 // Whether the record knows the tenant, with a place in a cell.
 MUST_CHECK bool tenant_has_place(Operation *operation, bool *out, Error *err);
 
+// Whether the operation's cell has the tenant; sets operation->number to what the record says.
+MUST_CHECK bool tenant_is_in_cell(Operation *operation, bool *out, Error *err);
+
 // The tenant's number, in operation->number: the one that this operation took in the cell; 0: none.
 MUST_CHECK bool tenant_number_find(Operation *operation, Error *err);
 
@@ -51,6 +54,9 @@ MUST_CHECK bool smoke_apply(Operation *operation, Error *err);
 MUST_CHECK bool activate_probe(Operation *operation, bool *out_done, Error *err);
 MUST_CHECK bool activate_apply(Operation *operation, Error *err);
 MUST_CHECK bool activate_revert(Operation *operation, Error *err);
+
+MUST_CHECK bool drop_probe(Operation *operation, bool *out_done, Error *err);
+MUST_CHECK bool drop_apply(Operation *operation, Error *err);
 
 // Of steps that leave nothing behind.
 MUST_CHECK bool nothing_revert(Operation *operation, Error *err);

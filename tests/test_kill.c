@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "provisioner/cell.h"
 #include "provisioner/container_driver.h"
+#include "provisioner/move_driver.h"
 #include "provisioner/schema_driver.h"
 #include "tests/support/more_check.h"
 #include "tests/support/operation_kind.h"

@@ -30,11 +30,11 @@ enum {
 };
 
 // Ends shopd and removes the directory when the test's process is gone, however that went.
-static void guard_start(const TestWorld *world)
+static void guard_start(const TestWorld *world, const Process *child)
 {
     static const char SCRIPT[] = "while kill -0 \"$1\" 2>/dev/null && [ -d \"$3\" ]; do sleep 0.5; done; "
                                  "[ \"$2\" = 0 ] || kill -9 \"$2\" 2>/dev/null; rm -rf \"$3\"";
-    Str self = str_format(world->arena, "%d", (int)getpid()), shopd = str_format(world->arena, "%d", world->shopd.pid);
+    Str self = str_format(world->arena, "%d", (int)getpid()), shopd = str_format(world->arena, "%d", child->pid);
     const char *argv[] = {"sh", "-c", SCRIPT, "sh", self.data, shopd.data, world->data.data, NULL};
     Error err = {0};
     Process guard;
@@ -42,16 +42,25 @@ static void guard_start(const TestWorld *world)
     process_close(&guard);
 }
 
-static void shopd_start(TestWorld *world)
+static void shopd_start(TestWorld *world, Str cell_dsn, unsigned port, Process *out)
 {
     const char *build = getenv("TEST_BUILD");
     ck_assert_msg(build != NULL, "TEST_BUILD is unset: run this by `make check`");
     Str program = str_format(world->arena, "%s/bin/shopd", build);
-    Str listen = str_format(world->arena, "127.0.0.1:%u", world->port);
-    const char *argv[] = {program.data,    "--cell", world->cell_dsn.data, "--listen", listen.data, "--threads",  "1",
-                          "--connections", "4",      "--log-level",        "error",    "--modules", "storefront", NULL};
+    Str listen = str_format(world->arena, "127.0.0.1:%u", port);
+    const char *argv[] = {program.data,    "--cell", cell_dsn.data, "--listen", listen.data, "--threads",  "1",
+                          "--connections", "4",      "--log-level", "error",    "--modules", "storefront", NULL};
     Error err = {0};
-    ck_assert_ok(process_start(&(ProcessSpec){.argv = argv, .output = STDERR_FILENO}, &world->shopd, &err), &err);
+    ck_assert_ok(process_start(&(ProcessSpec){.argv = argv, .output = STDERR_FILENO}, out, &err), &err);
+}
+
+static void shopd_wait(TestWorld *world, unsigned port)
+{
+    Str listen = str_format(world->arena, "127.0.0.1:%u", port);
+    int64_t until_ms = clock_ms() + READY_MS;
+    while (!is_address_ready(listen, READY_MS) && clock_ms() < until_ms)
+        clock_sleep_ms(READY_PAUSE_MS);
+    ck_assert_msg(clock_ms() < until_ms, "shopd isn't ready at %s", listen.data);
 }
 
 // Answers all with 200, as long as the process lives: new shops are asked for, and most tests need no shopd.
@@ -125,23 +134,69 @@ void test_world_open(TestWorld *world, const char *noun, bool is_served)
     world->control = test_db_open(world->control_dsn);
     world->cell = test_db_open(world->cell_dsn);
     if (is_served)
-        shopd_start(world);
-    guard_start(world);
-    if (!is_served)
+        shopd_start(world, world->cell_dsn, world->port, &world->shopd);
+    guard_start(world, &world->shopd);
+    if (is_served)
+        shopd_wait(world, world->port);
+}
+
+void test_world_open_other(TestWorld *world)
+{
+    Error err = {0};
+    TestCell *other = &world->other;
+    *other = (TestCell){.name = S("other"), .dsn = test_database("other"), .port = world->port ? test_free_port() : 0};
+    Str url = other->port ? str_format(world->arena, "http://127.0.0.1:%u", other->port) : world->url;
+    ck_assert_ok(cell_add(world->platform, &(CellSpec){.name = other->name, .dsn = other->dsn, .url = url}, &err),
+                 &err);
+    other->db = test_db_open(other->dsn);
+    if (!other->port)
         return;
-    Str listen = str_format(world->arena, "127.0.0.1:%u", world->port);
-    int64_t until_ms = clock_ms() + READY_MS;
-    while (!is_address_ready(listen, READY_MS) && clock_ms() < until_ms)
-        clock_sleep_ms(READY_PAUSE_MS);
-    ck_assert_msg(clock_ms() < until_ms, "shopd isn't ready at %s", listen.data);
+    shopd_start(world, other->dsn, other->port, &other->shopd);
+    guard_start(world, &other->shopd);
+    shopd_wait(world, other->port);
+}
+
+// The shop's cell, by the record.
+static bool is_in_other(TestWorld *world, const char *slug)
+{
+    Str sql = str_format(world->arena, "select coalesce((control.tenant_of('%s')).cell, '')", slug);
+    return world->other.name.len && str_eq(test_value(world->control, world->arena, sql.data), world->other.name);
+}
+
+static Str shop_value(TestWorld *world, const char *slug, const char *sql)
+{
+    Str number = test_value(world->control, world->arena,
+                            str_format(world->arena, "select (control.tenant_of('%s')).number", slug).data);
+    Str whole = str_format(world->arena, sql, STR_ARG(number), STR_ARG(number));
+    return test_value(is_in_other(world, slug) ? world->other.db : world->cell, world->arena, whole.data);
+}
+
+void test_world_mark(TestWorld *world, const char *slug)
+{
+    Error err = {0};
+    (void)shop_value(world, slug,
+                     "insert into t_%.*s.customers (email) select gen_random_uuid() || '@buyer.example' returning id");
+    ck_assert_ok(
+        str_int64(shop_value(world, slug, "select count(*) from t_%.*s.customers"), 1, INT64_MAX, &world->marked, &err),
+        &err);
+}
+
+void test_world_check_marked(TestWorld *world, const char *slug, const char *moment)
+{
+    Str rows = shop_value(world, slug, "select count(*) from t_%.*s.customers");
+    ck_assert_msg(str_eq(rows, str_int(world->arena, world->marked)), "%s: '%s' has %.*s rows, not %lld", moment, slug,
+                  STR_ARG(rows), (long long)world->marked);
 }
 
 void test_world_close(TestWorld *world)
 {
     if (world->shopd.pid)
         (void)process_stop(&world->shopd, SIGTERM, STOP_MS);
+    if (world->other.shopd.pid)
+        (void)process_stop(&world->other.shopd, SIGTERM, STOP_MS);
     db_close(&world->control);
     db_close(&world->cell);
+    db_close(&world->other.db);
     platform_close(&world->platform);
     const char *argv[] = {"rm", "-rf", world->data.data, NULL};
     Error err = {0};
@@ -203,12 +258,19 @@ void test_world_bring(TestWorld *world, const char *slug, const char *status)
 
 // ---- whether record and cell agree
 
+// $1: the cell. What has moved away and may come back is there, without hosts.
 static const char RECORD[] =
-    "select coalesce(string_agg(concat_ws(' ', t.number, t.slug, t.status, array(select h from unnest(t.domains || "
-    "(t.slug "
-    "|| '.localhost')) h order by h), control.tenant_limits(p.document, t.overrides)), E'\\n' order by t.number), '') "
+    "select coalesce(string_agg(concat_ws(' ', number, slug, status, hosts, limits), E'\\n' order by number), '') from "
+    "("
+    "select t.number, t.slug, t.status, array(select h from unnest(t.domains || (t.slug || '.localhost')) h order by "
+    "h) "
+    "hosts, control.tenant_limits(p.document, t.overrides) limits "
     "from control.tenants t join control.plans p on p.name = t.plan and p.version = t.plan_version "
-    "where t.number is not null or t.status not in ('requested', 'rejected', 'approved', 'deleted')";
+    "where t.cell = $1 and (t.number is not null or t.status not in ('requested', 'rejected', 'approved', 'deleted')) "
+    "union all select m.source_number, t.slug, 'moved', '{}', control.tenant_limits(p.document, t.overrides) "
+    "from control.moves m join control.tenants t on t.id = m.tenant_id "
+    "join control.plans p on p.name = m.source_plan and p.version = m.source_plan_version "
+    "where m.is_switched and m.source_cell = $1) r";
 static const char CELL[] =
     "select coalesce(string_agg(concat_ws(' ', t.number, t.slug, t.state, array(select host from cell.domains d where "
     "d.tenant = t.number order by host), t.limits), E'\\n' order by t.number), '') from cell.tenants t where state <> "
@@ -219,7 +281,9 @@ static const char *const CONTROL_NEVER[] = {
     "select coalesce(string_agg(slug, ' '), '') from control.leases",
     "select coalesce(string_agg(id::text, ' '), '') from control.operations where state not in ('done', 'reverted')",
     "select coalesce(string_agg(c.name || ' counts ' || c.placed, ' '), '') from control.cells c "
-    "where placed <> (select count(*) from control.tenants t where t.cell = c.name)",
+    "where placed <> (select count(*) from control.tenants t where t.cell = c.name) "
+    "+ (select count(*) from control.moves m where m.source_cell = c.name and m.is_switched)",
+    "select coalesce(string_agg(operation::text, ' '), '') from control.moves where not is_switched",
     "select coalesce(string_agg(host, ' '), '') from control.domains d join control.tenants t on t.id = d.tenant_id "
     "where t.status in ('deleted', 'rejected') or d.host <> all (t.domains)",
 };
@@ -234,7 +298,18 @@ static const char *const CELL_NEVER[] = {
     "or to_regrole('t_' || number) is null",
     "select coalesce(string_agg(tenant, ' '), '') from cell.bell b "
     "where not exists (select from cell.tenants where 't_' || number = tenant)",
+    "select coalesce(string_agg(tenant::text, ' '), '') from cell.gates "
+    "where tenant not in (select number from cell.tenants where state = 'moved')",
+    "select coalesce(string_agg(tenant::text, ' '), '') from cell.replicas "
+    "where tenant not in (select number from cell.tenants where state = 'moved')",
 };
+// Of all cells: what keeps the changes of a shop that has no way back to keep them for.
+static const char SLOTS_WANTED[] =
+    "select coalesce(string_agg('shop_t_' || t.number, ' ' order by t.number), '') "
+    "from control.moves m join control.tenants t on t.id = m.tenant_id where t.cell = $1";
+static const char SLOTS[] = "select coalesce(string_agg(slot_name, ' ' order by slot_name), '') "
+                            "from pg_replication_slots where database = current_database()";
+static const char PUBLICATIONS[] = "select coalesce(string_agg(pubname, ' ' order by pubname), '') from pg_publication";
 
 static void check_never(Db *db, Arena *arena, const char *const *rows, size_t count, const char *moment)
 {
@@ -249,9 +324,10 @@ static void check_settings(TestWorld *world, const char *slug, const char *momen
     Error err = {0};
     CLEANUP(rows_close) Rows *wanted = NULL;
     CLEANUP(rows_close) Rows *served = NULL;
-    ck_assert_ok(db_query(world->control, S("select number, settings, limits from control.tenant_context($1)"),
+    ck_assert_ok(db_query(world->control, S("select number, settings, limits from control.tenant_context($1, null)"),
                           PARAMS(str_of(slug)), &wanted, &err) &&
-                     db_query(world->cell, S("select cell.tenant_has_settings($1::bigint, $2::jsonb, $3::jsonb)"),
+                     db_query(is_in_other(world, slug) ? world->other.db : world->cell,
+                              S("select cell.tenant_has_settings($1::bigint, $2::jsonb, $3::jsonb)"),
                               PARAMS(rows_str(wanted, 0, 0), rows_str(wanted, 0, 1), rows_str(wanted, 0, 2)), &served,
                               &err),
                  &err);
@@ -274,27 +350,47 @@ static int answer_wanted(Str status)
     return str_eq(status, S("active")) ? 200 : str_eq(status, S("suspended")) ? 503 : 404;
 }
 
-static void check_answer(TestWorld *world, const char *slug, Str status, const char *moment)
+static void check_answer(TestWorld *world, unsigned port, const char *slug, int wanted, const char *moment)
 {
-    Str url = str_format(world->arena, "http://127.0.0.1:%u/", world->port);
+    Str url = str_format(world->arena, "http://127.0.0.1:%u/", port);
     Str host = str_format(world->arena, "%s.localhost", slug);
     int answer = 0;
     for (int64_t until_ms = clock_ms() + ANSWER_MS; clock_ms() < until_ms; clock_sleep_ms(ANSWER_PAUSE_MS)) {
         Error err = {0};
         ck_assert_ok(http_get_status(url, host, ANSWER_MS, &answer, &err), &err);
-        if (answer == answer_wanted(status))
+        if (answer == wanted)
             return;
     }
-    ck_abort_msg("%s: '%s' is '%.*s' and answers with %d", moment, slug, STR_ARG(status), answer);
+    ck_abort_msg("%s: '%s' answers at port %u with %d, not %d", moment, slug, port, answer, wanted);
+}
+
+static Str cell_record(TestWorld *world, const char *sql, Str cell)
+{
+    Error err = {0};
+    CLEANUP(rows_close) Rows *rows = NULL;
+    ck_assert_ok(db_query(world->control, str_of(sql), PARAMS(cell), &rows, &err), &err);
+    return str_copy(world->arena, rows_str(rows, 0, 0));
+}
+
+static void check_cell(TestWorld *world, Str name, Db *db, const char *moment)
+{
+    Str record = cell_record(world, RECORD, name), cell = test_value(db, world->arena, CELL);
+    ck_assert_msg(str_eq(record, cell), "%s: the record has\n%.*s\nand the cell '%.*s'\n%.*s", moment, STR_ARG(record),
+                  STR_ARG(name), STR_ARG(cell));
+    check_never(db, world->arena, CELL_NEVER, COUNT(CELL_NEVER), moment);
+    Str wanted = cell_record(world, SLOTS_WANTED, name), slots = test_value(db, world->arena, SLOTS);
+    Str publications = test_value(db, world->arena, PUBLICATIONS);
+    ck_assert_msg(str_eq(wanted, slots) && str_eq(wanted, publications),
+                  "%s: the cell '%.*s' has the slots '%.*s' and the publications '%.*s', not '%.*s'", moment,
+                  STR_ARG(name), STR_ARG(slots), STR_ARG(publications), STR_ARG(wanted));
 }
 
 void test_world_check(TestWorld *world, const char *slug, const char *moment)
 {
-    Str record = test_value(world->control, world->arena, RECORD), cell = test_value(world->cell, world->arena, CELL);
-    ck_assert_msg(str_eq(record, cell), "%s: the record has\n%.*s\nand the cell\n%.*s", moment, STR_ARG(record),
-                  STR_ARG(cell));
+    check_cell(world, S("main"), world->cell, moment);
+    if (world->other.name.len)
+        check_cell(world, world->other.name, world->other.db, moment);
     check_never(world->control, world->arena, CONTROL_NEVER, COUNT(CONTROL_NEVER), moment);
-    check_never(world->cell, world->arena, CELL_NEVER, COUNT(CELL_NEVER), moment);
     Str status = test_world_status(world, slug);
     if (str_eq(status, S("active")) || str_eq(status, S("suspended")) || str_eq(status, S("archived")))
         check_settings(world, slug, moment);
@@ -302,6 +398,9 @@ void test_world_check(TestWorld *world, const char *slug, const char *moment)
     Str recorded = test_value(world->control, world->arena, "select count(*) from control.dumps");
     ck_assert_msg(str_eq(recorded, str_format(world->arena, "%zu", dumps)), "%s: %zu dumps, recorded are %.*s", moment,
                   dumps, STR_ARG(recorded));
+    bool is_other = is_in_other(world, slug);
     if (world->port)
-        check_answer(world, slug, status, moment);
+        check_answer(world, is_other ? world->other.port : world->port, slug, answer_wanted(status), moment);
+    if (world->other.port)
+        check_answer(world, is_other ? world->port : world->other.port, slug, 404, moment);
 }

@@ -5,6 +5,15 @@
 #include "provisioner/platform.h"
 #include "provisioner/tenant.h"
 
+// The second cell of a world, for moves.
+typedef struct TestCell {
+    Str name;    // empty: there is none
+    Str dsn;
+    Db *db;
+    unsigned port;
+    Process shopd;
+} TestCell;
+
 typedef struct TestWorld {
     Arena *arena;
     Platform *platform;
@@ -15,12 +24,20 @@ typedef struct TestWorld {
     Str url;          // of the cell: that shopd's, or of something that answers all with 200
     Process shopd;
     const Plan *plan;    // "free"
+    TestCell other;
+    int64_t marked;    // rows that the shop which was marked last has
 } TestWorld;
 
 // Makes the databases, opens the cell "main" and, where `is_served`, starts shopd for it. Numbers of tenants follow
 // from the process, since their roles are the whole server's.
 void test_world_open(TestWorld *world, const char *noun, bool is_served);
 void test_world_close(TestWorld *world);
+
+// Opens the cell "other", with a shopd of its own where the first one has one.
+void test_world_open_other(TestWorld *world);
+// A row more in the shop, wherever it lives; then fails the test unless it has as many as then.
+void test_world_mark(TestWorld *world, const char *slug);
+void test_world_check_marked(TestWorld *world, const char *slug, const char *moment);
 
 // Another platform on the same databases; the caller closes it.
 Platform *test_world_platform(const TestWorld *world, int64_t takeover_ms);

@@ -10,7 +10,7 @@ create function directory(p_number bigint default null)
     left join (select tenant, array_agg(host order by host) as hosts from domains
                where p_number is null or tenant = p_number group by tenant) d on d.tenant = t.number
     where (p_number is null or t.number = p_number)
-      and t.state <> 'spare' and (t.state <> 'reserved' or d.hosts is not null)
+      and t.state not in ('spare', 'moved') and (t.state <> 'reserved' or d.hosts is not null)
 $$;
 
 create or replace function session_key() returns text language sql stable security definer set search_path from current as $$

@@ -12,7 +12,10 @@ create or replace function cell_differences(p_cell text, p_there jsonb) returns 
         select * from jsonb_to_recordset(p_there) as x (number bigint, slug text, state text)),
     wanted as (
         select t.number, t.slug, t.status from tenants t
-        where t.cell = p_cell and t.status not in ('deleted', 'rejected', 'requested', 'approved')),
+        where t.cell = p_cell and t.status not in ('deleted', 'rejected', 'requested', 'approved')
+        union all
+        select m.source_number, t.slug, 'moved' from moves m join tenants t on t.id = m.tenant_id
+        where m.source_cell = p_cell and m.is_switched),
     busy as (select slug from leases)
     select case when w.slug is null then format('the cell has a tenant %s (''%s'', %s) that the record doesn''t place there', h.number, h.slug, h.state)
                 when h.slug is null then format('the tenant ''%s'' (%s) isn''t in its cell', w.slug, w.status)

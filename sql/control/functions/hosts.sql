@@ -181,6 +181,9 @@ declare
     v_memory_bytes bigint := (p_wish ->> 'memory_bytes')::bigint - p_free.memory_bytes;
     v_disk_bytes bigint := (p_wish ->> 'disk_bytes')::bigint - p_free.disk_bytes;
 begin
+    if p_wish ->> 'other_than' = v_host.name then
+        v_lacks := v_lacks || 'is where it lives'::text;
+    end if;
     if v_host.state <> 'ready' then
         v_lacks := v_lacks || format('is %s', v_host.state);
     end if;
@@ -206,7 +209,7 @@ end
 $$;
 
 -- The host that is asked for, or the one with the most memory free among those that have room. p_wish: {"host", "labels",
--- "millicpu", "memory_bytes", "disk_bytes", "is_exclusive"}.
+-- "millicpu", "memory_bytes", "disk_bytes", "is_exclusive", "other_than"}.
 create or replace function host_choose(p_wish jsonb) returns text language plpgsql stable set search_path from current as $$
 declare
     v_free record;
@@ -297,20 +300,20 @@ create or replace function cell_resources(p_document jsonb) returns jsonb langua
 $$;
 
 -- A cell for one tenant alone, on the host with room for it; named after the operation, so that it is found again.
-create or replace function cell_dedicate(p_operation bigint, p_document jsonb, p_input jsonb) returns text
+drop function if exists cell_dedicate(bigint, jsonb, jsonb);
+create or replace function cell_dedicate(p_operation bigint, p_wish jsonb, p_resources jsonb) returns text
     language plpgsql set search_path from current as $$
 declare
     v_name text := 'd' || p_operation;
-    v_wish jsonb := plan_wish(p_document, p_input);
     v_host hosts;
     v_port integer;
 begin
     lock table hosts in share row exclusive mode;    -- of two at once the second one sees what the first one took
-    v_host := host_get(host_choose(v_wish));
+    v_host := host_get(host_choose(p_wish));
     v_port := cell_port_free(v_host.name, 20000);
     insert into cells (name, dsn, url, capacity, spares, placed, host, port, resources, is_exclusive)
     values (v_name, 'dbname=cell user=shop_owner', cell_url(v_host.address, v_port), 1, 0, 1, v_host.name, v_port,
-            cell_resources(p_document), (v_wish ->> 'is_exclusive')::boolean);
+            p_resources, (p_wish ->> 'is_exclusive')::boolean);
     return v_name;
 end
 $$;
@@ -335,7 +338,9 @@ $$;
 create or replace function cell_dedicated(p_name text) returns json language sql stable set search_path from current as $$
     select json_build_object('platform', p.name, 'cell', c.name, 'host', c.host, 'address', h.address, 'port', c.port,
                              'state', c.state, 'url', c.url, 'resources', c.resources,
-                             'tenant', (select t.slug from tenants t where t.cell = c.name))
+                             'tenant', coalesce((select t.slug from tenants t where t.cell = c.name),
+                                                (select t.slug from moves m join tenants t on t.id = m.tenant_id
+                                                 where c.name in (m.source_cell, m.target_cell) limit 1)))
     from platforms p, cells c join hosts h on h.name = c.host
     where c.name = p_name
 $$;

@@ -47,22 +47,6 @@ create or replace function tenant_of(p_slug text) returns tenants language sql s
     limit 1
 $$;
 
--- Everything that a step needs to know of a tenant and its cell, in one row.
-create or replace function tenant_context(p_slug text)
-    returns table (id bigint, status text, number bigint, cell text, cell_url text, limits jsonb, domains jsonb, settings jsonb,
-                   retention_s bigint)
-    language sql stable set search_path from current as $$
-    select t.id, t.status, t.number, t.cell, c.url, tenant_limits(p.document, t.overrides), to_jsonb(t.domains),
-           jsonb_build_object('name', t.name, 'email', t.email, 'currency', t.currency, 'language', t.language,
-                              'country', t.country, 'colors', t.colors, 'logo', t.logo,
-                              'payment_instructions', t.payment_instructions, 'shipping', t.shipping),
-           coalesce((p.document ->> 'delete_retention')::bigint, 30 * 86400)
-    from tenant_of(p_slug) t
-    join plans p on p.name = t.plan and p.version = t.plan_version
-    left join cells c on c.name = t.cell
-    where t.id is not null
-$$;
-
 -- Refuses what can't be created: --dry-run asks the same.
 create or replace function tenant_check_new(p_input jsonb) returns void language plpgsql stable set search_path from current as $$
 declare
@@ -90,9 +74,10 @@ begin
 end
 $$;
 
--- The cell that is asked for, or the one that is least full; refused when it has no room, or no address: nobody would reach a
--- shop there.
-create or replace function cell_choose(p_name text) returns text language plpgsql stable set search_path from current as $$
+-- The cell that is asked for, or the one that is least full other than p_except; refused when it has no room, or no address:
+-- nobody would reach a shop there.
+drop function if exists cell_choose(text);
+create or replace function cell_choose(p_name text, p_except text default null) returns text language plpgsql stable set search_path from current as $$
 declare
     v_cell cells;
 begin
@@ -100,6 +85,8 @@ begin
         select * into v_cell from cells where name = p_name;
         if not found then
             perform refuse('not-found', format('there is no cell ''%s''', p_name), '', 'see shopctl cell list', 'cell');
+        elsif p_name = p_except then
+            perform refuse('wrong-state', format('it lives in the cell ''%s'' already', p_name), '', 'see shopctl cell list', 'cell');
         elsif v_cell.host is not null then
             perform refuse('wrong-state', format('the cell ''%s'' is one tenant''s alone', p_name), '', 'see shopctl cell list', 'cell');
         elsif v_cell.state <> 'open' then
@@ -116,6 +103,7 @@ begin
         return p_name;
     end if;
     select * into v_cell from cells where state = 'open' and url <> '' and placed < capacity and host is null
+      and name is distinct from p_except
     order by placed::numeric / capacity, name limit 1;
     if not found then
         perform refuse('wrong-state', 'no cell has room for another tenant',
@@ -128,12 +116,13 @@ end
 $$;
 
 -- A place in a cell, counted on the cell's row, so that two at once can't pass its capacity together.
-create or replace function cell_place(p_name text) returns text language plpgsql set search_path from current as $$
+drop function if exists cell_place(text);
+create or replace function cell_place(p_name text, p_except text default null) returns text language plpgsql set search_path from current as $$
 declare
     v_name text;
 begin
     loop
-        v_name := cell_choose(p_name);
+        v_name := cell_choose(p_name, p_except);
         update cells set placed = placed + 1 where name = v_name and placed < capacity;
         if found then
             return v_name;
@@ -220,7 +209,7 @@ begin
     select plan_sized(p.document, t.resources) into v_document
     from tenant_of(v_operation.slug) t join plans p on p.name = t.plan and p.version = t.plan_version;
     if not plan_is_shared(v_document) then
-        v_cell := cell_dedicate(p_operation, v_document, v_operation.input);
+        v_cell := cell_dedicate(p_operation, plan_wish(v_document, v_operation.input), cell_resources(v_document));
     end if;
     -- A restored one goes back to where it was, so that its address stays.
     if v_cell is null and v_operation.input ->> 'from' = 'deleted' then

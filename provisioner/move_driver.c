@@ -1,0 +1,300 @@
+// provisioner/move_driver.c: how a tenant goes from one cell to another while it sells, and back; docs/moves.md.
+#include "provisioner/move_driver.h"
+
+#include "provisioner/container_steps.h"
+#include "provisioner/gateway.h"
+#include "provisioner/replica.h"
+#include "provisioner/replica_slot.h"
+#include "provisioner/tenant_steps.h"
+
+#define OPERATION(op) STEP_NUMBER((op)->id), STEP_NUMBER((op)->epoch)
+
+// What the control database says of the operation's move.
+static bool control_is(Operation *op, Str sql, bool *out, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    if (!db_query(platform_control(op->platform), sql, PARAMS(STEP_NUMBER(op->id)), &rows, err))
+        return false;
+    *out = rows_bool(rows, 0, 0);
+    return true;
+}
+
+static bool is_switched(Operation *op, bool *out, Error *err)
+{
+    return control_is(op, S("select control.move_is_switched($1::bigint)"), out, err);
+}
+
+// The tenant's number at the target: by the record, or the one that this operation took there.
+static bool number_find(Operation *op, Error *err)
+{
+    if (!tenant_context(op, err))
+        return false;
+    if (op->context->number)
+        op->number = op->context->number;
+    return tenant_number_find(op, err);
+}
+
+// ---- reserve: a place at the target
+
+static bool place_probe(Operation *op, bool *out_done, Error *err)
+{
+    return control_is(op, S("select control.move_is_reserved($1::bigint)"), out_done, err);
+}
+
+static bool place_apply(Operation *op, Error *err)
+{
+    return control_call(op, S("select control.move_reserve($1::bigint, $2::bigint)"), PARAMS(OPERATION(op)), err) &&
+           tenant_context_read(op, err);
+}
+
+static bool place_revert(Operation *op, Error *err)
+{
+    return control_call(op, S("select control.move_unreserve($1::bigint, $2::bigint)"), PARAMS(OPERATION(op)), err);
+}
+
+// ---- turn: a move that was switched goes back
+
+static bool turn_apply(Operation *op, Error *err)
+{
+    return control_call(op, S("select control.move_turn($1::bigint, $2::bigint)"), PARAMS(OPERATION(op)), err) &&
+           tenant_context_read(op, err);
+}
+
+static bool turn_revert(Operation *op, Error *err)
+{
+    return control_call(op, S("select control.move_unturn($1::bigint, $2::bigint)"), PARAMS(OPERATION(op)), err);
+}
+
+// ---- copy and hold: the rows
+
+// Once the record has switched, the target is what counts.
+static bool unless_switched(Operation *op, bool (*ask)(Operation *operation, bool *out, Error *err), bool *out_done,
+                            Error *err)
+{
+    return is_switched(op, out_done, err) && (*out_done || (number_find(op, err) && ask(op, out_done, err)));
+}
+
+static bool copy_probe(Operation *op, bool *out_done, Error *err)
+{
+    return unless_switched(op, replica_is_copied, out_done, err);
+}
+
+static bool copy_apply(Operation *op, Error *err) { return number_find(op, err) && replica_copy(op, err); }
+
+static bool source_forget(Operation *op, Error *err)
+{
+    Db *source = NULL;
+    return tenant_context(op, err) && (op->other_cell.len == 0 || (operation_other_cell(op, &source, err) &&
+                                                                   replica_forget(source, op->other_number, err)));
+}
+
+static bool hold_probe(Operation *op, bool *out_done, Error *err)
+{
+    return unless_switched(op, replica_is_held, out_done, err);
+}
+
+static bool hold_apply(Operation *op, Error *err) { return number_find(op, err) && replica_hold(op, err); }
+
+// What is in a cell of its own goes with the cell.
+static bool release(Operation *op, Error *err)
+{
+    return tenant_context(op, err) && (op->other_cell.len == 0 || replica_release(op, err));
+}
+
+static bool release_and_forget(Operation *op, Error *err)
+{
+    Db *target = NULL;
+    return release(op, err) && number_find(op, err) &&
+           (op->number == 0 || (operation_cell(op, &target, err) && replica_forget(target, op->number, err)));
+}
+
+// ---- switch: the record; from here it only goes forward
+
+static bool switch_probe(Operation *op, bool *out_done, Error *err) { return is_switched(op, out_done, err); }
+
+static bool switch_apply(Operation *op, Error *err)
+{
+    return number_find(op, err) &&
+           control_call(op, S("select control.move_switch($1::bigint, $2::bigint, $3::bigint)"),
+                        PARAMS(OPERATION(op), STEP_NUMBER(op->number)), err) &&
+           tenant_context_read(op, err);
+}
+
+// ---- arrive: the target serves it
+
+static bool arrive_probe(Operation *op, bool *out_done, Error *err)
+{
+    return number_find(op, err) &&
+           cell_is(op, S("select cell.tenant_has_arrived($1::bigint, $2::text[], $3::jsonb, $4)"),
+                   PARAMS(STEP_NUMBER(op->number), op->context->hosts, op->context->limits, op->context->status),
+                   out_done, err);
+}
+
+static bool arrive_apply(Operation *op, Error *err)
+{
+    return number_find(op, err) &&
+           cell_call(op, S("select cell.tenant_arrive($1::bigint, $2::bigint, $3::bigint, $4::text[], $5::jsonb, $6)"),
+                     PARAMS(OPERATION(op), STEP_NUMBER(op->number), op->context->hosts, op->context->limits,
+                            op->context->status),
+                     err);
+}
+
+// Only an active shop has pages.
+static bool answers_apply(Operation *op, Error *err)
+{
+    return number_find(op, err) && (!str_eq(op->context->status, S("active")) || smoke_apply(op, err));
+}
+
+// ---- route: the gateway leads there; with it the pause ends
+
+static bool never_done(Operation *op, bool *out_done, Error *err)
+{
+    (void)op;
+    (void)err;
+    *out_done = false;    // doing it again costs nothing
+    return true;
+}
+
+static bool route_apply(Operation *op, Error *err)
+{
+    static const char KEY[] = "write_pause_ms";
+    int64_t pause_ms = 0;
+    gateway_refresh(op->platform);
+    return number_find(op, err) && replica_pause_ms(op, &pause_ms, err) &&
+           (json_get(op->data, KEY) || json_set(op->data, KEY, json_build("I", (json_int)pause_ms), err));
+}
+
+// ---- leave: the source serves it no more
+
+static bool leave_probe(Operation *op, bool *out_done, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    Db *source = NULL;
+    if (!number_find(op, err) || !operation_other_cell(op, &source, err) ||
+        !db_query(source, S("select cell.tenant_state($1::bigint) = 'moved'"), PARAMS(STEP_NUMBER(op->other_number)),
+                  &rows, err))
+        return false;
+    *out_done = rows_bool(rows, 0, 0);
+    return true;
+}
+
+static bool leave_apply(Operation *op, Error *err)
+{
+    Db *source = NULL;
+    return number_find(op, err) && operation_other_cell(op, &source, err) &&
+           db_run(source, S("select cell.tenant_leave($1::bigint, $2::bigint, $3::bigint)"),
+                  PARAMS(OPERATION(op), STEP_NUMBER(op->other_number)), err);
+}
+
+// ---- clean: the source keeps no more changes, and the target isn't a copy
+
+static bool clean_probe(Operation *op, bool *out_done, Error *err)
+{
+    Db *source = NULL;
+    ReplicaSlotState state = REPLICA_SLOT_NONE;
+    if (!is_switched(op, out_done, err) || !*out_done)
+        return err->code == ERR_NONE;
+    *out_done = false;
+    if (!number_find(op, err) || !operation_other_cell(op, &source, err) ||
+        !replica_slot_state(source, op->other_number, &state, err))
+        return false;
+    return state != REPLICA_SLOT_NONE ||
+           cell_is(op, S("select not exists (select from cell.replicas where tenant = $1::bigint)"),
+                   PARAMS(STEP_NUMBER(op->number)), out_done, err);
+}
+
+static bool clean_apply(Operation *op, Error *err)
+{
+    return number_find(op, err) && source_forget(op, err) &&
+           cell_call(op, S("select cell.replica_set($1::bigint, $2::bigint, $3::bigint, null, false)"),
+                     PARAMS(OPERATION(op), STEP_NUMBER(op->number)), err);
+}
+
+#define ARRIVAL                                                                                                        \
+    {.name = "switch", .probe = switch_probe, .apply = switch_apply},                                                  \
+        {.name = "arrive", .probe = arrive_probe, .apply = arrive_apply},                                              \
+        {.name = "smoke", .probe = never_done, .apply = answers_apply},                                                \
+        {.name = "route", .probe = never_done, .apply = route_apply},                                                  \
+        {.name = "leave", .probe = leave_probe, .apply = leave_apply},                                                 \
+    {                                                                                                                  \
+        .name = "clean", .probe = clean_probe, .apply = clean_apply                                                    \
+    }
+
+static const Step MOVE_STEPS[] = {
+    {.name = "reserve", .probe = place_probe, .apply = place_apply, .revert = place_revert},
+    {.name = "spare", .probe = spare_probe, .apply = spare_apply, .revert = spare_revert},
+    {.name = "copy", .probe = copy_probe, .apply = copy_apply, .revert = source_forget},
+    {.name = "hold", .probe = hold_probe, .apply = hold_apply, .revert = release_and_forget},
+    ARRIVAL,
+};
+
+const Driver TENANT_MOVE = {.kind = "move", .steps = MOVE_STEPS, .count = COUNT(MOVE_STEPS), .side = "target"};
+
+static const Step MOVE_DEDICATED_STEPS[] = {
+    {.name = "reserve", .probe = place_probe, .apply = place_apply, .revert = place_revert},
+    {.name = "image", .probe = image_probe, .apply = image_apply, .revert = nothing_revert},
+    {.name = "network", .probe = network_probe, .apply = network_apply, .revert = network_revert},
+    {.name = "volume", .probe = volume_probe, .apply = volume_apply, .revert = volume_revert},
+    {.name = "secrets", .probe = secrets_probe, .apply = secrets_apply, .revert = secrets_revert},
+    {.name = "postgres", .probe = postgres_probe, .apply = postgres_apply, .revert = postgres_revert},
+    {.name = "database", .probe = database_probe, .apply = database_apply, .revert = nothing_revert},
+    {.name = "spare", .probe = spare_probe, .apply = spare_apply, .revert = nothing_revert},
+    {.name = "shopd", .probe = shopd_probe, .apply = shopd_apply, .revert = shopd_revert},
+    {.name = "healthy", .probe = healthy_probe, .apply = healthy_apply, .revert = nothing_revert},
+    {.name = "copy", .probe = copy_probe, .apply = copy_apply, .revert = source_forget},
+    {.name = "hold", .probe = hold_probe, .apply = hold_apply, .revert = release},
+    ARRIVAL,
+};
+
+const Driver TENANT_MOVE_DEDICATED = {
+    .kind = "move-dedicated", .steps = MOVE_DEDICATED_STEPS, .count = COUNT(MOVE_DEDICATED_STEPS), .side = "target"};
+
+// The copy that is there is brought up to date, unless its changes were lost.
+static const Step MOVE_BACK_STEPS[] = {
+    {.name = "turn", .probe = place_probe, .apply = turn_apply, .revert = turn_revert},
+    {.name = "copy", .probe = copy_probe, .apply = copy_apply, .revert = nothing_revert},
+    {.name = "hold", .probe = hold_probe, .apply = hold_apply, .revert = release_and_forget},
+    ARRIVAL,
+};
+
+const Driver TENANT_MOVE_BACK = {
+    .kind = "move-back", .steps = MOVE_BACK_STEPS, .count = COUNT(MOVE_BACK_STEPS), .side = "target"};
+
+// ---- finalize
+
+static bool slots_apply(Operation *op, Error *err) { return source_forget(op, err); }
+
+static bool ended_probe(Operation *op, bool *out_done, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    if (!db_query(platform_control(op->platform), S("select (control.move_of($1)).tenant_id is null"), PARAMS(op->slug),
+                  &rows, err))
+        return false;
+    *out_done = rows_bool(rows, 0, 0);
+    return true;
+}
+
+static bool ended_apply(Operation *op, Error *err)
+{
+    return control_call(op, S("select control.move_end($1::bigint, $2::bigint)"), PARAMS(OPERATION(op)), err);
+}
+
+static const Step FINALIZE_STEPS[] = {
+    {.name = "slots", .probe = never_done, .apply = slots_apply},
+    {.name = "drop", .probe = drop_probe, .apply = drop_apply},
+    {.name = "forget", .probe = ended_probe, .apply = ended_apply},
+};
+
+const Driver TENANT_FINALIZE = {
+    .kind = "finalize", .steps = FINALIZE_STEPS, .count = COUNT(FINALIZE_STEPS), .side = "source"};
+
+static const Step FINALIZE_DEDICATED_STEPS[] = {
+    {.name = "slots", .probe = never_done, .apply = slots_apply},
+    {.name = "remove", .probe = remove_probe, .apply = remove_apply},
+    {.name = "forget", .probe = ended_probe, .apply = ended_apply},
+};
+
+const Driver TENANT_FINALIZE_DEDICATED = {.kind = "finalize-dedicated",
+                                          .steps = FINALIZE_DEDICATED_STEPS,
+                                          .count = COUNT(FINALIZE_DEDICATED_STEPS),
+                                          .side = "source"};

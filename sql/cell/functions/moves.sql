@@ -1,0 +1,111 @@
+-- sql/cell/functions/moves.sql: how a tenant leaves a cell, and how it comes into one.
+
+-- Every change of a tenant's rows that doesn't come from shopd begins with it: refused while it moves, and waited for by its move.
+create or replace function tenant_write(p_number bigint) returns void language plpgsql set search_path from current as $$
+begin
+    perform pg_advisory_xact_lock_shared(hashtext('shop gate'), p_number::integer);
+    if exists (select from gates where tenant = p_number) or exists (select from tenants where number = p_number and state = 'moved') then
+        perform refuse('busy', format('the tenant t_%s is moving to another cell', p_number), 'nothing is written here any more',
+                       'try again in a moment');
+    end if;
+end
+$$;
+
+-- Takes the right to write from the tenant's role; false where it has been taken before. Statements that are under way aren't
+-- waited for: see gate_writers.
+create or replace function gate_close(p_operation bigint, p_epoch bigint, p_number bigint) returns boolean
+    language plpgsql set search_path from current as $$
+declare
+    v_schema text := 't_' || p_number;
+    v_right record;
+begin
+    perform pg_advisory_xact_lock(hashtext('shop gate'), p_number::integer);
+    perform epoch_check(p_operation, p_epoch, p_number);
+    if exists (select from gates where tenant = p_number) then
+        return false;
+    end if;
+    insert into gates (tenant, privileges)
+    select p_number, coalesce(jsonb_agg(jsonb_build_object('table', c.relname, 'privilege', a.privilege_type)
+                                        order by c.relname, a.privilege_type), '[]')
+    from pg_class c, aclexplode(c.relacl) a
+    where c.relnamespace = v_schema::regnamespace and c.relkind = 'r' and a.grantee = v_schema::regrole
+      and a.privilege_type <> 'SELECT';
+    for v_right in select * from gates g, jsonb_to_recordset(g.privileges) x ("table" text, privilege text) where g.tenant = p_number loop
+        execute format('revoke %s on %I.%I from %I', v_right.privilege, v_schema, v_right.table, v_schema);
+    end loop;
+    return true;
+end
+$$;
+
+create or replace function gate_open(p_operation bigint, p_epoch bigint, p_number bigint) returns void
+    language plpgsql set search_path from current as $$
+declare
+    v_schema text := 't_' || p_number;
+    v_right record;
+begin
+    perform epoch_check(p_operation, p_epoch, p_number);
+    for v_right in select * from gates g, jsonb_to_recordset(g.privileges) x ("table" text, privilege text) where g.tenant = p_number loop
+        execute format('grant %s on %I.%I to %I', v_right.privilege, v_schema, v_right.table, v_schema);
+    end loop;
+    delete from gates where tenant = p_number;
+end
+$$;
+
+-- The transactions that hold a lock for writing on a table of the tenant's, but for our own. Asked after the gate was closed: whoever
+-- takes such a lock later finds it closed, so that once those named here are gone, nobody writes.
+create or replace function gate_writers(p_number bigint) returns text[] language sql set search_path from current as $$
+    select coalesce(array_agg(distinct l.virtualtransaction), '{}')
+    from pg_locks l join pg_class c on c.oid = l.relation
+    where l.locktype = 'relation' and l.database = (select oid from pg_database where datname = current_database())
+      and c.relnamespace = ('t_' || p_number)::regnamespace and l.pid <> pg_backend_pid()
+      and l.mode in ('RowShareLock', 'RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+$$;
+
+-- How many of them are still there.
+create or replace function gate_writers_left(p_writers text[]) returns bigint language sql as $$
+    select count(distinct virtualtransaction) from pg_locks where virtualtransaction = any (p_writers) and pid <> pg_backend_pid()
+$$;
+
+-- Up to where the tenant's rows are copied; null ends it being a copy.
+create or replace function replica_set(p_operation bigint, p_epoch bigint, p_number bigint, p_position pg_lsn, p_is_whole boolean)
+    returns void language plpgsql set search_path from current as $$
+begin
+    perform epoch_check(p_operation, p_epoch, p_number);
+    if p_position is null then
+        delete from replicas where tenant = p_number;
+        return;
+    end if;
+    insert into replicas as r (tenant, position, is_whole) values (p_number, p_position, p_is_whole)
+    on conflict (tenant) do update set position = excluded.position, is_whole = excluded.is_whole;
+end
+$$;
+
+-- The tenant is served from now on, in the state that its record has: hosts, limits, what shopd shows of it, work that waits.
+create or replace function tenant_arrive(p_operation bigint, p_epoch bigint, p_number bigint, p_hosts text[], p_limits jsonb, p_state text)
+    returns void language plpgsql set search_path from current as $$
+begin
+    perform gate_open(p_operation, p_epoch, p_number);
+    execute format('update t_%1$s.settings set product_limit = $1 where product_limit is distinct from $1', p_number)
+    using (p_limits ->> 'products')::bigint;
+    perform tenant_looks_copy(p_number);
+    execute format('insert into bell (tenant, due_at) select %L, min(due_at) from t_%s.jobs where set_aside_at is null having count(*) > 0',
+                   't_' || p_number, p_number);
+    perform tenant_register(p_operation, p_epoch, p_number, p_hosts, p_limits);
+    perform tenant_state_set(p_operation, p_epoch, p_number, p_state);
+end
+$$;
+
+create or replace function tenant_has_arrived(p_number bigint, p_hosts text[], p_limits jsonb, p_state text) returns boolean
+    language sql stable set search_path from current as $$
+    select tenant_is_registered(p_number, p_hosts, p_limits) and tenant_state(p_number) = p_state
+       and not exists (select from gates where tenant = p_number)
+$$;
+
+-- Its hosts lead elsewhere; rows, and the closed gate, stay as they are.
+create or replace function tenant_leave(p_operation bigint, p_epoch bigint, p_number bigint) returns void
+    language plpgsql set search_path from current as $$
+begin
+    perform tenant_unregister(p_operation, p_epoch, p_number);
+    perform tenant_state_set(p_operation, p_epoch, p_number, 'moved');
+end
+$$;
