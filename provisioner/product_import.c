@@ -815,7 +815,7 @@ static bool files_import(Import *im, Str csv_path, Error *err)
 static bool start(Import *im, Error *err)
 {
     CLEANUP(rows_close) Rows *rows = NULL;
-    if (!tenant_path_set(im->db, im->tenant, err) ||
+    if (!tenant_write_begin(im->db, im->tenant, err) || !tenant_path_set(im->db, im->tenant, err) ||
         !tenant_query(im->db, im->tenant, S("select :import_open()"), NO_PARAMS, &rows, err))
         return false;
     im->currency = str_copy(im->arena, rows_str(rows, 0, 0));

@@ -27,3 +27,10 @@ bool tenant_run(Db *db, int64_t number, Str sql, Params params, Error *err)
     CLEANUP(rows_close) Rows *rows = NULL;
     return tenant_query(db, number, sql, params, &rows, err);
 }
+
+bool tenant_write_begin(Db *db, int64_t number, Error *err)
+{
+    char text[24];
+    int length = snprintf(text, sizeof(text), "%lld", (long long)number);
+    return db_run(db, S("select cell.tenant_write($1::bigint)"), PARAMS(((Str){text, (size_t)length})), err);
+}

@@ -309,6 +309,16 @@ static void lane_watch(Lane *lane)
         lane_lost(lane, &err);
 }
 
+// The right to write is taken from a shop that moves to another cell: in a moment it is there.
+static void error_explain(Error *err)
+{
+    if (err->code != ERR_FORBIDDEN)
+        return;
+    error_clear(err);
+    error_set(err, ERR_BUSY, "the shop is being moved");
+    error_why(err, "nothing can be written until it is there");
+}
+
 static void lane_finish(Lane *lane, PipeAnswer *answer)
 {
     Pool *pool = lane->pool;
@@ -323,6 +333,7 @@ static void lane_finish(Lane *lane, PipeAnswer *answer)
     query->rows = answer->rows;
     if (answer->err.code != ERR_NONE)
         query->err = answer->err;
+    error_explain(&query->err);
     query_leave(pool, query);
     lane_serve(lane, true);    // so that the backend works while this answer is made into a page
     lane_serve(lane, false);
