@@ -67,11 +67,22 @@ static bool turn_revert(Operation *op, Error *err)
 
 // ---- copy and hold: the rows
 
-// Once the record has switched, the target is what counts.
-static bool unless_switched(Operation *op, bool (*ask)(Operation *operation, bool *out, Error *err), bool *out_done,
-                            Error *err)
+typedef bool Question(Operation *op, bool *out, Error *err);
+
+// Once the record has switched, the target is what counts; without a place there is nothing to ask.
+static bool unless_switched(Operation *op, Question *ask, bool *out_done, Error *err)
 {
-    return is_switched(op, out_done, err) && (*out_done || (number_find(op, err) && ask(op, out_done, err)));
+    if (!is_switched(op, out_done, err) || !number_find(op, err))
+        return false;
+    return *out_done || op->other_cell.len == 0 || ask(op, out_done, err);
+}
+
+// Before the record has switched none of what follows is done.
+static bool once_switched(Operation *op, Question *ask, bool *out_done, Error *err)
+{
+    if (!is_switched(op, out_done, err) || !number_find(op, err))
+        return false;
+    return !*out_done || ask(op, out_done, err);
 }
 
 static bool copy_probe(Operation *op, bool *out_done, Error *err)
@@ -122,12 +133,16 @@ static bool switch_apply(Operation *op, Error *err)
 
 // ---- arrive: the target serves it
 
+static bool has_arrived(Operation *op, bool *out, Error *err)
+{
+    return cell_is(op, S("select cell.tenant_has_arrived($1::bigint, $2::text[], $3::jsonb, $4)"),
+                   PARAMS(STEP_NUMBER(op->number), op->context->hosts, op->context->limits, op->context->status), out,
+                   err);
+}
+
 static bool arrive_probe(Operation *op, bool *out_done, Error *err)
 {
-    return number_find(op, err) &&
-           cell_is(op, S("select cell.tenant_has_arrived($1::bigint, $2::text[], $3::jsonb, $4)"),
-                   PARAMS(STEP_NUMBER(op->number), op->context->hosts, op->context->limits, op->context->status),
-                   out_done, err);
+    return once_switched(op, has_arrived, out_done, err);
 }
 
 static bool arrive_apply(Operation *op, Error *err)
@@ -166,16 +181,21 @@ static bool route_apply(Operation *op, Error *err)
 
 // ---- leave: the source serves it no more
 
-static bool leave_probe(Operation *op, bool *out_done, Error *err)
+static bool has_left(Operation *op, bool *out, Error *err)
 {
     CLEANUP(rows_close) Rows *rows = NULL;
     Db *source = NULL;
-    if (!number_find(op, err) || !operation_other_cell(op, &source, err) ||
+    if (!operation_other_cell(op, &source, err) ||
         !db_query(source, S("select cell.tenant_state($1::bigint) = 'moved'"), PARAMS(STEP_NUMBER(op->other_number)),
                   &rows, err))
         return false;
-    *out_done = rows_bool(rows, 0, 0);
+    *out = rows_bool(rows, 0, 0);
     return true;
+}
+
+static bool leave_probe(Operation *op, bool *out_done, Error *err)
+{
+    return once_switched(op, has_left, out_done, err);
 }
 
 static bool leave_apply(Operation *op, Error *err)
@@ -188,19 +208,21 @@ static bool leave_apply(Operation *op, Error *err)
 
 // ---- clean: the source keeps no more changes, and the target isn't a copy
 
-static bool clean_probe(Operation *op, bool *out_done, Error *err)
+static bool is_clean(Operation *op, bool *out, Error *err)
 {
     Db *source = NULL;
     ReplicaSlotState state = REPLICA_SLOT_NONE;
-    if (!is_switched(op, out_done, err) || !*out_done)
-        return err->code == ERR_NONE;
-    *out_done = false;
-    if (!number_find(op, err) || !operation_other_cell(op, &source, err) ||
-        !replica_slot_state(source, op->other_number, &state, err))
+    *out = false;
+    if (!operation_other_cell(op, &source, err) || !replica_slot_state(source, op->other_number, &state, err))
         return false;
     return state != REPLICA_SLOT_NONE ||
            cell_is(op, S("select not exists (select from cell.replicas where tenant = $1::bigint)"),
-                   PARAMS(STEP_NUMBER(op->number)), out_done, err);
+                   PARAMS(STEP_NUMBER(op->number)), out, err);
+}
+
+static bool clean_probe(Operation *op, bool *out_done, Error *err)
+{
+    return once_switched(op, is_clean, out_done, err);
 }
 
 static bool clean_apply(Operation *op, Error *err)
@@ -262,6 +284,19 @@ const Driver TENANT_MOVE_BACK = {
 
 // ---- finalize
 
+static bool slots_probe(Operation *op, bool *out_done, Error *err)
+{
+    Db *target = NULL;
+    ReplicaSlotState state = REPLICA_SLOT_NONE;
+    if (!tenant_context(op, err))
+        return false;
+    if (op->other_cell.len &&
+        (!operation_other_cell(op, &target, err) || !replica_slot_state(target, op->other_number, &state, err)))
+        return false;
+    *out_done = state == REPLICA_SLOT_NONE;
+    return true;
+}
+
 static bool slots_apply(Operation *op, Error *err) { return source_forget(op, err); }
 
 static bool ended_probe(Operation *op, bool *out_done, Error *err)
@@ -280,7 +315,7 @@ static bool ended_apply(Operation *op, Error *err)
 }
 
 static const Step FINALIZE_STEPS[] = {
-    {.name = "slots", .probe = never_done, .apply = slots_apply},
+    {.name = "slots", .probe = slots_probe, .apply = slots_apply},
     {.name = "drop", .probe = drop_probe, .apply = drop_apply},
     {.name = "forget", .probe = ended_probe, .apply = ended_apply},
 };
@@ -289,7 +324,7 @@ const Driver TENANT_FINALIZE = {
     .kind = "finalize", .steps = FINALIZE_STEPS, .count = COUNT(FINALIZE_STEPS), .side = "source"};
 
 static const Step FINALIZE_DEDICATED_STEPS[] = {
-    {.name = "slots", .probe = never_done, .apply = slots_apply},
+    {.name = "slots", .probe = slots_probe, .apply = slots_apply},
     {.name = "remove", .probe = remove_probe, .apply = remove_apply},
     {.name = "forget", .probe = ended_probe, .apply = ended_apply},
 };

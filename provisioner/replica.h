@@ -17,7 +17,7 @@ MUST_CHECK bool replica_is_held(Operation *operation, bool *out, Error *err);
 // that the way back is one as well. Sets "rows" and "checksums_equal" in operation->data. An error leaves the source
 // open for writing.
 MUST_CHECK bool replica_hold(Operation *operation, Error *err);
-// Opens the source for writing again; open is success.
+// Opens the source for writing again, and forgets the way back; open is success.
 MUST_CHECK bool replica_release(Operation *operation, Error *err);
 // How long it has been closed, in milliseconds; 0: it is open.
 MUST_CHECK bool replica_pause_ms(Operation *operation, int64_t *out, Error *err);

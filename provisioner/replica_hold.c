@@ -301,7 +301,8 @@ bool replica_hold(Operation *op, Error *err)
 bool replica_release(Operation *op, Error *err)
 {
     Db *source = NULL;
+    Params params = PARAMS(OPERATION(op), STEP_NUMBER(op->other_number));
     return operation_other_cell(op, &source, err) &&
-           db_run(source, S("select cell.gate_open($1::bigint, $2::bigint, $3::bigint)"),
-                  PARAMS(OPERATION(op), STEP_NUMBER(op->other_number)), err);
+           db_run(source, S("select cell.gate_open($1::bigint, $2::bigint, $3::bigint)"), params, err) &&
+           db_run(source, S("select cell.replica_set($1::bigint, $2::bigint, $3::bigint, null, false)"), params, err);
 }

@@ -10,6 +10,6 @@ MUST_CHECK bool tenant_path_set(Db *db, int64_t number, Error *err);
 MUST_CHECK bool tenant_query(Db *db, int64_t number, Str sql, Params params, Rows **out, Error *err);
 MUST_CHECK bool tenant_run(Db *db, int64_t number, Str sql, Params params, Error *err);
 
-// For whoever writes in that transaction: it is refused with ERR_BUSY while the tenant moves to another cell, and a move
-// waits for it.
+// For whoever writes in that transaction: it is refused with ERR_BUSY while the tenant moves to another cell, and a
+// move waits for it.
 MUST_CHECK bool tenant_write_begin(Db *db, int64_t number, Error *err);

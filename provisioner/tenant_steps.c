@@ -70,8 +70,9 @@ bool tenant_context_read(Operation *op, Error *err)
             platform_control(op->platform),
             S("select status, number, cell, cell_url, limits, "
               "array(select $2 union all select jsonb_array_elements_text(domains))::text, settings, retention_s, "
-              "other_cell, other_number from control.tenant_context($1, $3)"),
-            PARAMS(op->slug, host, op->driver->side ? str_of(op->driver->side) : SQL_NULL), &rows, err))
+              "other_cell, other_number from control.tenant_context($1, $3, $4::bigint)"),
+            PARAMS(op->slug, host, op->driver->side ? str_of(op->driver->side) : SQL_NULL, STEP_NUMBER(op->id)), &rows,
+            err))
         return false;
     if (rows_count(rows) == 0)
         return error_set(err, ERR_NOT_FOUND, "there is no tenant '%.*s'", STR_ARG(op->slug));

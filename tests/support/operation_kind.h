@@ -9,7 +9,7 @@ typedef struct OperationKind {
     bool (*run)(Platform *platform, const TestWorld *world, const char *slug, Error *err);    // the command
 } OperationKind;
 
-enum { KIND_COUNT = 10 };
+enum { KIND_OF_MOVE = 7, KIND_COUNT = 10 };      // the first one of those that need a second cell, and all
 extern const OperationKind KINDS[KIND_COUNT];    // the first one creates
 
 // A shop in the status that the kind begins with. A creation needs a new one each time.

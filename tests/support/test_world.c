@@ -163,27 +163,28 @@ static bool is_in_other(TestWorld *world, const char *slug)
     return world->other.name.len && str_eq(test_value(world->control, world->arena, sql.data), world->other.name);
 }
 
-static Str shop_value(TestWorld *world, const char *slug, const char *sql)
+// `head` schema `tail`
+static Str shop_value(TestWorld *world, const char *slug, const char *head, const char *tail)
 {
     Str number = test_value(world->control, world->arena,
                             str_format(world->arena, "select (control.tenant_of('%s')).number", slug).data);
-    Str whole = str_format(world->arena, sql, STR_ARG(number), STR_ARG(number));
+    Str whole = str_format(world->arena, "%s t_%.*s%s", head, STR_ARG(number), tail);
     return test_value(is_in_other(world, slug) ? world->other.db : world->cell, world->arena, whole.data);
 }
 
 void test_world_mark(TestWorld *world, const char *slug)
 {
     Error err = {0};
-    (void)shop_value(world, slug,
-                     "insert into t_%.*s.customers (email) select gen_random_uuid() || '@buyer.example' returning id");
+    (void)shop_value(world, slug, "insert into",
+                     ".customers (email) select gen_random_uuid() || '@buyer.example' returning id");
     ck_assert_ok(
-        str_int64(shop_value(world, slug, "select count(*) from t_%.*s.customers"), 1, INT64_MAX, &world->marked, &err),
+        str_int64(shop_value(world, slug, "select count(*) from", ".customers"), 1, INT64_MAX, &world->marked, &err),
         &err);
 }
 
 void test_world_check_marked(TestWorld *world, const char *slug, const char *moment)
 {
-    Str rows = shop_value(world, slug, "select count(*) from t_%.*s.customers");
+    Str rows = shop_value(world, slug, "select count(*) from", ".customers");
     ck_assert_msg(str_eq(rows, str_int(world->arena, world->marked)), "%s: '%s' has %.*s rows, not %lld", moment, slug,
                   STR_ARG(rows), (long long)world->marked);
 }
@@ -324,13 +325,13 @@ static void check_settings(TestWorld *world, const char *slug, const char *momen
     Error err = {0};
     CLEANUP(rows_close) Rows *wanted = NULL;
     CLEANUP(rows_close) Rows *served = NULL;
-    ck_assert_ok(db_query(world->control, S("select number, settings, limits from control.tenant_context($1, null)"),
-                          PARAMS(str_of(slug)), &wanted, &err) &&
-                     db_query(is_in_other(world, slug) ? world->other.db : world->cell,
-                              S("select cell.tenant_has_settings($1::bigint, $2::jsonb, $3::jsonb)"),
-                              PARAMS(rows_str(wanted, 0, 0), rows_str(wanted, 0, 1), rows_str(wanted, 0, 2)), &served,
-                              &err),
-                 &err);
+    ck_assert_ok(
+        db_query(world->control, S("select number, settings, limits from control.tenant_context($1, null, null)"),
+                 PARAMS(str_of(slug)), &wanted, &err) &&
+            db_query(is_in_other(world, slug) ? world->other.db : world->cell,
+                     S("select cell.tenant_has_settings($1::bigint, $2::jsonb, $3::jsonb)"),
+                     PARAMS(rows_str(wanted, 0, 0), rows_str(wanted, 0, 1), rows_str(wanted, 0, 2)), &served, &err),
+        &err);
     ck_assert_msg(rows_bool(served, 0, 0), "%s: '%s' has other settings in its cell than in the record", moment, slug);
 }
 

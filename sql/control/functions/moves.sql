@@ -197,10 +197,10 @@ begin
 end
 $$;
 
--- What a step knows of its tenant, in one row. An operation works where the tenant lives, or (p_side) at the target of its move, or
--- at its source; the other end of the move is beside it.
+-- What a step knows of its tenant, in one row. An operation works where the tenant lives, or (p_side) at the target of the move that
+-- is its own, or at the source of one that was switched; the other end of the move is beside it.
 drop function if exists tenant_context(text);
-create or replace function tenant_context(p_slug text, p_side text)
+create or replace function tenant_context(p_slug text, p_side text, p_operation bigint)
     returns table (status text, number bigint, cell text, cell_url text, limits jsonb, domains jsonb, settings jsonb, retention_s bigint,
                    other_cell text, other_number bigint)
     language sql stable set search_path from current as $$
@@ -214,7 +214,7 @@ create or replace function tenant_context(p_slug text, p_side text)
            case p_side when 'target' then m.source_cell when 'source' then m.target_cell end,
            case p_side when 'target' then m.source_number when 'source' then m.target_number end
     from tenant_of(p_slug) t
-    left join moves m on m.tenant_id = t.id
+    left join moves m on m.tenant_id = t.id and case p_side when 'target' then m.operation = p_operation else m.is_switched end
     join plans p on (p.name, p.version) = (t.plan, t.plan_version)
     left join cells c on c.name = case p_side when 'target' then m.target_cell when 'source' then m.source_cell else t.cell end
     where t.id is not null

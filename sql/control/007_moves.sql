@@ -1,4 +1,4 @@
--- sql/control/006_moves.sql: tenants on their way from one cell to another.
+-- sql/control/007_moves.sql: tenants on their way from one cell to another.
 
 -- From the place that is reserved for it until its old one is given up: while is_switched, the tenant lives at the target and can
 -- be turned back.
