@@ -9,10 +9,11 @@
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
 
-// What a tenant's functions use of their cell.
+// What a tenant's functions, and who writes into its schema, use of their cell.
 static const char CELL[] = "create schema cell;"
                            "create extension unaccent schema cell;"
                            "create table cell.bell (tenant name default current_user, due_at timestamptz);"
+                           "create function cell.tenant_write(bigint) returns void language sql as '';"
                            "create text search configuration cell.spanish (copy = pg_catalog.spanish);"
                            "alter text search configuration cell.spanish alter mapping for hword, hword_part, word "
                            "with cell.unaccent, spanish_stem;"
