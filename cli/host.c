@@ -1,5 +1,6 @@
 // cli/host.c: `shopctl host`: machines with a container engine.
 #include "provisioner/host.h"
+#include "provisioner/host_drain.h"
 
 #include "base/arena.h"
 #include "cli/amount.h"
@@ -37,6 +38,10 @@ static const OutputKey KEYS[] = {
      .is_right = true},
     {.key = "free.disk_bytes", .type = "integer", .unit = UNIT_BYTES, .help = "Disk, or null."},
     {.key = "tenants", .type = "integer", .help = "Shops on it.", .heading = "SHOPS", .is_right = true},
+    {.key = "moved", .type = "list", .help = "Of drain: the shops that moved off, as `tenant move` shows them."},
+    {.key = "moved[].slug", .type = "text", .help = "The shop."},
+    {.key = "moved[].cell", .type = "text", .help = "The cell that it lives in now."},
+    {.key = "moved[].write_pause_ms", .type = "integer", .help = "How long nothing could be written in it."},
     {.key = "labels", .type = "object", .help = "What placement may ask for."},
     {.key = "tls_directory", .type = "text", .help = "Of tcp://: where its certificates are, or null."},
     {.key = "heard_at", .type = "time", .help = "When it answered last."},
@@ -50,8 +55,10 @@ static const OutputKey KEYS[] = {
      .help = "Of check: disk that is free where the engine keeps images and volumes, or null where nobody can say."},
     {.key = "clock_ahead_ms", .type = "integer", .help = "Of check: how far its clock is ahead of ours."},
     {.key = "round_trip_us", .type = "integer", .help = "Of check: the fastest of five calls of the engine."},
-    {.key = "problems", .type = "list", .help = "Of check: what is missing."},
+    {.key = "problems", .type = "list", .help = "Of check: what is missing; of drain: the shops that stay."},
+    {.key = "problems[].slug", .type = "text", .help = "Of drain: the shop."},
     {.key = "problems[].what", .type = "text", .help = "What it is."},
+    {.key = "problems[].why", .type = "text", .help = "Of drain: why it is so."},
     {.key = "problems[].next", .type = "text", .help = "What to do about it."},
     {.key = "type", .type = "text", .help = "Of trust: the kind of its key."},
     {.key = "fingerprint", .type = "text", .help = "Of trust: the fingerprint of its key."},
@@ -184,18 +191,29 @@ static bool trust_run(CommandCall *call, Error *err)
     return json_ok(answer, err) && command_answer(call, answer, err);
 }
 
+// {"moved", "problems"} beside what is shown of the host.
+static bool empty(const CommandCall *call, Platform *platform, Str name, Json **out, Error *err)
+{
+    if (call->is_dry_run || command_flag(call, "undo") || command_flag(call, "keep"))
+        return true;
+    return host_empty(platform, name, out, err);
+}
+
 static bool drain_run(CommandCall *call, Error *err)
 {
     CLEANUP(platform_close) Platform *platform = NULL;
     CLEANUP(json_close) Json *answer = NULL;
+    CLEANUP(json_close) Json *moves = NULL;
     Str name = command_argument(call, 0);
-    bool is_undone = command_flag(call, "undo");
-    if (!open_platform(call, &platform, err) || (!call->is_dry_run && !host_drain(platform, name, is_undone, err)) ||
-        !host_show(platform, name, &answer, err))
+    if (!open_platform(call, &platform, err) ||
+        (!call->is_dry_run && !host_drain(platform, name, command_flag(call, "undo"), err)) ||
+        !empty(call, platform, name, &moves, err) || !host_show(platform, name, &answer, err))
         return false;
-    int64_t shops = json_int64(json_get(answer, "tenants"));
-    if (!is_undone && shops > 0)
-        command_note(call, "%lld shops stay on '%.*s' until they are deleted", (long long)shops, STR_ARG(name));
+    for (JsonIter it = json_iter(moves); moves && json_next(&it);)
+        if (!json_set(answer, str_copy(call->arena, it.key).data, json_hold(it.value), err))
+            return false;
+    if (json_count(json_get(moves, "problems")))
+        call->exit_code = COMMAND_DIFFERS;
     return command_answer(call, answer, err);
 }
 
@@ -304,11 +322,16 @@ const Command HOST_COMMANDS[] = {
      .changes = true,
      .run = trust_run},
     {.verb = "drain",
-     .summary = "gives a host no more shops",
-     .description = "New shops go elsewhere from now on. Shops that live on it stay and go on: they aren't moved.",
+     .summary = "takes all shops off a host, and gives it no more",
+     .description =
+         "Each shop moves to the host with the most room, as `tenant move` does it, and its old place is given up. One "
+         "that finds no place stays and is named among the problems; then the command ends with 2, and goes on when it "
+         "is run again.",
      .arguments = NAME,
-     .options = (const Option[]){{.name = "undo", .type = OPTION_FLAG, .help = "Gives it shops again."}, {0}},
-     .examples = (const Example[]){{"shopctl host drain eu1", "Places no more shops on 'eu1'."}, {0}},
+     .options = (const Option[]){{.name = "keep", .type = OPTION_FLAG, .help = "Lets the shops that are on it stay."},
+                                 {.name = "undo", .type = OPTION_FLAG, .help = "Gives it shops again."},
+                                 {0}},
+     .examples = (const Example[]){{"shopctl host drain eu1", "Moves all shops off 'eu1'."}, {0}},
      .keys = KEYS,
      .changes = true,
      .run = drain_run},

@@ -1,15 +1,13 @@
 // tests/test_survival.c: buyers buy while shopd, shopctl, backends and the whole PostgreSQL are killed: no order is
 // lost, doubled or half, and each command goes on. TEST_KILLS, TEST_SEED and TEST_READY_MS (a bound) change it.
-#include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdatomic.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/pg.h"
 #include "base/process.h"
+#include "tests/support/buyers.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
 #include "tests/support/shop_client.h"
@@ -17,7 +15,6 @@
 
 enum {
     BUYERS = 16,
-    ORDERS_MAX = 200000,
     SCARCE = 100,
     PLENTY = 1000000,
     IMPORTED = 300,    // products of each shop that the killed commands are about
@@ -37,130 +34,9 @@ typedef struct Survival {
     Str catalogue;    // a file of IMPORTED products
     uint64_t seed;
     size_t commands;    // that were killed
-    atomic_bool is_over;
-    atomic_size_t order_count;
-    char keys[ORDERS_MAX][64];      // acknowledged with 201
-    char tokens[ORDERS_MAX][64];    // what the answer said
-    char variants[2][32];
-    ShopClient *clients[BUYERS];
-    pthread_mutex_t lock;
-    char fault[512];    // the first thing that a buyer found wrong: Check belongs to the test's own thread
 } Survival;
 
-static Survival survival = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-__attribute__((format(printf, 1, 2))) static bool buyer_fails(const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    (void)pthread_mutex_lock(&survival.lock);
-    if (!survival.fault[0])
-        (void)vsnprintf(survival.fault, sizeof(survival.fault), format, list);
-    (void)pthread_mutex_unlock(&survival.lock);
-    va_end(list);
-    return false;
-}
-
-static Str read_variant(ShopClient *client, const char *handle, Arena *arena)
-{
-    ShopAnswer answer;
-    Str path = str_format(arena, "/api/v1/store/products/%s", handle);
-    ck_assert(shop_call(client, &(ShopRequest){.method = "GET", .path = path.data}, arena, &answer));
-    ck_assert_int_eq(answer.status, 200);
-    Str id = str_copy(arena, json_str(json_get(json_element(json_get(answer.json, "variants"), 0), "id")));
-    shop_answer_close(&answer);
-    return id;
-}
-
-// Calls until an answer comes that settles it: neither nothing nor a 5xx nor "try again".
-static bool call_until_settled(ShopClient *client, const ShopRequest *request, Arena *arena, ShopAnswer *out)
-{
-    for (int64_t until_ms = clock_ms() + RETRY_MS; clock_ms() < until_ms; clock_sleep_ms(50)) {
-        if (shop_call(client, request, arena, out) && out->status < 500 && out->status != 429)
-            return true;
-        shop_answer_close(out);
-    }
-    return false;
-}
-
-// A cart with one piece, in each fifth round of both; its id, or the empty text when the shop went away for good.
-static Str fill_cart(ShopClient *client, int round, Arena *arena)
-{
-    ShopAnswer answer;
-    if (!call_until_settled(client, &(ShopRequest){.method = "POST", .path = "/api/v1/store/carts", .body = "{}"},
-                            arena, &answer))
-        return S("");
-    Str id = str_copy(arena, json_str(json_get(answer.json, "id")));
-    shop_answer_close(&answer);
-    for (int i = 0; i < (round % 5 == 0 ? 2 : 1); i++) {
-        Str path = str_format(arena, "/api/v1/store/carts/%.*s/lines", STR_ARG(id));
-        Str body = str_format(arena, "{\"variant_id\": \"%s\", \"quantity\": 1}", survival.variants[i]);
-        if (!call_until_settled(client, &(ShopRequest){.method = "POST", .path = path.data, .body = body.data}, arena,
-                                &answer))
-            return S("");
-        shop_answer_close(&answer);
-    }
-    return id;
-}
-
-static bool note_order(Str key, const ShopAnswer *answer)
-{
-    size_t at = atomic_fetch_add(&survival.order_count, 1);
-    if (at >= ORDERS_MAX)
-        return buyer_fails("there are more than %d orders", ORDERS_MAX);
-    (void)snprintf(survival.keys[at], sizeof(survival.keys[at]), "%.*s", STR_ARG(key));
-    (void)snprintf(survival.tokens[at], sizeof(survival.tokens[at]), "%.*s",
-                   STR_ARG(json_str(json_get(answer->json, "token"))));
-    return true;
-}
-
-static bool buy_once(ShopClient *client, int number, int round, Arena *arena)
-{
-    static const char BODY[] =
-        "{\"email\": \"ana@buyer.example\", \"shipping_address\": {\"name\": \"Ana\", \"line1\": \"Calle 1\", "
-        "\"city\": \"Madrid\","
-        " \"region\": \"M\", \"postal_code\": \"28001\", \"country\": \"ES\"}, \"shipping_method\": \"standard\","
-        " \"payment_method\": \"bank_transfer\"}";
-    Str cart = fill_cart(client, round, arena), key = str_format(arena, "buyer-%d-round-%d", number, round);
-    if (str_is_empty(cart))
-        return false;
-    Str path = str_format(arena, "/api/v1/store/carts/%.*s/checkout", STR_ARG(cart));
-    Str headers = str_format(arena, "Idempotency-Key: %.*s\r\n", STR_ARG(key));
-    ShopRequest checkout = {.method = "POST", .path = path.data, .headers = headers.data, .body = BODY};
-    ShopAnswer answer;
-    if (!call_until_settled(client, &checkout, arena, &answer))
-        return false;
-    bool is_bought = answer.status == 201;
-    bool is_sold_out = answer.status == 409 && str_find(answer.body, S("out-of-stock")) < answer.body.len;
-    bool is_well = is_bought ? note_order(key, &answer)
-                             : is_sold_out || buyer_fails("%s is answered by %d %.*s", key.data, answer.status,
-                                                          STR_ARG(answer.body));
-    Str token = str_copy(arena, json_str(json_get(answer.json, "token")));
-    shop_answer_close(&answer);
-    if (!is_well || !is_bought || round % 7 != 0)
-        return is_well;
-    if (!call_until_settled(client, &checkout, arena, &answer))
-        return false;
-    if (!str_eq(json_str(json_get(answer.json, "token")), token))
-        is_well =
-            buyer_fails("%s, sent again, is another order: %d %.*s", key.data, answer.status, STR_ARG(answer.body));
-    shop_answer_close(&answer);
-    return is_well;
-}
-
-static void *buyer_run(void *context)
-{
-    int number = (int)(intptr_t)context;
-    ShopClient *client = survival.clients[number];
-    Arena *arena = arena_open(16 * MIB);
-    intptr_t is_well = true;
-    for (int round = 0; is_well && !atomic_load(&survival.is_over); round++) {
-        arena_reset(arena);
-        is_well = buy_once(client, number, round, arena);
-    }
-    arena_close(&arena);
-    return (void *)is_well;
-}
+static Survival survival;
 
 // ---- the killer ----
 
@@ -369,57 +245,6 @@ static Db *schema_open(const char *slug, Arena *arena)
     return db;
 }
 
-static Str acknowledged_json(Arena *arena)
-{
-    StrBuf buf = {.arena = arena};
-    for (size_t i = 0; i < atomic_load(&survival.order_count); i++)
-        strbuf_format(&buf, "%s{\"key\":\"%s\",\"token\":\"%s\"}", i ? "," : "[", survival.keys[i], survival.tokens[i]);
-    strbuf_add(&buf, buf.len ? S("]") : S("[]"));
-    return strbuf_str(&buf);
-}
-
-// A row that is there says what is wrong.
-static const char *const NONE_OF[] = {
-    "select 'an order without lines' from orders o where not exists "
-    "(select 1 from order_lines l where l.order_id = o.id)",
-    "select 'a total of other lines' from orders o where total_minor <> shipping_minor + "
-    "(select sum(total_minor) from order_lines l where l.order_id = o.id)",
-    "select 'a balance of another ledger' from stock k where quantity <> "
-    "(select coalesce(sum(quantity), 0) from stock_movements m where m.variant_id = k.variant_id)",
-    "select 'a stock below nothing' from stock where quantity < 0",
-    "select 'a ledger of another sale' from order_lines l "
-    "full join (select * from stock_movements where reason = 'sale') m using (order_id, variant_id) "
-    "where l.quantity is distinct from -m.quantity",
-    "select 'more sold than there was' from order_lines l join stock_movements m using (variant_id) "
-    "where m.reason = 'import' group by l.variant_id, m.quantity having sum(l.quantity) > m.quantity",
-    "select 'a key of no order' from idempotency_keys k left join orders o on o.token = k.answer ->> 'token' "
-    "where o.id is null",
-    "select 'two keys of one order' from idempotency_keys k group by k.answer ->> 'token' having count(*) > 1",
-    "select 'an order of no key' from orders o where o.token not in (select answer ->> 'token' from idempotency_keys)",
-};
-
-static void check_orders(Arena *arena)
-{
-    Error err = {0};
-    CLEANUP(rows_close) Rows *lost = NULL;
-    CLEANUP(db_close) Db *db = schema_open("acme", arena);
-    ck_assert_ok(db_query(db,
-                          S("select a.key from json_to_recordset($1::json) a(key text, token text) "
-                            "left join idempotency_keys k on k.key = a.key and k.answer ->> 'token' = a.token "
-                            "left join orders o on o.token = a.token where k.key is null or o.id is null"),
-                          PARAMS(acknowledged_json(arena)), &lost, &err),
-                 &err);
-    ck_assert_msg(rows_count(lost) == 0, "%zu acknowledged orders are lost", rows_count(lost));
-    for (size_t i = 0; i < COUNT(NONE_OF); i++) {
-        CLEANUP(rows_close) Rows *rows = NULL;
-        ck_assert_ok(db_query(db, str_of(NONE_OF[i]), NO_PARAMS, &rows, &err), &err);
-        ck_assert_msg(rows_count(rows) == 0, "there is %.*s", STR_ARG(rows_str(rows, 0, 0)));
-    }
-    Str orders = test_value(db, arena, "select count(*) from orders");
-    ck_assert_str(orders, str_format(arena, "%zu", atomic_load(&survival.order_count)));    // each retried to its end
-    printf("%.*s orders\n", STR_ARG(orders));
-}
-
 // Every command came to its end, and each import made each product once.
 static void check_commands(Arena *arena)
 {
@@ -467,33 +292,18 @@ static void shop_open(Arena *arena)
                   "owner@acme.example");
     (void)SHOPCTL(&survival.platform, "tenant", "set", "acme", "--limit", "requests_per_second=0");
     (void)SHOPCTL(&survival.platform, "product", "import", "acme", csv.data);
-    ShopClient *client = shop_client_open(survival.platform.port, "acme.localhost");
-    static const char *const HANDLES[] = {"plenty", "scarce"};
-    for (size_t i = 0; i < COUNT(HANDLES); i++)
-        (void)snprintf(survival.variants[i], sizeof(survival.variants[i]), "%.*s",
-                       STR_ARG(read_variant(client, HANDLES[i], arena)));
-    shop_client_close(&client);
 }
 
 TEST(no_order_is_lost_doubled_or_half_when_anything_is_killed)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(512 * MIB);
-    pthread_t buyers[BUYERS];
     shop_open(arena);
-    for (size_t i = 0; i < BUYERS; i++)
-        survival.clients[i] = shop_client_open(survival.platform.port, "acme.localhost");
-    for (intptr_t i = 0; i < BUYERS; i++)
-        ck_assert_int_eq(pthread_create(&buyers[i], NULL, buyer_run, (void *)i), 0);
+    Buyers *buyers = buyers_start(BUYERS, "acme.localhost", &survival.platform.port, 1);
     kill_many(arena);
-    atomic_store(&survival.is_over, true);
-    for (int i = 0; i < BUYERS; i++) {
-        void *is_well = NULL;
-        (void)pthread_join(buyers[i], &is_well);
-        ck_assert_msg(survival.fault[0] == '\0', "%s", survival.fault);
-        ck_assert_msg(is_well != NULL, "buyer %d got no answer within %d ms", i, RETRY_MS);
-        shop_client_close(&survival.clients[i]);
-    }
-    check_orders(arena);
+    buyers_stop(buyers);
+    CLEANUP(db_close) Db *db = schema_open("acme", arena);
+    buyers_check(buyers, db);
+    buyers_close(&buyers);
     check_commands(arena);
     test_platform_down(&survival.platform);
 }

@@ -154,9 +154,19 @@ begin
     where c.host = p_name;
     if v_cells is not null then
         perform refuse('wrong-state', format('the host ''%s'' can''t be removed', p_name), format('shops live on it: %s', v_cells),
-                       'delete them first, or keep the host: shopctl tenant list', 'host');
+                       format('move them off: shopctl host drain %s', p_name), 'host');
     end if;
 end
+$$;
+
+-- The shops of a host; is_leftover: it moved away, and its old place is kept there.
+create or replace function host_tenants(p_name text) returns table (slug text, is_leftover boolean)
+    language sql stable set search_path from current as $$
+    select t.slug, false from tenants t join cells c on c.name = t.cell where c.host = p_name
+    union all
+    select t.slug, true from moves m join tenants t on t.id = m.tenant_id join cells c on c.name = m.source_cell
+    where c.host = p_name and m.is_switched
+    order by 1
 $$;
 
 create or replace function host_remove(p_name text) returns void language plpgsql set search_path from current as $$

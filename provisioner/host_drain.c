@@ -1,0 +1,46 @@
+// provisioner/host_drain.c: moves of all shops of a host.
+#include "provisioner/host_drain.h"
+
+#include "base/arena.h"
+#include "provisioner/slug.h"
+#include "provisioner/tenant_move.h"
+
+static bool move_off(Platform *platform, Slug slug, bool is_leftover, Json **out, Error *err)
+{
+    CLEANUP(json_close) Json *ended = NULL;
+    return (is_leftover || tenant_move(platform, slug, &(TenantMove){.plan = NULL}, out, err)) &&
+           tenant_move_finalize(platform, slug, &ended, err);
+}
+
+static Json *problem_json(Str slug, const Error *err)
+{
+    return json_build("{s:s%, s:s, s:s, s:s}", "slug", slug.data, slug.len, "what", err->what, "why", err->why, "next",
+                      err->next);
+}
+
+bool host_empty(Platform *platform, Str name, Json **out, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    CLEANUP(json_close) Json *moved = json_build("[]");
+    CLEANUP(json_close) Json *problems = json_build("[]");
+    if (!json_ok(moved, err) || !json_ok(problems, err) ||
+        !db_query(platform_control(platform), S("select slug, is_leftover from control.host_tenants($1)"), PARAMS(name),
+                  &rows, err))
+        return false;
+    for (size_t i = 0; i < rows_count(rows); i++) {
+        CLEANUP(json_close) Json *answer = NULL;
+        Slug slug = {0};
+        Error failure = {0};
+        bool ok = slug_parse(rows_str(rows, i, 0), &slug, &failure) &&
+                  move_off(platform, slug, rows_bool(rows, i, 1), &answer, &failure);
+        if (failure.code == ERR_NO_MEMORY) {
+            *err = failure;
+            return false;
+        }
+        if ((answer && !json_append(moved, json_hold(answer))) ||
+            (!ok && !json_append(problems, problem_json(slug.text, &failure))))
+            return json_ok(NULL, err);
+    }
+    *out = json_build("{s:O, s:O}", "moved", moved, "problems", problems);
+    return json_ok(*out, err);
+}
