@@ -166,6 +166,8 @@ Str json_str(const Json *json)
     return json_is_string(json) ? (Str){json_string_value(json), json_string_length(json)} : S("");
 }
 
+bool json_bool(const Json *json) { return json_kind(json) == JSON_KIND_TRUE; }
+
 bool json_is_int(const Json *json) { return json_is_integer(json); }
 int64_t json_int64(const Json *json) { return json_integer_value(json); }
 

@@ -50,6 +50,7 @@ const Json *json_get(const Json *object, const char *key);
 const Json *json_element(const Json *array, size_t i);    // borrowed; NULL beyond the end or not an array
 size_t json_count(const Json *json);                      // elements or members, 0 for all else
 Str json_str(const Json *json);                           // borrowed; the empty text unless it is a string
+bool json_bool(const Json *json);                         // false unless it is true
 bool json_is_int(const Json *json);
 int64_t json_int64(const Json *json);    // 0 unless it is an integer
 // A number as the shortest text that reads back the same, without an exponent from 1e-7 up to 1e21.

@@ -171,6 +171,37 @@ typedef struct Failure {    // what the child says through the pipe when it can'
     const char *doing;    // a literal of ours: the same address in both
 } Failure;
 
+// Above those that are passed, so that none takes another's place.
+static int raised(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, PROCESS_PASSED_FIRST + PROCESS_PASSED_MAX); }
+
+static bool passed_set(const ProcessSpec *spec)
+{
+    int above[PROCESS_PASSED_MAX];
+    for (size_t i = 0; i < spec->passed_count; i++)
+        if ((above[i] = raised(spec->passed[i])) < 0)
+            return false;
+    for (size_t i = 0; i < spec->passed_count; i++)
+        if (dup2(above[i], PROCESS_PASSED_FIRST + (int)i) < 0)
+            return false;
+    return true;
+}
+
+// With what says of the passed descriptors that they are meant for this process.
+static char *const *child_environment(const ProcessSpec *spec)
+{
+    char **ours = environ, **its = spec->environment ? (char **)(uintptr_t)spec->environment : environ;
+    char pid[16], count[16];
+    if (spec->passed_count == 0)
+        return its;
+    (void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+    (void)snprintf(count, sizeof(count), "%zu", spec->passed_count);
+    environ = its;
+    bool ok = setenv("LISTEN_PID", pid, 1) == 0 && setenv("LISTEN_FDS", count, 1) == 0;
+    its = environ;
+    environ = ours;    // its PATH finds the program
+    return ok ? its : NULL;
+}
+
 static const char *child_prepare(const ProcessSpec *spec, User user)
 {
     signals_reset();
@@ -184,17 +215,20 @@ static const char *child_prepare(const ProcessSpec *spec, User user)
         return "become its user";
     if (!streams_set(spec->output))
         return "open its streams";
-    if (close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
+    if (!passed_set(spec))
+        return "take what is passed to it";
+    if (close_range(PROCESS_PASSED_FIRST + (unsigned)spec->passed_count, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
         return "close what isn't its own";
     return NULL;
 }
 
 static _Noreturn void child_run(const ProcessSpec *spec, User user, int pipe_fd)
 {
+    pipe_fd = raised(pipe_fd);
     Failure failure = {.doing = child_prepare(spec, user)};
-    if (!failure.doing) {
-        (void)execvpe(spec->argv[0], (char *const *)spec->argv,
-                      spec->environment ? (char *const *)spec->environment : environ);
+    char *const *environment = child_environment(spec);
+    if (!failure.doing && environment) {
+        (void)execvpe(spec->argv[0], (char *const *)spec->argv, environment);
         failure.doing = "be run";
     }
     failure.number = errno;
@@ -208,6 +242,7 @@ bool process_start(const ProcessSpec *spec, Process *out, Error *err)
 {
     User user = {0};
     int ends[2] = {-1, -1};
+    assert(spec->passed_count <= PROCESS_PASSED_MAX);
     if (spec->user && !user_find(spec->user, &user, err))
         return false;
     if (pipe2(ends, O_CLOEXEC) != 0)

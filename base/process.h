@@ -3,6 +3,8 @@
 #include "base/error.h"
 #include "base/str.h"
 
+enum { PROCESS_PASSED_FIRST = 3, PROCESS_PASSED_MAX = 16 };
+
 typedef struct ProcessSpec {
     const char *const *argv;           // ends in NULL; argv[0] holds a slash or is looked up in our PATH
     const char *const *environment;    // ends in NULL; NULL: ours
@@ -11,6 +13,8 @@ typedef struct ProcessSpec {
     const char *pid_path;    // it writes who it is there before it becomes the program, so none is ever lost; or NULL
     int output;              // descriptor of its standard output and error; 0: /dev/null. Its input is /dev/null.
     bool is_session;         // it leads a session of its own
+    const int *passed;       // descriptors that become its 3, 4, ..., of which LISTEN_FDS tells it (sd_listen_fds(3))
+    size_t passed_count;     // up to PROCESS_PASSED_MAX
 } ProcessSpec;
 
 // A process that may be ours, or of a parent that is dead. `pid` 0 is none.
@@ -26,8 +30,8 @@ typedef struct ProcessEnd {
     int signal;       // 0 when it wasn't one
 } ProcessEnd;
 
-// Starts a program. All other descriptors are closed in it, all signals are as at a program's start. Fails with
-// ERR_NOT_FOUND or ERR_FORBIDDEN when the program or the user can't be had. The caller closes *out.
+// Starts a program. All descriptors but those of the spec are closed in it, all signals are as at a program's start.
+// Fails with ERR_NOT_FOUND or ERR_FORBIDDEN when the program or the user can't be had. The caller closes *out.
 MUST_CHECK bool process_start(const ProcessSpec *spec, Process *out, Error *err);
 
 // The process that a pid file names, when it still lives; else out->pid is 0, which is success. A file of an earlier

@@ -25,7 +25,7 @@ bench_open() {
     chmod 755 "$work"
     trap bench_close EXIT
     trap 'exit 130' INT TERM
-    export SHOPCTL_DATA="${data:-$work/data}"
+    export SHOPCTL_DATA="${data:-$work/data}" SHOPCTL_GATEWAY=never    # shopd itself is measured
     port=$(cat "$SHOPCTL_DATA.port" 2>/dev/null || free_port)
     [ -n "$data" ] && echo "$port" >"$data.port"
     "$shopctl" up --listen "127.0.0.1:$port" >/dev/null

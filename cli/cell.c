@@ -28,10 +28,10 @@ static const OutputKey KEYS[] = {
 
 static void warned(void *context, const char *text) { command_note(context, "warning: %s", text); }
 
-// The last lines of a failed program's log.
+// The last lines of a failed program's log, and what an operator should know.
 static void say(void *context, const char *text)
 {
-    if (str_has_prefix(str_of(text), S("log: ")))
+    if (str_has_prefix(str_of(text), S("log: ")) || str_has_prefix(str_of(text), S("warning: ")))
         command_note(context, "%s", text);
 }
 
@@ -81,7 +81,8 @@ const Command CELL_COMMANDS[] = {
      .description = "Makes the cell's database where it is missing, its roles and tables, and records it; of one that "
                     "can't be opened nothing is left. For a cell that is open it changes what is given. With a URL of "
                     "the machine where the platform runs, the platform starts the cell's shopd there; another one must "
-                    "be started by hand. With --dry-run it makes all its checks and prints what would change, a line "
+                    "be started by hand. With the second cell the platform brings in the gateway (see shopctl up). "
+                    "With --dry-run it makes all its checks and prints what would change, a line "
                     "each: KEY: OLD -> NEW.",
      .arguments =
          (const Argument[]){{.name = "NAME", .is_required = true, .help = "Its name: a-z, 0-9 and inner hyphens."},

@@ -7,7 +7,7 @@
 #define STATUS_KEYS                                                                                                    \
     {.key = "state", .type = "text", .help = "running, partly or stopped."},                                           \
         {.key = "data", .type = "text", .help = "The platform's folder."},                                             \
-        {.key = "url", .type = "text", .help = "Where its first cell's shopd answers."},                               \
+        {.key = "url", .type = "text", .help = "Where shoppers reach it."},                                            \
         {.key = "control.dsn", .type = "text", .help = "Connection string of the control database."},                  \
         {.key = "cells", .type = "list", .help = "Its cells; with the database gone, as they were last known."},       \
         {.key = "cells[].name", .type = "text", .help = "The cell's name."},                                           \
@@ -25,11 +25,15 @@
         {.key = "shopd[].modules", .type = "list", .help = "The modules that it runs, or all."},                       \
         {.key = "shopd[].cell", .type = "text", .help = "The cell that it serves."},                                   \
         {.key = "processes", .type = "list", .help = "What the supervisor keeps running, and itself."},                \
-        {.key = "processes[].name", .type = "text", .help = "postgres, shopd-CELL, controller or supervisor."},        \
+        {.key = "processes[].name",                                                                                    \
+         .type = "text",                                                                                               \
+         .help = "postgres, shopd-CELL, gateway, controller or supervisor."},                                          \
         {.key = "missing", .type = "list", .help = "Which of them don't run, where others do."},                       \
     {                                                                                                                  \
         .key = "processes[].pid", .type = "integer", .help = "Its process id."                                         \
     }
+
+static const char *const GATEWAYS[] = {"auto", "always", "never", NULL};
 
 static const OutputKey UP_KEYS[] = {
     {.key = "changed", .type = "bool", .help = "Whether anything had to be started."},
@@ -183,7 +187,10 @@ const Command UP_COMMANDS[] = {
          "Starts a private PostgreSQL in the platform's folder, brings its databases to this version, starts shopd and "
          "the controller, and a supervisor that restarts whichever of them ends. It returns when all of it answers; "
          "what it leaves running holds none of its caller's streams. Where everything runs already it changes nothing. "
-         "With the setting control_dsn it runs shopd and the controller for an existing PostgreSQL.\n\n"
+         "With the setting control_dsn it runs shopd and the controller for an existing PostgreSQL. From the second "
+         "cell on "
+         "HAProxy answers at the platform's address, in front of all of them; run again, `up` has it read renewed "
+         "certificates.\n\n"
          "Started by root, PostgreSQL runs as the user of the setting database_user, who must be able to reach the "
          "folder, and shopd as that of shopd_user.",
      .options = (const Option[]){{.name = "listen",
@@ -192,6 +199,13 @@ const Command UP_COMMANDS[] = {
                                   .value = "ADDR:PORT",
                                   .setting = "listen",
                                   .help = "Where shopd answers; else where it did the last time."},
+                                 {.name = "gateway",
+                                  .type = OPTION_CHOICE,
+                                  .choices = GATEWAYS,
+                                  .value = "WHEN",
+                                  .setting = "gateway",
+                                  .help = "Whether HAProxy answers there, in front of all cells: auto, from the second "
+                                          "cell on; always; never. Else as the last time."},
                                  {.name = "foreground",
                                   .help = "Stays as the supervisor, for systemd and containers: SIGTERM stops "
                                           "everything."},

@@ -9,6 +9,7 @@
 #include "cli/answer.h"
 #include "cli/progress.h"
 #include "cli/tenant_file.h"
+#include "provisioner/installation.h"
 #include "provisioner/tenant_check.h"
 
 enum { WORKERS_MAX = 4, WORKER_BUDGET = 64 * MIB, DRAW_MS = 100 };
@@ -288,6 +289,16 @@ static bool create_many(CommandCall *call, const Plans *plans, Error *err)
     return batch_answer(call, &file, &batch, err);
 }
 
+// A shop with a cell of its own may be what brings the gateway in, and then has another URL. Where that can't be done
+// from here the platform's controller does it.
+static void gateway_await(const CommandCall *call, const Plan *plan)
+{
+    Error ignored = {0};
+    if (plan && plan->tier != PLAN_TIER_SHARED &&
+        !installation_follow(&(InstallationOptions){.settings = call->settings}, &ignored))
+        error_clear(&ignored);
+}
+
 static bool create_one(CommandCall *call, const Plans *plans, Error *err)
 {
     CLEANUP(json_close) Json *given = NULL;
@@ -300,8 +311,10 @@ static bool create_one(CommandCall *call, const Plans *plans, Error *err)
         return false;
     if (call->is_dry_run)
         return tenant_create_preview(platform, &spec, &answer, err) && answer_preview(call, answer, err);
-    return tenant_create(platform, &spec, NULL, err) && tenant_show(platform, slug, &answer, err) &&
-           command_answer(call, answer, err);
+    if (!tenant_create(platform, &spec, NULL, err))
+        return false;
+    gateway_await(call, spec.plan);
+    return tenant_show(platform, slug, &answer, err) && command_answer(call, answer, err);
 }
 
 bool tenant_create_run(CommandCall *call, Error *err)

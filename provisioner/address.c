@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -47,11 +48,24 @@ static void infos_close(struct addrinfo **infos)
         freeaddrinfo(*infos);
 }
 
-static bool can_bind(Str text, Error *err)
+static bool bind_failed(Str text, int number, Error *err)
+{
+    error_from_errno(err, number, "shopd can't listen on '%.*s'", STR_ARG(text));
+    if (number == EADDRINUSE) {
+        err->code = ERR_EXISTS;
+        error_why(err, "another process listens there");
+    }
+    return error_next(err, "choose another one by --listen ADDRESS:PORT");
+}
+
+// A socket that is bound; with `is_shared` others of this user's may be bound to the same address. It is the caller's
+// to close, also after a failure.
+static bool bind_to(Str text, bool is_shared, int *out, Error *err)
 {
     Address address = {0};
     CLEANUP(infos_close) struct addrinfo *infos = NULL;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    *out = -1;
     if (!address_parse(text, &address, err))
         return false;
     int failure = getaddrinfo(address.host[0] ? address.host : NULL, address.port, &hints, &infos);
@@ -59,20 +73,53 @@ static bool can_bind(Str text, Error *err)
         error_set(err, ERR_INVALID, "the address '%.*s' is refused", STR_ARG(text));
         return error_why(err, "%s", gai_strerror(failure));
     }
-    // Without SO_REUSEPORT: with it, another shopd there would share its visitors with ours.
-    CLEANUP(fd_close) int fd = socket(infos->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    *out = socket(infos->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int on = 1;
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
+    bool is_v6 = infos->ai_family == AF_INET6;
+    if (*out < 0 || setsockopt(*out, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+        (is_v6 && setsockopt(*out, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0) ||
+        (is_shared && setsockopt(*out, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0))
         return error_from_errno(err, errno, "the address '%.*s' can't be tried", STR_ARG(text));
-    if (bind(fd, infos->ai_addr, infos->ai_addrlen) == 0)
-        return true;
-    int number = errno;
-    error_from_errno(err, number, "shopd can't listen on '%.*s'", STR_ARG(text));
-    if (number == EADDRINUSE) {
-        err->code = ERR_EXISTS;
-        error_why(err, "another process listens there");
+    return bind(*out, infos->ai_addr, infos->ai_addrlen) == 0 || bind_failed(text, errno, err);
+}
+
+// Not shared: else another shopd there would share its visitors with ours.
+static bool can_bind(Str text, Error *err)
+{
+    CLEANUP(fd_close) int fd = -1;
+    return bind_to(text, false, &fd, err);
+}
+
+void listeners_close(Listeners *listeners)
+{
+    while (listeners->count > 0)
+        fd_close(&listeners->sockets[--listeners->count]);
+}
+
+bool listeners_open(Str listen, Listeners *out, Error *err)
+{
+    Listeners opened = {0};
+    Str part;
+    bool ok = true;
+    while (ok && str_cut(&listen, ',', &part)) {
+        if (opened.count == LISTENERS_MAX)
+            ok = error_set(err, ERR_INVALID, "there are more than %d addresses to listen on", LISTENERS_MAX);
+        else
+            ok = bind_to(str_trim(part), true, &opened.sockets[opened.count++], err);
     }
-    return error_next(err, "choose another one by --listen ADDRESS:PORT");
+    if (!ok)
+        listeners_close(&opened);
+    else
+        *out = opened;
+    return ok;
+}
+
+bool listeners_listen(const Listeners *listeners, Error *err)
+{
+    for (size_t i = 0; i < listeners->count; i++)
+        if (listen(listeners->sockets[i], LISTENERS_BACKLOG) != 0)
+            return error_from_errno(err, errno, "the platform's address can't be listened on");
+    return true;
 }
 
 bool address_check(Str listen, Error *err)

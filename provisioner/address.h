@@ -7,6 +7,20 @@
 // Fails with ERR_INVALID, ERR_EXISTS where it is in use, or ERR_FORBIDDEN.
 MUST_CHECK bool address_check(Str listen, Error *err);
 
+enum { LISTENERS_MAX = 8, LISTENERS_BACKLOG = 4096 };
+
+// Sockets of addresses that are held so that the programs which serve them may come and go.
+typedef struct Listeners {
+    int sockets[LISTENERS_MAX];
+    size_t count;
+} Listeners;
+
+// Takes each address of ADDRESS:PORT with commas, which others of ours may have taken in the same way. They don't
+// listen yet: as long as another one does, all that come are its. Fails as address_check; then none is open.
+MUST_CHECK bool listeners_open(Str listen, Listeners *out, Error *err);
+MUST_CHECK bool listeners_listen(const Listeners *listeners, Error *err);    // once more does nothing
+void listeners_close(Listeners *listeners);
+
 // The form alone, of the same. Fails with ERR_INVALID.
 MUST_CHECK bool address_list_check(Str listen, Error *err);
 

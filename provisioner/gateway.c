@@ -9,12 +9,10 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/process.h"
 #include "provisioner/gateway_files.h"
 #include "provisioner/haproxy.h"
-#include "provisioner/launch.h"
 
-enum { BUDGET = 1024 * MIB, LOCK_MS = 10000, LOCK_STEP_MS = 50 };
+enum { BUDGET = 1024 * MIB, REFRESH_BUDGET = 16 * MIB, LOCK_MS = 10000, LOCK_STEP_MS = 50 };
 
 // What is compared with what, in one arena.
 typedef struct Gateway {
@@ -30,35 +28,6 @@ typedef struct Gateway {
     Json *changes;                      // [TEXT]: what the running one lacks
     Json *why;                          // [TEXT]: what of that needs a reload
 } Gateway;
-
-bool gateway_options_read(const Settings *settings, Str directory, Arena *arena, GatewayOptions *out, Error *err)
-{
-    Place place = {0};
-    User user = {0};
-    char here[4 * KIB];
-    if (!launch_place(settings, arena, &place, err))
-        return false;
-    if (!getcwd(here, sizeof(here)))
-        return error_from_errno(err, errno, "the working directory can't be named");
-    *out = (GatewayOptions){.directory = directory,
-                            .listen = setting_text(settings, "gateway_listen"),
-                            .certificates = setting_text(settings, "gateway_certificates"),
-                            .tls_listen = setting_text(settings, "gateway_tls_listen"),
-                            .user = geteuid() == 0 ? setting_text(settings, "gateway_user") : S("")};
-    if (directory.len == 0)
-        out->directory = str_format(arena, "%.*s/gateway", STR_ARG(place.data));
-    Str *const paths[] = {&out->directory, &out->certificates};
-    for (size_t i = 0; i < COUNT(paths); i++)
-        if (paths[i]->len && !str_has_prefix(*paths[i], S("/")))
-            *paths[i] = str_format(arena, "%s/%.*s", here, STR_ARG(*paths[i]));
-    if (!arena_ok(arena, err))
-        return false;
-    if (out->user.len && !user_find(str_copy(arena, out->user).data, &user, err))
-        return error_where(err, "gateway_user") ||
-               error_next(err, "install HAProxy, which makes its user, or set gateway_user");
-    out->group = user.gid;
-    return true;
-}
 
 static bool lock_wait(const GatewayOptions *options, int fd, Error *err)
 {
@@ -314,14 +283,18 @@ static bool stopped(const Gateway *gateway, Error *err)
 {
     Str configuration = gateway_path(gateway->options, "haproxy.cfg", gateway->arena);
     *err = gateway->absence;
+    if (gateway->options->held)
+        return error_next(err, "run shopctl up, which starts it");
     return error_next(err, "run shopctl gateway render, then haproxy -W -D -f '%.*s'", STR_ARG(configuration));
 }
 
 static bool sync_json(const Gateway *gateway, Json **out, Error *err)
 {
     const GatewayOptions *options = gateway->options;
-    Str reload =
-        haproxy_reload_command(&gateway->haproxy, gateway_path(options, "haproxy.cfg", gateway->arena), gateway->arena);
+    Str reload = options->held
+                     ? S("shopctl up")
+                     : haproxy_reload_command(&gateway->haproxy, gateway_path(options, "haproxy.cfg", gateway->arena),
+                                              gateway->arena);
     *out = json_build("{s:s%, s:O}", "address", options->listen.data, options->listen.len, "changes", gateway->changes);
     return arena_ok(gateway->arena, err) &&
            json_set(*out, "reload", json_count(gateway->why) ? json_from_str(reload) : json_build("n"), err) &&
@@ -415,12 +388,14 @@ bool gateway_status(Platform *platform, const GatewayOptions *options, Json **ou
 
 void gateway_refresh(Platform *platform)
 {
-    CLEANUP(arena_close) Arena *arena = arena_open(KIB * 8);
+    CLEANUP(arena_close) Arena *arena = arena_open(REFRESH_BUDGET);
     CLEANUP(json_close) Json *answer = NULL;
-    const GatewayOptions *options = &platform_options(platform)->gateway;
+    GatewayOptions options = platform_options(platform)->gateway;
     Error err = {0};
-    Str socket = str_format(arena, "%.*s/haproxy.sock", STR_ARG(options->directory));
-    if (options->directory.len && file_exists(socket) && !gateway_sync(platform, options, false, &answer, &err) &&
+    Str socket = str_format(arena, "%.*s/haproxy.sock", STR_ARG(options.directory));
+    if (options.directory.len && file_exists(socket) &&
+        (!gateway_options_renew(&options, platform_options(platform)->data, arena, &err) ||
+         !gateway_sync(platform, &options, false, &answer, &err)) &&
         err.code != ERR_UNREACHABLE)
         platform_warn(platform, "the gateway isn't up to date yet: %s", err.what);
 }

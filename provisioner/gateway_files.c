@@ -179,6 +179,12 @@ static const char CHECK[] = "    option httpchk\n"
                             "    http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host localhost\n"
                             "    http-check expect status 200\n";
 
+static void held_write(StrBuf *out, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        strbuf_format(out, "    bind 'fd@%zu'\n", PROCESS_PASSED_FIRST + i);
+}
+
 static void binds_write(StrBuf *out, Str listen, Str certificates)
 {
     Str address;
@@ -202,7 +208,10 @@ static Str head_text(const GatewayOptions *options, Arena *arena)
     if (options->user.len)
         strbuf_format(&out, "    user '%.*s'\n    gid %u\n", STR_ARG(options->user), options->group);
     strbuf_add(&out, str_of(DEFAULTS));
-    binds_write(&out, options->listen, S(""));
+    if (options->held)
+        held_write(&out, options->held);
+    else
+        binds_write(&out, options->listen, S(""));
     if (options->certificates.len)
         binds_write(&out, options->tls_listen, options->certificates);
     strbuf_add(&out, str_of(RULES));

@@ -20,7 +20,7 @@ enum {
     LOCK_TIMEOUT_MS = 180000,
     SETTLE_MS = 5000,
     STEP_MS = 10,
-    SUPERVISOR_GRACE_MS = 70000,    // beside shopd's time: PostgreSQL's
+    SUPERVISOR_GRACE_MS = 70000,    // beside the gateway's and shopd's time: PostgreSQL's
 };
 
 // ---- down ----
@@ -81,7 +81,7 @@ bool installation_stop(const Launch *launch, Json **out, Error *err)
         return false;
     bool had_supervisor = running.supervisor.pid != 0;
     if (had_supervisor) {
-        (void)process_stop(&running.supervisor, SIGTERM, launch->stop_timeout_ms + SUPERVISOR_GRACE_MS);
+        (void)process_stop(&running.supervisor, SIGTERM, 2 * launch->stop_timeout_ms + SUPERVISOR_GRACE_MS);
         for (size_t i = running.count; i-- > 0;)
             if (running.services[i].process.pid && !is_process_alive(&running.services[i].process))
                 note_stopped(&stopped, &running.services[i], running.services[i].process.pid);

@@ -7,6 +7,7 @@
 typedef struct InstallationOptions {
     const Settings *settings;
     bool is_foreground;    // of up: stay as the supervisor
+    bool is_impatient;     // of follow: fail with ERR_BUSY at once while another shopctl is at work here
     // What is being done, for a person; what begins with "log: " or "warning: " is for everybody. NULL: nobody listens.
     void (*say)(void *context, const char *text);
     void *context;

@@ -128,6 +128,10 @@ static bool programs_list(const Running *running, bool is_running, Json *list, E
 static bool up_look(Preview *preview, const Json *record, const Running *running, Error *err)
 {
     bool has_supervisor = running->supervisor.pid != 0;
+    bool is_new = str_eq(setting_text(preview->options->settings, "gateway"), S("always")) &&
+                  !json_bool(json_get(json_get(record, "gateway"), "is_on"));
+    if (is_new && !add(preview->start, S("gateway"), err))
+        return false;
     if (record && has_supervisor && running->alive == running->count)
         return true;
     return programs_list(running, false, preview->start, err) && databases_look(preview, record, running, err) &&

@@ -14,6 +14,7 @@
 #include "provisioner/address.h"
 #include "provisioner/cell.h"
 #include "provisioner/cluster.h"
+#include "provisioner/installation_gateway.h"
 #include "provisioner/platform.h"
 #include "provisioner/running.h"
 #include "provisioner/server.h"
@@ -41,6 +42,7 @@ typedef struct Installation {
     Str control_dsn;
     Str control_shown;    // without a password
     Str listen;
+    InstallationGateway gateway;
     int64_t deadline_ms;
     bool must_prepare;    // something didn't run, so the databases may be of an older version
 } Installation;
@@ -59,18 +61,35 @@ static void warned(void *context, const char *text)
 
 // ---- up: the supervisor ----
 
+// Puts the descriptors that a supervisor keeps at the first places after its streams; the others are closed.
+static bool descriptors_keep(int lock_fd, Listeners *listeners)
+{
+    enum { LOCK = STDERR_FILENO + 1, ABOVE = LOCK + 1 + LISTENERS_MAX };
+    int above[LISTENERS_MAX] = {0}, lock_above = fcntl(lock_fd, F_DUPFD_CLOEXEC, ABOVE);
+    bool ok = lock_above >= 0;
+    for (size_t i = 0; i < listeners->count; i++)
+        ok = ok && (above[i] = fcntl(listeners->sockets[i], F_DUPFD_CLOEXEC, ABOVE)) >= 0;
+    ok = ok && dup3(lock_above, LOCK, O_CLOEXEC) >= 0;
+    for (size_t i = 0; i < listeners->count; i++) {
+        listeners->sockets[i] = LOCK + 1 + (int)i;
+        ok = ok && dup3(above[i], listeners->sockets[i], O_CLOEXEC) >= 0;
+    }
+    return ok && close_range(LOCK + 1 + (unsigned)listeners->count, ~0U, 0) == 0;
+}
+
 static _Noreturn void supervisor_child(const Installation *in, int lock_fd)
 {
+    Launch launch = in->launch;
     Str log = place_path(in->arena, in->launch.place.log, "supervisor.log");
     int log_fd = log.len ? open(log.data, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640) : -1;
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     bool ok = log_fd >= 0 && null >= 0 && setsid() >= 0 && chdir("/") == 0 && dup2(null, STDIN_FILENO) >= 0 &&
               dup2(null, STDOUT_FILENO) >= 0 && dup2(log_fd, STDERR_FILENO) >= 0 &&
-              dup3(lock_fd, STDERR_FILENO + 1, O_CLOEXEC) >= 0 && close_range(STDERR_FILENO + 2, ~0U, 0) == 0;
+              descriptors_keep(lock_fd, &launch.listeners);
     if (!ok)
         _exit(EXIT_FAILURE);
     _exit(supervisor_run(
-        &(SupervisorOptions){.launch = &in->launch, .starter = {.pidfd = -1}, .lock_fd = STDERR_FILENO + 1}));
+        &(SupervisorOptions){.launch = &launch, .starter = {.pidfd = -1}, .lock_fd = STDERR_FILENO + 1}));
 }
 
 // The supervisor has said who it is: from then on `down` finds it.
@@ -208,7 +227,7 @@ static bool logins_make(const Installation *in, Platform *platform, const Json *
     return true;
 }
 
-static bool cells_make(Installation *in, Platform *platform, Json **out, Error *err)
+static bool cells_make(Installation *in, Platform *platform, const Running *running, Json **out, Error *err)
 {
     CLEANUP(json_close) Json *list = NULL;
     if (!cell_list(platform, &list, err))
@@ -229,8 +248,11 @@ static bool cells_make(Installation *in, Platform *platform, Json **out, Error *
         error_clear(err);
     }
     Str url;
-    if (!address_url(in->listen, in->arena, &url, err))
+    if (!installation_gateway_decide(&in->gateway, items, running, err) ||
+        !address_url(in->gateway.behind, in->arena, &url, err))
         return false;
+    if (in->gateway.why_not.len)
+        say(in, str_format(in->arena, "warning: there is no gateway: %.*s", STR_ARG(in->gateway.why_not)).data);
     CellSpec first = {.name = str_of(FIRST_CELL), .url = url};
     if (!is_there) {
         say(in, "opening the first cell");
@@ -240,7 +262,7 @@ static bool cells_make(Installation *in, Platform *platform, Json **out, Error *
     if ((!is_there || in->must_prepare) && !cell_add(platform, &first, err))
         return false;
     json_close(&list);
-    return cell_list(platform, out, err);
+    return installation_gateway_prepare(&in->gateway, platform, err) && cell_list(platform, out, err);
 }
 
 // The cells as the record keeps them: with the address of their shopd, where it is ours to run.
@@ -254,7 +276,7 @@ static bool record_make(const Installation *in, const Json *list, Json **out, Er
         Json *cell = json_hold((Json *)json_element(items, i));
         Str name = json_str(json_get(cell, "name")), url = json_str(json_get(cell, "url"));
         bool is_hosted = json_str(json_get(cell, "host")).len > 0;
-        Str listen = str_eq(name, str_of(FIRST_CELL)) ? in->listen : is_hosted ? S("") : address_of_url(url);
+        Str listen = str_eq(name, str_of(FIRST_CELL)) ? in->gateway.behind : is_hosted ? S("") : address_of_url(url);
         ok = json_put(cell, "listen", json_from_str(listen)) && json_append(cells, cell);
     }
     Json *record =
@@ -264,6 +286,8 @@ static bool record_make(const Installation *in, const Json *list, Json **out, Er
                         "server", place->is_embedded ? EMBEDDED : EXISTING, "control", "dsn", in->control_shown.data,
                         in->control_shown.len, "cells", cells)
            : NULL;
+    if (record && !installation_gateway_note(&in->gateway, record))
+        json_close(&record);
     if (!json_ok(record, err))
         return false;
     *out = record;
@@ -278,13 +302,9 @@ static bool same_json(const Json *a, const Json *b, Arena *arena)
            str_eq(left, right);
 }
 
-// Brings the databases to this version and writes what is known of them; *out is the new record. Tells whether it
-// differs from the old one.
-static bool databases_ready(Installation *in, const Json *before, Json **out, bool *out_differs, Error *err)
+// Brings the control database to this version and connects to it.
+static bool control_ready(Installation *in, Platform **out, Error *err)
 {
-    CLEANUP(platform_close) Platform *platform = NULL;
-    CLEANUP(json_close) Json *list = NULL;
-    CLEANUP(json_close) Json *record = NULL;
     if (in->launch.place.is_embedded && (!postgres_wait(in, err) || !control_database_make(in, err)))
         return false;
     if (in->must_prepare && !platform_migrate(in->control_dsn, 0, err))
@@ -293,10 +313,20 @@ static bool databases_ready(Installation *in, const Json *before, Json **out, bo
     if (!platform_options_read(in->options->settings, in->arena, &options, err))
         return false;
     options.control_dsn = in->control_dsn;
-    if (!platform_open_with(&options, &platform, err))
+    if (!platform_open_with(&options, out, err))
         return false;
-    platform_warned(platform, warned, in);
-    if (!cells_follow(in, platform, before, err) || !cells_make(in, platform, &list, err) ||
+    platform_warned(*out, warned, in);
+    return true;
+}
+
+// Brings the cells to this version and writes what is known of them; *out is the new record. Tells whether it differs
+// from the old one.
+static bool cells_ready(Installation *in, Platform *platform, const Json *before, const Running *running, Json **out,
+                        bool *out_differs, Error *err)
+{
+    CLEANUP(json_close) Json *list = NULL;
+    CLEANUP(json_close) Json *record = NULL;
+    if (!cells_follow(in, platform, before, err) || !cells_make(in, platform, running, &list, err) ||
         !record_make(in, list, &record, err))
         return false;
     *out_differs = !same_json(before, record, in->arena);
@@ -323,13 +353,12 @@ static bool not_up(const Installation *in, const Service *service, const char *w
 }
 
 // The first that doesn't run or answer; NULL when all do.
-static const Service *waiting_for(const Running *running)
+static const Service *waiting_for(const Place *place, const Running *running)
 {
     for (size_t i = 0; i < running->count; i++) {
         const Service *service = &running->services[i];
-        if (!service->process.pid ||
-            (service->kind == SERVICE_CONTROLLER && process_age_ms(&service->process) < STEADY_MS) ||
-            (service->kind == SERVICE_SHOPD && !is_address_ready(service->listen, PROBE_TIMEOUT_MS)))
+        if (!is_service_ready(place, service, PROBE_TIMEOUT_MS) ||
+            (service->kind == SERVICE_CONTROLLER && process_age_ms(&service->process) < STEADY_MS))
             return service;
     }
     return NULL;
@@ -342,7 +371,7 @@ static bool services_wait(const Installation *in, const Json *record, Error *err
         CLEANUP(running_close) Running running = {0};
         if (!running_open(&in->launch.place, record, scratch, &running, err))
             return false;
-        const Service *service = waiting_for(&running);
+        const Service *service = waiting_for(&in->launch.place, &running);
         if (!service)
             return true;
         if (file_exists(place_path(scratch, in->launch.place.run, "%.*s.failed", STR_ARG(service->name))))
@@ -402,13 +431,22 @@ static bool listen_choose(Installation *in, const Json *record, const Running *b
     in->listen = str_copy(in->arena, is_set ? setting_text(settings, "listen") : recorded);
     bool is_served = false;
     for (size_t i = 0; i < before->count; i++)
-        is_served = is_served || (before->services[i].kind == SERVICE_SHOPD && before->services[i].process.pid);
+        is_served = is_served || (before->services[i].is_public && before->services[i].process.pid);
     if ((is_served || before->supervisor.pid) && recorded.len && !str_eq(recorded, in->listen)) {
         error_set(err, ERR_STATE, "the platform runs already, on %.*s", STR_ARG(recorded));
         return error_next(err, "run shopctl down first, then up with the new address");
     }
     Str url;
     return address_url(in->listen, in->arena, &url, err) && (is_served || address_check(in->listen, err));
+}
+
+static bool gateway_choose(Installation *in, bool is_up, const Json *record, const Running *running, Error *err)
+{
+    in->gateway = (InstallationGateway){.settings = in->options->settings,
+                                        .place = &in->launch.place,
+                                        .arena = in->arena,
+                                        .first_cell = str_of(FIRST_CELL)};
+    return installation_gateway_choose(&in->gateway, is_up, record, running, in->listen, err);
 }
 
 // The cluster, its settings and its sockets' directories, as the server needs them.
@@ -427,13 +465,22 @@ static bool cluster_ready_to_run(const Installation *in, const Json *record, Err
            place_make_sockets(place, err) && cluster_configure(place, databases, count, err);
 }
 
-// From databases that are there to programs that answer.
-static bool programs_ready(Installation *in, const Json *before, Json **out, Error *err)
+static bool gateway_finish(const Installation *in, Platform *platform, const Json *record, Error *err)
 {
+    CLEANUP(running_close) Running now = {0};
+    return !in->gateway.is_on || (running_open(&in->launch.place, record, in->arena, &now, err) &&
+                                  installation_gateway_finish(&in->gateway, platform, &now, in->deadline_ms, err));
+}
+
+// From databases that are there to programs that answer.
+static bool programs_ready(Installation *in, const Json *before_record, const Running *before, Json **out, Error *err)
+{
+    CLEANUP(platform_close) Platform *platform = NULL;
     CLEANUP(json_close) Json *record = NULL;
     CLEANUP(running_close) Running now = {0};
     bool differs = false;
-    if (!databases_ready(in, before, &record, &differs, err) ||
+    if (!control_ready(in, &platform, err) ||
+        !cells_ready(in, platform, before_record, before, &record, &differs, err) ||
         !running_open(&in->launch.place, record, in->arena, &now, err))
         return false;
     if (in->must_prepare || differs || now.alive < now.count) {
@@ -441,7 +488,7 @@ static bool programs_ready(Installation *in, const Json *before, Json **out, Err
             say(in, "starting shopd and the controller");
         process_signal(&now.supervisor, SIGHUP);
     }
-    if (!services_wait(in, record, err))
+    if (!services_wait(in, record, err) || !gateway_finish(in, platform, record, err))
         return false;
     *out = TAKE(record);
     return true;
@@ -450,7 +497,7 @@ static bool programs_ready(Installation *in, const Json *before, Json **out, Err
 static bool up_rest(Installation *in, const Json *before_record, const Running *before, Json **out, Error *err)
 {
     CLEANUP(json_close) Json *record = NULL;
-    return programs_ready(in, before_record, &record, err) && answer_make(in, record, before, out, err);
+    return programs_ready(in, before_record, before, &record, err) && answer_make(in, record, before, out, err);
 }
 
 // A call that fails takes down what it began, so that the next one begins from the start.
@@ -520,7 +567,7 @@ static bool up_locked(Installation *in, int *lock, InstallationUp *out, Error *e
     CLEANUP(json_close) Json *record = NULL;
     CLEANUP(running_close) Running before = {0};
     if (!place_record_read(place, &record, err) || !running_open(place, record, in->arena, &before, err) ||
-        !listen_choose(in, record, &before, err))
+        !listen_choose(in, record, &before, err) || !gateway_choose(in, true, record, &before, err))
         return false;
     in->must_prepare = !record || !before.supervisor.pid || before.alive < before.count;
     bool is_supervisor = false;
@@ -533,7 +580,11 @@ static bool up_locked(Installation *in, int *lock, InstallationUp *out, Error *e
             return false;
         say(in,
             place->is_embedded && !before.services[0].process.pid ? "starting PostgreSQL" : "starting the supervisor");
-        if (!supervisor_start(in, lock, &is_supervisor, &out->exit_code, err))
+        if (!listeners_open(in->listen, &in->launch.listeners, err))
+            return false;
+        bool ok = supervisor_start(in, lock, &is_supervisor, &out->exit_code, err);
+        listeners_close(&in->launch.listeners);    // the supervisor has its own
+        if (!ok)
             return false;
     }
     if (is_supervisor || up_rest(in, record, &before, &out->answer, err))
@@ -566,7 +617,8 @@ bool installation_up_check(const InstallationOptions *options, Error *err)
     variables_drop();
     return launch_make(options->settings, arena, &in.launch, err) && place_check(place, err) &&
            place_record_read(place, &record, err) && running_open(place, record, arena, &before, err) &&
-           listen_choose(&in, record, &before, err) && kind_check(&in, record, err) &&
+           listen_choose(&in, record, &before, err) && gateway_choose(&in, true, record, &before, err) &&
+           kind_check(&in, record, err) &&
            (place->is_embedded || (record && before.supervisor.pid && before.alive == before.count) ||
             server_control_check(setting_text(options->settings, "control_dsn"), &is_missing, err)) &&
            foreground_check(&in, &before, err) &&
@@ -608,15 +660,18 @@ bool installation_follow(const InstallationOptions *options, Error *err)
     CLEANUP(json_close) Json *before = NULL;
     CLEANUP(json_close) Json *record = NULL;
     CLEANUP(fd_close) int lock = -1;
+    CLEANUP(running_close) Running running = {0};
     Installation in = {.options = options, .arena = arena};
     in.deadline_ms = clock_ms() + setting_int(options->settings, "start_timeout_s") * 1000;
     if (!launch_place(options->settings, arena, &in.launch.place, err))
         return false;
     if (!is_supervised(&in.launch.place, err))
         return err->code == ERR_NONE;
-    if (!place_lock(&in.launch.place, "up.lock", LOCK_TIMEOUT_MS, &lock, err) ||
-        !place_record_read(&in.launch.place, &before, err))
+    if (!place_lock(&in.launch.place, "up.lock", options->is_impatient ? 0 : LOCK_TIMEOUT_MS, &lock, err) ||
+        !place_record_read(&in.launch.place, &before, err) ||
+        !running_open(&in.launch.place, before, arena, &running, err))
         return false;
     in.listen = str_copy(arena, json_str(json_get(before, "listen")));
-    return server_choose(&in, before, err) && programs_ready(&in, before, &record, err);
+    return gateway_choose(&in, false, before, &running, err) && server_choose(&in, before, err) &&
+           programs_ready(&in, before, &running, &record, err);
 }

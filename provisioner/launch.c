@@ -37,6 +37,34 @@ bool launch_shopd(const Settings *settings, Arena *arena, Str *out, Error *err)
     return arena_ok(arena, err);
 }
 
+// In our PATH, or where Debian has it, which isn't in everybody's.
+static Str haproxy_look(Arena *arena)
+{
+    const char *own = getenv("PATH");
+    Str directories = str_format(arena, "%s:/usr/sbin:/usr/local/sbin", own ? own : ""), directory;
+    while (str_cut(&directories, ':', &directory)) {
+        Str path = str_format(arena, "%.*s/haproxy", STR_ARG(directory));
+        if (directory.len && path.len && access(path.data, X_OK) == 0)
+            return path;
+    }
+    return S("");
+}
+
+bool launch_haproxy(Str set, Arena *arena, Str *out, Error *err)
+{
+    Str path = set.len ? str_copy(arena, set) : haproxy_look(arena);
+    if (!arena_ok(arena, err))
+        return false;
+    if (path.len == 0 || access(path.data, X_OK) != 0) {
+        error_set(err, ERR_NOT_FOUND, "HAProxy isn't installed");
+        if (set.len)
+            error_why(err, "the program '%.*s', which the setting haproxy names, can't be run", STR_ARG(set));
+        return error_next(err, "install the package haproxy (apt-get install haproxy), or say --gateway never");
+    }
+    *out = path;
+    return true;
+}
+
 static bool shopd_path(const Settings *settings, Str shopctl, Arena *arena, Str *out, Error *err)
 {
     Str path = shopd_beside(settings, shopctl, arena);
@@ -159,7 +187,8 @@ bool launch_place(const Settings *settings, Arena *arena, Place *out, Error *err
 
 bool launch_make(const Settings *settings, Arena *arena, Launch *out, Error *err)
 {
-    Launch launch = {.stop_timeout_ms = setting_int(settings, "stop_timeout_s") * 1000};
+    Launch launch = {.stop_timeout_ms = setting_int(settings, "stop_timeout_s") * 1000,
+                     .haproxy = str_copy(arena, setting_text(settings, "haproxy"))};
     if (!launch_place(settings, arena, &launch.place, err) || !own_path(arena, &launch.shopctl, err) ||
         !shopd_path(settings, launch.shopctl, arena, &launch.shopd, err) ||
         !environment_make(settings, &launch.place, arena, &launch.environment, err))

@@ -93,7 +93,8 @@ bool platform_open_with(const PlatformOptions *options, Platform **out, Error *e
                     .certificates = str_copy(arena, options->gateway.certificates),
                     .tls_listen = str_copy(arena, options->gateway.tls_listen),
                     .user = str_copy(arena, options->gateway.user),
-                    .group = options->gateway.group}};
+                    .group = options->gateway.group,
+                    .held = options->gateway.held}};
     if (arena_ok(arena, err) && db_open(platform->options.control_dsn, &DB_OPTIONS, &platform->control, err)) {
         *out = platform;
         return true;

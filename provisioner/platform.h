@@ -36,6 +36,7 @@ typedef struct GatewayOptions {
     Str tls_listen;      // ADDRESS:PORT of TLS, the same
     Str user;            // whom HAProxy becomes when root starts it; empty: it isn't root who does
     unsigned group;      // that user's
+    size_t held;         // how many sockets of `listen` are passed to HAProxy when it starts; 0: it opens them itself
 } GatewayOptions;
 
 typedef struct PlatformOptions {

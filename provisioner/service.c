@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/pg.h"
 #include "provisioner/cluster.h"
+#include "provisioner/haproxy_socket.h"
 #include "provisioner/shopd_login.h"
 
 enum {
@@ -23,10 +24,10 @@ enum {
 
 // ---- which ----
 
-static Service shopd_service(const Place *place, const Json *cell, Arena *arena)
+static Service shopd_service(const Place *place, const Json *cell, Str public, Arena *arena)
 {
     Str dsn = json_str(json_get(cell, "dsn")), name = json_str(json_get(cell, "name"));
-    Str database = dsn_database(dsn, arena);
+    Str database = dsn_database(dsn, arena), listen = str_copy(arena, json_str(json_get(cell, "listen")));
     return (Service){
         .kind = SERVICE_SHOPD,
         .name = str_format(arena, "shopd-%.*s", STR_ARG(name)),
@@ -34,7 +35,8 @@ static Service shopd_service(const Place *place, const Json *cell, Arena *arena)
         .database = database,
         .dsn =
             place->is_embedded ? cluster_shopd_dsn(place, arena, database) : shopd_login_dsn(place, name, dsn, arena),
-        .listen = str_copy(arena, json_str(json_get(cell, "listen"))),
+        .listen = listen,
+        .is_public = str_eq(listen, public),
         .process = {.pidfd = -1},
     };
 }
@@ -42,7 +44,8 @@ static Service shopd_service(const Place *place, const Json *cell, Arena *arena)
 bool services_list(const Place *place, const Json *record, Arena *arena, Service **out, size_t *out_count, Error *err)
 {
     const Json *cells = json_get(record, "cells");
-    Service *services = arena_array(arena, json_count(cells) + 2, Service);
+    Str public = json_str(json_get(record, "listen"));
+    Service *services = arena_array(arena, json_count(cells) + 3, Service);
     size_t count = 0;
     if (!arena_ok(arena, err))
         return false;
@@ -50,7 +53,13 @@ bool services_list(const Place *place, const Json *record, Arena *arena, Service
         services[count++] = (Service){.kind = SERVICE_POSTGRES, .name = S("postgres"), .process = {.pidfd = -1}};
     for (size_t i = 0; i < json_count(cells); i++)
         if (json_str(json_get(json_element(cells, i), "listen")).len)
-            services[count++] = shopd_service(place, json_element(cells, i), arena);
+            services[count++] = shopd_service(place, json_element(cells, i), public, arena);
+    if (json_bool(json_get(json_get(record, "gateway"), "is_on")))
+        services[count++] = (Service){.kind = SERVICE_GATEWAY,
+                                      .name = S("gateway"),
+                                      .listen = str_copy(arena, public),
+                                      .is_public = true,
+                                      .process = {.pidfd = -1}};
     if (record)
         services[count++] = (Service){.kind = SERVICE_CONTROLLER, .name = S("controller"), .process = {.pidfd = -1}};
     if (!arena_ok(arena, err))
@@ -103,6 +112,51 @@ bool service_open(const Place *place, Service *service, Error *err)
     return service->process.pid || service->kind != SERVICE_POSTGRES || cluster_open(place, &service->process, err);
 }
 
+static Str former_path(const Place *place, const Service *service, Arena *arena)
+{
+    return place_path(arena, place->run, "%.*s.pid.former", STR_ARG(service->name));
+}
+
+bool service_retire(const Place *place, const Service *service, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Str path = pid_path(place, service, arena), former = former_path(place, service, arena);
+    if (!arena_ok(arena, err))
+        return false;
+    return rename(path.data, former.data) == 0 ||
+           error_from_errno(err, errno, "the file '%s' can't be renamed", path.data);
+}
+
+bool service_former_open(const Place *place, const Service *service, Process *out, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Str former = former_path(place, service, arena);
+    return arena_ok(arena, err) && process_open(former.data, out, err);
+}
+
+static bool is_gateway_ready(const Place *place)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Error ignored = {0};
+    Str answer = S("");
+    return haproxy_socket_ask(place_path(arena, place->data, "gateway/haproxy.sock"), S("show info"), arena, &answer,
+                              &ignored) &&
+           answer.len > 0;
+}
+
+bool is_service_ready(const Place *place, const Service *service, int64_t timeout_ms)
+{
+    if (!service->process.pid)
+        return false;
+    switch (service->kind) {
+    case SERVICE_SHOPD: return is_address_ready(service->listen, timeout_ms);
+    case SERVICE_GATEWAY: return is_gateway_ready(place);
+    case SERVICE_POSTGRES:
+    case SERVICE_CONTROLLER: return true;
+    }
+    return true;
+}
+
 // The way to the control database isn't shopd's to know.
 static bool is_operators(const char *variable)
 {
@@ -138,8 +192,29 @@ static bool shopd_spec(const Launch *launch, const Service *service, Arena *aren
     return arena_ok(arena, err);
 }
 
+// Its master process, which starts another one with each reload, and ends when that one fails.
+static bool gateway_spec(const Launch *launch, Arena *arena, ProcessSpec *out, Error *err)
+{
+    static const char *const NOTHING[] = {NULL};
+    const char **argv = arena_array(arena, 5, const char *);
+    Str program = S("");
+    if (!launch_haproxy(launch->haproxy, arena, &program, err))
+        return false;
+    Str configuration = place_path(arena, launch->place.data, "gateway/haproxy.cfg");
+    if (!arena_ok(arena, err))
+        return false;
+    argv[0] = program.data;
+    argv[1] = "-W";
+    argv[2] = "-f";
+    argv[3] = configuration.data;
+    *out = (ProcessSpec){.argv = argv, .environment = NOTHING, .is_session = true};
+    return true;
+}
+
 static bool service_spec(const Launch *launch, const Service *service, Arena *arena, ProcessSpec *out, Error *err)
 {
+    if (service->kind == SERVICE_GATEWAY)
+        return gateway_spec(launch, arena, out, err);
     if (service->kind == SERVICE_POSTGRES)
         return cluster_spec(&launch->place, launch->programs, arena, out, err);
     if (service->kind == SERVICE_SHOPD)
@@ -161,17 +236,40 @@ bool service_start(const Launch *launch, Service *service, Error *err)
     if (service->kind == SERVICE_POSTGRES &&
         (!cluster_clear(&launch->place, err) || !place_make_sockets(&launch->place, err)))
         return false;
-    if (!service_spec(launch, service, arena, &spec, err))
+    if (!service_spec(launch, service, arena, &spec, err) ||
+        (service->is_public && !listeners_listen(&launch->listeners, err)))
         return false;
     CLEANUP(fd_close) int log_fd = open(log.data, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (log_fd < 0)
         return error_from_errno(err, errno, "the log '%s' can't be opened", log.data);
     spec.output = log_fd;
     spec.pid_path = pid.data;
+    spec.passed = launch->listeners.sockets;
+    spec.passed_count = service->is_public ? launch->listeners.count : 0;
     return process_start(&spec, &service->process, err);
 }
 
 // ---- stopping ----
+
+// It asks shopd as long as shoppers wait for answers: it takes no more of them, answers those, and ends.
+static void stop_gateway(Service *services, size_t count, int64_t timeout_ms)
+{
+    for (size_t i = 0; i < count; i++)
+        if (services[i].kind == SERVICE_GATEWAY && services[i].process.pid)
+            (void)process_stop(&services[i].process, SIGUSR1, timeout_ms);
+}
+
+// What is left where a supervisor died while one shopd took another's place.
+static void stop_former(const Place *place, const Service *services, size_t count, int64_t timeout_ms)
+{
+    for (size_t i = 0; i < count; i++) {
+        CLEANUP(process_close) Process former = {.pidfd = -1};
+        Error ignored = {0};
+        if (services[i].kind == SERVICE_SHOPD && service_former_open(place, &services[i], &former, &ignored) &&
+            former.pid)
+            (void)process_stop(&former, SIGTERM, timeout_ms);
+    }
+}
 
 static void stop_together(Service *services, size_t count, int64_t timeout_ms)
 {
@@ -200,7 +298,9 @@ bool services_stop(const Launch *launch, Service *services, size_t count, Servic
     assert(count <= SERVICES_MAX);
     for (size_t i = 0; i < count; i++)
         pids[i] = services[i].process.pid;
+    stop_gateway(services, count, launch->stop_timeout_ms);
     stop_together(services, count, launch->stop_timeout_ms);
+    stop_former(&launch->place, services, count, launch->stop_timeout_ms);
     for (size_t i = 0; i < count; i++)
         if (services[i].kind == SERVICE_POSTGRES && services[i].process.pid)
             stop_postgres(&services[i].process);

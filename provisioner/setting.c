@@ -10,6 +10,7 @@ enum { SETTINGS_MAX = 64, CONFIG_BYTES_MAX = 64 * KIB };
 static const char DEFAULT_CONFIG[] = "/etc/shopctl/config.yaml";
 static const char ENVIRONMENT_PREFIX[] = "SHOPCTL_";
 
+static const char *const GATEWAYS[] = {"auto", "always", "never", NULL};
 static const char *const LOG_LEVELS[] = {"debug", "info", "warning", "error", NULL};
 
 // In the order of shopctl-config(5).
@@ -94,10 +95,21 @@ const SettingRow SETTING_ROWS[] = {
      .max = (int64_t)1024 * 1024 * MIB,
      .initial = "32MiB",
      .help = "Memory for rendered pages in each shopd."},
+    {.name = "haproxy",
+     .type = SETTING_TEXT,
+     .initial = "",
+     .help = "Path of the program haproxy; empty: the one in PATH, or in /usr/sbin."},
+    {.name = "gateway",
+     .type = SETTING_CHOICE,
+     .choices = GATEWAYS,
+     .initial = "auto",
+     .help = "Whether `shopctl up` runs the gateway, HAProxy in front of all cells, on the address `listen`: auto, "
+             "from the "
+             "second cell on; always; never. Where it isn't set, `up` does as it did the last time."},
     {.name = "gateway_listen",
      .type = SETTING_TEXT,
      .initial = "127.0.0.1:8000",
-     .help = "ADDRESS:PORT that the gateway, HAProxy in front of all cells, answers HTTP on; several with commas."},
+     .help = "ADDRESS:PORT that a gateway which isn't run by `shopctl up` answers HTTP on; several with commas."},
     {.name = "gateway_certificates",
      .type = SETTING_TEXT,
      .initial = "",

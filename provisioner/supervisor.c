@@ -31,6 +31,9 @@ enum {
     BACKOFF_FIRST_MS = 100,     // doubled with each failure in a row
     BACKOFF_MAX_MS = 15000,
     LOG_MAX = 64 * MIB,
+    PREDECESSORS_MAX = 8,
+    SUCCESSOR_STEP_MS = 20,      // how often a successor that starts is asked
+    SUCCESSOR_PROBE_MS = 100,    // and how long it may take to answer
 };
 
 typedef struct Watch {    // beside each service
@@ -39,12 +42,20 @@ typedef struct Watch {    // beside each service
     unsigned failures;
 } Watch;
 
+// A shopd whose place another one takes: it serves until that one does, then it ends.
+typedef struct Predecessor {
+    Process process;
+    bool is_told;
+} Predecessor;
+
 typedef struct Supervisor {
     const SupervisorOptions *options;
     Arena *list_arena;    // of services; another one with each new list
     Service *services;
     Watch watches[SERVICES_MAX];
     size_t count;
+    Predecessor predecessors[PREDECESSORS_MAX];
+    size_t predecessor_count;
     Process starter;
     bool is_prepared;    // the databases are ready for shopd and the controller
     bool is_ending;
@@ -105,7 +116,36 @@ static void tell_manager(const char *state)
 
 static const Place *place_of(const Supervisor *s) { return &s->options->launch->place; }
 
-// Who was in the old list stays as it is, but for a shopd whose address or database is another one now: it ends, and is
+static bool is_predecessor(const Supervisor *s, const Process *process)
+{
+    for (size_t i = 0; i < s->predecessor_count; i++)
+        if (s->predecessors[i].process.pid == process->pid)
+            return true;
+    return false;
+}
+
+static void predecessor_add(Supervisor *s, const Service *service, Process *process)
+{
+    s->predecessors[s->predecessor_count++] = (Predecessor){.process = *process};
+    say(LOG_INFO, "makes_room", service, "pid", process->pid);
+    *process = (Process){.pidfd = -1};
+}
+
+// It goes on until its successor, at another address, is ready. False where it has to end at once.
+static bool retire(Supervisor *s, const Service *old, Service *service)
+{
+    Error err = {0};
+    if (!service->process.pid || str_eq(old->listen, service->listen) || s->predecessor_count == PREDECESSORS_MAX)
+        return false;
+    if (!service_retire(place_of(s), service, &err)) {
+        log_error("not-retired", &err);
+        return false;
+    }
+    predecessor_add(s, service, &service->process);
+    return true;
+}
+
+// Who was in the old list stays as it is, but for a shopd whose address or database is another one now: another one is
 // started there. Who isn't in the new list ends.
 static void services_take_over(Supervisor *s, Service *services, size_t count)
 {
@@ -116,7 +156,9 @@ static void services_take_over(Supervisor *s, Service *services, size_t count)
                 services[i].process = s->services[j].process;
                 s->services[j].process = (Process){.pidfd = -1};
                 watches[i] = s->watches[j];
-                if (!str_eq(services[i].listen, s->services[j].listen) || !str_eq(services[i].dsn, s->services[j].dsn))
+                bool is_same =
+                    str_eq(services[i].listen, s->services[j].listen) && str_eq(services[i].dsn, s->services[j].dsn);
+                if (!is_same && !retire(s, &s->services[j], &services[i]))
                     process_signal(&services[i].process, SIGTERM);
             }
     for (size_t j = 0; j < s->count; j++) {
@@ -141,6 +183,20 @@ static bool postgres_reload(const Supervisor *s, const Json *record, Error *err)
     return true;
 }
 
+// Those of a supervisor that was killed.
+static bool predecessor_adopt(Supervisor *s, const Service *service, Error *err)
+{
+    Process former;
+    if (service->kind != SERVICE_SHOPD || s->predecessor_count == PREDECESSORS_MAX)
+        return true;
+    if (!service_former_open(place_of(s), service, &former, err))
+        return false;
+    if (former.pid && !is_predecessor(s, &former))
+        predecessor_add(s, service, &former);
+    process_close(&former);
+    return true;
+}
+
 static bool services_read(Supervisor *s, Error *err)
 {
     CLEANUP(json_close) Json *record = NULL;
@@ -160,6 +216,8 @@ static bool services_read(Supervisor *s, Error *err)
     s->list_arena = arena;
     for (size_t i = 0; i < s->count; i++) {
         Service *service = &s->services[i];
+        if (!predecessor_adopt(s, service, err))
+            return false;
         if (service->process.pid)
             continue;
         if (!service_open(place_of(s), service, err))
@@ -244,6 +302,40 @@ static void service_ended(Supervisor *s, size_t i)
         failure_count(s, i, reason.data ? reason.data : "");
 }
 
+// Lets them end once all that shoppers reach is ready without them. Gives when to come back.
+static int64_t predecessors_tend(Supervisor *s)
+{
+    bool is_waiting = false, is_ready = true;
+    for (size_t i = 0; i < s->predecessor_count; i++)
+        is_waiting = is_waiting || !s->predecessors[i].is_told;
+    if (!is_waiting)
+        return INT64_MAX;
+    for (size_t i = 0; i < s->count && is_ready; i++)
+        if (s->services[i].kind == SERVICE_SHOPD || s->services[i].kind == SERVICE_GATEWAY)
+            is_ready = is_service_ready(place_of(s), &s->services[i], SUCCESSOR_PROBE_MS);
+    if (!is_ready)
+        return clock_ms() + SUCCESSOR_STEP_MS;
+    for (size_t i = 0; i < s->predecessor_count; i++) {
+        process_signal(&s->predecessors[i].process, SIGTERM);
+        s->predecessors[i].is_told = true;
+    }
+    return INT64_MAX;
+}
+
+static void predecessors_reap(Supervisor *s)
+{
+    for (size_t i = 0; i < s->predecessor_count;) {
+        ProcessEnd end;
+        int pid = s->predecessors[i].process.pid;
+        if (!has_process_ended(&s->predecessors[i].process, 0, &end)) {
+            i++;
+            continue;
+        }
+        say(LOG_INFO, "made_room", NULL, "pid", pid);
+        s->predecessors[i] = s->predecessors[--s->predecessor_count];
+    }
+}
+
 // Starts what is due. Gives when to come back.
 static int64_t services_tend(Supervisor *s)
 {
@@ -315,7 +407,7 @@ static void starter_ended(Supervisor *s)
 
 static bool is_watched(const Supervisor *s, pid_t pid)
 {
-    if (pid == s->starter.pid)
+    if (pid == s->starter.pid || is_predecessor(s, &(Process){.pid = pid}))
         return true;
     for (size_t i = 0; i < s->count; i++)
         if (s->services[i].process.pid == pid)
@@ -354,21 +446,34 @@ static void signal_take(Supervisor *s, unsigned signal)
     }
 }
 
+static struct pollfd end_of(const Process *process)
+{
+    return (struct pollfd){.fd = process->pid ? process->pidfd : -1, .events = POLLIN};
+}
+
+// Waits for a signal, or for the end of a process, until `next_ms`.
+static void await(const Supervisor *s, int signal_fd, int64_t next_ms)
+{
+    struct pollfd fds[SERVICES_MAX + PREDECESSORS_MAX + 2] = {{.fd = signal_fd, .events = POLLIN}};
+    size_t count = 1;
+    fds[count++] = end_of(&s->starter);
+    for (size_t i = 0; i < s->count; i++)
+        fds[count++] = end_of(&s->services[i].process);
+    for (size_t i = 0; i < s->predecessor_count; i++)
+        fds[count++] = end_of(&s->predecessors[i].process);
+    (void)poll(fds, count, (int)MAX(next_ms - clock_ms(), (int64_t)0));
+}
+
 static void loop(Supervisor *s, int signal_fd)
 {
-    struct pollfd fds[SERVICES_MAX + 2];
     int64_t logs_ms = clock_ms();
     while (!s->is_ending) {
         int64_t next_ms = services_tend(s);
-        fds[0] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
-        fds[1] = (struct pollfd){.fd = s->starter.pid ? s->starter.pidfd : -1, .events = POLLIN};
-        for (size_t i = 0; i < s->count; i++)
-            fds[2 + i] =
-                (struct pollfd){.fd = s->services[i].process.pid ? s->services[i].process.pidfd : -1, .events = POLLIN};
-        (void)poll(fds, s->count + 2, (int)MAX(next_ms - clock_ms(), (int64_t)0));
+        await(s, signal_fd, MIN(next_ms, predecessors_tend(s)));
         for (size_t i = 0; i < s->count; i++)
             if (s->services[i].process.pid)
                 service_ended(s, i);
+        predecessors_reap(s);
         if (s->starter.pid)
             starter_ended(s);
         for (struct signalfd_siginfo info; read(signal_fd, &info, sizeof(info)) == sizeof(info);)
@@ -390,6 +495,8 @@ static void note_stopped(void *context, const Service *service, int pid)
 static void end(Supervisor *s)
 {
     Error err = {0};
+    for (size_t i = 0; i < s->predecessor_count; i++)
+        process_signal(&s->predecessors[i].process, SIGTERM);
     tell_manager("STOPPING=1");
     if (s->starter.pid)
         (void)process_stop(&s->starter, SIGTERM, 1000);
@@ -397,6 +504,8 @@ static void end(Supervisor *s)
         place_clear(place_of(s));
     else
         log_error("not-stopped", &err);
+    for (size_t i = 0; i < s->predecessor_count; i++)
+        (void)process_stop(&s->predecessors[i].process, SIGTERM, s->options->launch->stop_timeout_ms);
 }
 
 int supervisor_run(const SupervisorOptions *options)

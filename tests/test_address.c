@@ -197,6 +197,49 @@ TEST(an_address_that_is_free_can_be_listened_on_and_a_taken_one_not)
     ck_assert_says(&err, ERR_INVALID, "nowhere.invalid");
 }
 
+// Whether who comes there is let in.
+static bool can_come(unsigned port)
+{
+    struct sockaddr_in at = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    CLEANUP(fd_close) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0;
+}
+
+TEST(listeners_are_held_and_taken_over_by_others_of_ours)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Error err = {0};
+    Listeners first = {0}, second = {0};
+    Answerer answerer = answerer_open(NULL);    // for a port
+    Str listen = str_format(arena, "127.0.0.1:%u, 127.0.0.2:%u", answerer.port, answerer.port);
+    ck_assert(!listeners_open(listen, &first, &err));    // another one's, who doesn't share
+    ck_assert_says(&err, ERR_EXISTS, "another process listens there");
+    ck_assert_uint_eq(first.count, 0);
+    error_clear(&err);
+    fd_close(&answerer.listener);
+    ck_assert_ok(listeners_open(listen, &first, &err), &err);
+    ck_assert_uint_eq(first.count, 2);
+    ck_assert(!can_come(answerer.port));
+    ck_assert_ok(listeners_listen(&first, &err) && listeners_listen(&first, &err), &err);
+    ck_assert(can_come(answerer.port));
+    ck_assert(!address_check(listen, &err));
+    error_clear(&err);
+    ck_assert_ok(listeners_open(listen, &second, &err), &err);
+    listeners_close(&first);
+    ck_assert(!can_come(answerer.port));
+    ck_assert_ok(listeners_listen(&second, &err), &err);
+    ck_assert(can_come(answerer.port));
+    listeners_close(&second);
+    ck_assert(!listeners_open(S("127.0.0.1"), &first, &err));
+    ck_assert_says(&err, ERR_INVALID, "ADDRESS:PORT");
+    error_clear(&err);
+    ck_assert(!listeners_open(S("127.1.1.1:99,127.1.1.2:99,127.1.1.3:99,127.1.1.4:99,127.1.1.5:99,127.1.1.6:99,"
+                                "127.1.1.7:99,127.1.1.8:99,127.1.1.9:99"),
+                              &first, &err));
+    ck_assert(err.code != ERR_NONE);
+}
+
 static const struct {
     Str url;
     const char *server;    // NULL: refused
@@ -274,4 +317,5 @@ SUITE(address, EACH(our_own_address_is_the_one_that_the_other_side_sees, WAYS),
       EACH(the_address_of_a_url_is_told_for_this_machine_alone, LOOPBACKS),
       EACH(a_url_of_scheme_host_and_port_is_taken, RIGHT), EACH(any_other_url_is_refused, WRONG),
       EACH(an_address_is_ready_when_it_answers_with_200, ANSWERS), ONCE(an_address_where_nobody_answers_is_not_ready),
+      ONCE(listeners_are_held_and_taken_over_by_others_of_ours),
       ONCE(an_address_that_is_free_can_be_listened_on_and_a_taken_one_not))

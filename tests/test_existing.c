@@ -250,8 +250,8 @@ TEST(a_cell_that_is_added_is_served_at_once)
          "-c 'select count(*) from cell.tenants'",
          "exit 0");
     SAYS(stage, "$S cell list -o name | xargs", "main second");
-    SAYS(stage, "$S down", "stopped controller, shopd-second, shopd-main, supervisor");
-    SAYS(stage, "$S up", "started shopd-main, shopd-second, controller, supervisor");
+    SAYS(stage, "$S down", "stopped controller, gateway, shopd-second, shopd-main, supervisor");
+    SAYS(stage, "$S up", "started shopd-main, shopd-second, gateway, controller, supervisor");
     stage_close(stage);
 }
 

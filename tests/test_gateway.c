@@ -19,6 +19,7 @@
 #include "tests/support/pg_server.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/shop_client.h"
+#include "tests/support/shopper.h"
 
 enum { CURL_MS = 30000, WAIT_MS = 15000, FREE_LIMIT = 110 };    // 10 a second, and a bucket of 10
 
@@ -95,57 +96,7 @@ static void second_cell_add(const char *name, unsigned at)
     (void)run(0, LINE("cell add %s --dsn ~ --url http://127.0.0.1:%u", name, at));
 }
 
-// ---- a shopper who never stops
-
-typedef struct Shopper {
-    pthread_t thread;
-    atomic_bool is_done;
-    atomic_int asked, failed;
-    int status;    // of the last failure
-} Shopper;
-
-static Shopper shopper_;
-
-static void *shop(void *context)
-{
-    Shopper *shopper = context;
-    Arena *arena = arena_open(MIB);
-    while (!atomic_load(&shopper->is_done)) {
-        ShopAnswer answer = {0};
-        ShopClient *client = shop_client_open(port, "bazar.localhost");
-        for (int i = 0; i < 20; i++) {
-            bool ok = shop_call(client, &(ShopRequest){.method = "GET", .path = "/"}, arena, &answer);
-            atomic_fetch_add(&shopper->asked, 1);
-            if (!ok || answer.status != 200) {
-                atomic_fetch_add(&shopper->failed, 1);
-                shopper->status = answer.status;
-            }
-            arena_reset(arena);
-        }
-        shop_client_close(&client);
-    }
-    arena_close(&arena);
-    return NULL;
-}
-
-static void shopper_start(Shopper *shopper)
-{
-    *shopper = (Shopper){0};
-    ck_assert_int_eq(pthread_create(&shopper->thread, NULL, shop, shopper), 0);
-    while (atomic_load(&shopper->asked) < 20)
-        clock_sleep_ms(5);
-}
-
-static void shopper_stop(Shopper *shopper)
-{
-    int so_far = atomic_load(&shopper->asked);
-    while (atomic_load(&shopper->asked) < so_far + 20)
-        clock_sleep_ms(5);
-    atomic_store(&shopper->is_done, true);
-    ck_assert_int_eq(pthread_join(shopper->thread, NULL), 0);
-    ck_assert_msg(shopper->failed == 0, "%d of %d requests failed, the last one with %d", shopper->failed,
-                  shopper->asked, shopper->status);
-}
+static Shopper shopper;
 
 // ---- files
 
@@ -391,7 +342,7 @@ TEST(a_shop_a_domain_and_a_cell_are_reached_without_a_restart)
     open_all();
     limit("bazar", 1000000);
     serve();
-    shopper_start(&shopper_);
+    shopper_start(&shopper, port, "bazar.localhost");
 
     (void)run(0, "tenant create otro " SPEC);
     ck_assert_int_eq(get("otro.localhost", "/").status, 404);
@@ -442,7 +393,7 @@ TEST(a_shop_a_domain_and_a_cell_are_reached_without_a_restart)
     ck_assert_str(member(shown, "backends.0.servers.0.address"),
                   str_format(runner.world.arena, "\"127.0.0.1:%u\"", echo_server_port(first)));
     ck_assert_str(member(shown, "backends.0.servers.0.state"), S("\"UP\""));
-    shopper_stop(&shopper_);
+    shopper_stop(&shopper);
     ck_assert(is_process_alive(&haproxy.process));
     ck_assert_contains(haproxy_process_ask(&haproxy, "show info"),
                        str_format(runner.world.arena, "Pid: %d\n", haproxy.process.pid));
@@ -528,7 +479,7 @@ TEST(when_no_backend_is_free_it_says_how_to_reload)
                   "cell, currency, language, country) select 'shop-' || c.name, '', '', 'active', "
                   "t.plan, t.plan_version, c.name, 'EUR', 'en', 'ES' from control.tenants t, "
                   "control.cells c where c.name like 'c%'"));
-    shopper_start(&shopper_);
+    shopper_start(&shopper, port, "bazar.localhost");
     Str synced = gateway(2, "sync");
     ck_assert_contains(member(synced, "why.0"), S("all 33 backends are taken, and the cell 'c33' has none"));
     ck_assert_int_eq(get("shop-c32.localhost", "/").status, 200);
@@ -547,7 +498,7 @@ TEST(when_no_backend_is_free_it_says_how_to_reload)
          get("shop-c33.localhost", "/").status != 200 && clock_ms() < deadline_ms;)
         clock_sleep_ms(50);
     ck_assert_int_eq(get("shop-c33.localhost", "/").status, 200);
-    shopper_stop(&shopper_);
+    shopper_stop(&shopper);
     ck_assert(has_process_ended(&haproxy.process, WAIT_MS, &end));
     ck_assert_str(member(gateway(0, "status"), "in_sync"), S("true"));
 

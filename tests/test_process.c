@@ -35,6 +35,36 @@ TEST(a_program_holds_no_descriptor_but_its_streams)
     ck_assert_str(run(arena, argv), S("0 1 2 /dev/null\n/\n"));
 }
 
+TEST(a_program_gets_the_descriptors_that_are_passed_and_is_told_of_them)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    int ends[2], others[2];
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC) + pipe2(others, O_CLOEXEC), 0);
+    ck_assert_int_eq(write(ends[1], "first\n", 6) + write(others[1], "second\n", 7), 13);
+    const int passed[] = {others[0], ends[0]};    // the second one may be where the first one goes
+    const char *const environment[] = {"LISTEN_FDS=7", "A=b", NULL};
+    const char *const argv[] = {"sh", "-c",
+                                "read a <&3; echo $a; read a <&4; echo $a; test $LISTEN_PID = $$ && echo "
+                                "\"$LISTEN_FDS$A\"; ls /proc/$$/fd | wc -l",
+                                NULL};
+    Error err = {0};
+    Str output = S("");
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert_ok(process_run(&(ProcessSpec){.argv = argv,
+                                                .passed = passed,
+                                                .passed_count = COUNT(passed),
+                                                .environment = i ? environment : NULL},
+                                 TIMEOUT_MS, arena, &output, &err),
+                     &err);
+        ck_assert_str(output, i ? S("second\nfirst\n2b\n5\n") : S("second\nfirst\n2\n5\n"));
+        ck_assert_int_eq(write(ends[1], "first\n", 6) + write(others[1], "second\n", 7), 13);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        fd_close(&ends[i]);
+        fd_close(&others[i]);
+    }
+}
+
 TEST(a_signal_that_is_ignored_or_blocked_here_works_there)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
@@ -205,6 +235,7 @@ TEST(a_call_runs_as_another_user)
 }
 
 SUITE(process, ONCE(a_program_holds_no_descriptor_but_its_streams),
+      ONCE(a_program_gets_the_descriptors_that_are_passed_and_is_told_of_them),
       ONCE(a_signal_that_is_ignored_or_blocked_here_works_there), ONCE(what_fails_says_why),
       ONCE(a_program_that_takes_too_long_is_killed_with_its_children),
       ONCE(a_child_that_keeps_the_output_open_holds_nobody_up),

@@ -75,6 +75,7 @@ struct Connection {
 typedef struct Listener {
     Watch watch;
     Clients *clients;
+    bool is_shared;
 } Listener;
 
 typedef struct List {
@@ -910,7 +911,8 @@ static void accept_some(Clients *clients, int listener, int max)
 
 static void listener_ready(Watch *watch, uint32_t events UNUSED)
 {
-    accept_some(container_of(watch, Listener, watch)->clients, watch->fd, CONNECTIONS_AT_ONCE);
+    const Listener *listener = container_of(watch, Listener, watch);
+    accept_some(listener->clients, watch->fd, listener->is_shared ? 1 : CONNECTIONS_AT_ONCE);
 }
 
 // ---- the set ----
@@ -943,12 +945,12 @@ bool clients_open(Thread *thread, void (*drained)(Thread *thread), Clients **out
     return true;
 }
 
-bool clients_listen(Clients *clients, int listener, Error *err)
+bool clients_listen(Clients *clients, int listener, bool is_shared, Error *err)
 {
     if (clients->listener_count == LISTENERS_MAX)
         return error_set(err, ERR_INVALID, "there are more than %d addresses to listen on", LISTENERS_MAX);
     Listener *added = &clients->listeners[clients->listener_count];
-    *added = (Listener){.clients = clients, .watch.ready = listener_ready};
+    *added = (Listener){.clients = clients, .watch.ready = listener_ready, .is_shared = is_shared};
     if (!loop_watch(clients->loop, &added->watch, listener, EPOLLIN, err))
         return false;
     clients->listener_count++;
@@ -969,7 +971,8 @@ void clients_drain(Clients *clients)
     if (clients->is_draining)
         return;
     for (size_t i = 0; i < clients->listener_count; i++)
-        accept_some(clients, clients->listeners[i].watch.fd, INT_MAX);
+        if (!clients->listeners[i].is_shared)    // else who stands in the queue is another's, too
+            accept_some(clients, clients->listeners[i].watch.fd, INT_MAX);
     clients->is_draining = true;
     listeners_close(clients);
     for (Connection *c = clients->idle.first; c; c = c->after)

@@ -8,6 +8,7 @@ enum { LISTEN_MAX = 8 };
 typedef struct Listening {
     int sockets[LISTEN_MAX];
     size_t count;
+    bool is_shared;    // with other threads, or other processes
 } Listening;
 
 // Opens a socket for each address of "127.0.0.1:8080,[::1]:0", with SO_REUSEPORT, so that each thread has its own.

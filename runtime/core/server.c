@@ -152,7 +152,7 @@ static bool thread_begin(Runner *runner, Error *err)
         return false;
     Listening *listening = &runner->listening;
     while (listening->count > 0) {
-        if (!clients_listen(thread->clients, listening->sockets[listening->count - 1], err))
+        if (!clients_listen(thread->clients, listening->sockets[listening->count - 1], listening->is_shared, err))
             return false;
         listening->count--;
     }
@@ -231,6 +231,7 @@ static bool sockets_open(Server *server, Error *err)
     Listening first;
     listen_inherited(&first);
     bool is_inherited = first.count > 0;
+    first.is_shared = is_inherited;
     if (!is_inherited && !listen_open(server_settings(server)->listen, &first, err))
         return false;
     server->port = listen_port(&first);
@@ -242,6 +243,7 @@ static bool sockets_open(Server *server, Error *err)
                 return false;
             continue;
         }
+        more->is_shared = true;
         for (; more->count < first.count; more->count++)    // inherited ones are shared
             more->sockets[more->count] = dup(first.sockets[more->count]);
     }

@@ -29,3 +29,14 @@ create or replace function gateway_signature() returns text language sql stable 
                      (select max(ended_at) from (select ended_at from operations order by id desc limit 100) newest),
                      (select max(updated_at) from tenants), (select md5(string_agg(name || url, ' ' order by name)) from cells))
 $$;
+
+-- The gateway's URL where there is one, else that of the cell; null without a cell.
+create or replace function gateway_or(p_cell_url text) returns text language sql stable set search_path from current as $$
+    select case when p_cell_url is not null then coalesce((select nullif(p.gateway_url, '') from platforms p), p_cell_url) end
+$$;
+
+-- At once, so that every shop keeps its URL: who answers shoppers, and where the cell behind it answers from now on.
+create or replace function gateway_set(p_url text, p_cell text, p_cell_url text) returns void language sql set search_path from current as $$
+    update platforms set gateway_url = p_url where gateway_url <> p_url;
+    update cells set url = p_cell_url where name = p_cell and url <> p_cell_url;
+$$;

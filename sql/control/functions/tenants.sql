@@ -436,7 +436,7 @@ create or replace function tenant_document(p_tenant tenants, p_base_domain text)
         'cell', p_tenant.cell,
         'schema', 't_' || p_tenant.number,
         'number', p_tenant.number,
-        'url', tenant_url(p_tenant.slug, c.url, p_base_domain),
+        'url', tenant_url(p_tenant.slug, gateway_or(c.url), p_base_domain),
         'domains', to_json(p_tenant.domains),
         'email', p_tenant.email,
         'currency', p_tenant.currency,
@@ -456,7 +456,7 @@ create or replace function tenant_document(p_tenant tenants, p_base_domain text)
     where p.name = p_tenant.plan and p.version = p_tenant.plan_version
 $$;
 
--- Where shoppers find it: the slug under the base domain, scheme and port as the cell's shopd has them.
+-- Where shoppers find it: the slug under the base domain, scheme and port as the gateway or the cell's shopd has them.
 create or replace function tenant_url(p_slug text, p_cell_url text, p_base_domain text) returns text language sql immutable as $$
     select case when p_cell_url is not null then
         coalesce(substring(p_cell_url from '^[a-z]+://'), 'http://') || p_slug || '.' || p_base_domain ||
