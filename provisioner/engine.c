@@ -372,6 +372,16 @@ static Str engine_title(const Json *version, Arena *arena)
                       STR_ARG(json_str(json_get(version, "Version"))));
 }
 
+// The engine's own id is a key in a file of its machine: machines that were copied have the same one, and so have
+// several engines of one machine.
+static Str identity_of(const Json *info, Arena *arena)
+{
+    Str id = json_str(json_get(info, "ID"));
+    return id.len ? str_format(arena, "%.*s %.*s %.*s", STR_ARG(id), STR_ARG(json_str(json_get(info, "Name"))),
+                               STR_ARG(json_str(json_get(info, "DockerRootDir"))))
+                  : S("");
+}
+
 bool engine_facts(Engine *engine, Arena *arena, EngineFacts *out, Error *err)
 {
     CLEANUP(json_close) Json *version = NULL;
@@ -387,7 +397,7 @@ bool engine_facts(Engine *engine, Arena *arena, EngineFacts *out, Error *err)
     facts.has_clock = time_parse(json_str(json_get(info, "SystemTime")), &there_ms);
     facts.clock_ahead_ms = facts.has_clock ? there_ms - here_ms : 0;
     facts.engine = engine_title(version, arena);
-    facts.id = text_of(info, "ID", arena);
+    facts.id = identity_of(info, arena);
     facts.system = text_of(info, "OperatingSystem", arena);
     facts.architecture = text_of(info, "Architecture", arena);
     facts.root_directory = text_of(info, "DockerRootDir", arena);

@@ -80,9 +80,9 @@ static bool unless_switched(Operation *op, Question *ask, bool *out_done, Error 
 // Before the record has switched none of what follows is done.
 static bool once_switched(Operation *op, Question *ask, bool *out_done, Error *err)
 {
-    if (!is_switched(op, out_done, err) || !number_find(op, err))
-        return false;
-    return !*out_done || ask(op, out_done, err);
+    if (!is_switched(op, out_done, err) || !*out_done)
+        return err->code == ERR_NONE;
+    return number_find(op, err) && ask(op, out_done, err);
 }
 
 static bool copy_probe(Operation *op, bool *out_done, Error *err)
