@@ -7,6 +7,7 @@
 #include "cli/tenant_move.h"
 #include "cli/tenant_resize.h"
 #include "cli/tenant_spec.h"
+#include "cli/tenant_upgrade.h"
 #include "provisioner/dedicated_state.h"
 
 enum { LISTS_MAX = 32 };
@@ -548,5 +549,27 @@ const Command TENANT_COMMANDS[] = {
      .keys = TENANT_RESIZE_KEYS,
      .changes = true,
      .run = tenant_resize_run},
+    {.verb = "upgrade",
+     .summary = "brings a shop's containers and schema to this version",
+     .description =
+         "Of a shop with containers of its own, after a new shopctl and shopd, a new minor version of PostgreSQL, or "
+         "another size of shopd. What is of this version stays as it is. A second shopd is started beside the first "
+         "one "
+         "and asked for a page. With the platform's gateway it then takes over at a port of its own: the gateway is "
+         "told, "
+         "the first one ends what it has begun, and no request is lost. Without a gateway the port is the shop's "
+         "address "
+         "and stays: the first one goes, the other comes, and `away_ms` is how long there was none, unless --new-port. "
+         "PostgreSQL is replaced on its volume: shopd serves the pages that it keeps meanwhile, and `write_pause_ms` "
+         "is "
+         "how long nobody could buy.",
+     .arguments = (const Argument[]){{.name = "SLUG", .names = "tenant list", .help = "The shop's slug."}, {0}},
+     .options = TENANT_UPGRADE_OPTIONS,
+     .examples = (const Example[]){{"shopctl tenant upgrade acme", "Brings one shop to this version."},
+                                   {"shopctl tenant upgrade --all --dry-run", "Says what of which shop is another's."},
+                                   {0}},
+     .keys = TENANT_UPGRADE_KEYS,
+     .changes = true,
+     .run = tenant_upgrade_run},
     {0},
 };

@@ -81,10 +81,11 @@ static bool act(Engine *engine, Str name, const char *verb, const char *query, i
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     Str path = str_format(arena, "/containers/%.*s/%s%s", STR_ARG(name), verb, query);
+    // The engine says nothing while it waits for a container's end.
+    const EngineCall call = {.method = "POST", .path = path, .timeout_ms = timeout_ms, .silence_ms = timeout_ms};
     return arena_ok(arena, err) &&
-           (engine_call(engine, &(EngineCall){.method = "POST", .path = path, .timeout_ms = timeout_ms}, NULL, err) ||
-            error_wrap(err, "the container '%.*s' can't be %sed", STR_ARG(name),
-                       strcmp(verb, "stop") ? verb : "stopp"));
+           (engine_call(engine, &call, NULL, err) || error_wrap(err, "the container '%.*s' can't be %sed",
+                                                                STR_ARG(name), strcmp(verb, "stop") ? verb : "stopp"));
 }
 
 bool container_start(Engine *engine, Str name, Error *err) { return act(engine, name, "start", "", 0, err); }
@@ -121,6 +122,14 @@ bool container_connect(Engine *engine, Str name, Str network, Error *err)
         return is_done && err->code == ERR_NONE;
     return engine_call(engine, &(EngineCall){.method = "POST", .path = path, .body = body}, NULL, err) ||
            error_wrap(err, "the container '%.*s' can't be connected", STR_ARG(name));
+}
+
+bool container_rename(Engine *engine, Str name, Str new_name, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Str path = str_format(arena, "/containers/%.*s/rename?name=%.*s", STR_ARG(name), STR_ARG(new_name));
+    return arena_ok(arena, err) && (engine_call(engine, &(EngineCall){.method = "POST", .path = path}, NULL, err) ||
+                                    error_wrap(err, "the container '%.*s' can't be renamed", STR_ARG(name)));
 }
 
 bool container_limit(Engine *engine, Str name, int64_t millicpu, int64_t memory_bytes, Error *err)

@@ -18,6 +18,8 @@ MUST_CHECK bool container_stop(Engine *engine, Str name, int64_t timeout_s, Erro
 // Adds it to a network; one that is in it is success.
 MUST_CHECK bool container_connect(Engine *engine, Str name, Str network, Error *err);
 
+// Gives it another name, while it runs. Fails with ERR_EXISTS where that is another one's.
+MUST_CHECK bool container_rename(Engine *engine, Str name, Str new_name, Error *err);
 // Gives it other limits, while it runs.
 MUST_CHECK bool container_limit(Engine *engine, Str name, int64_t millicpu, int64_t memory_bytes, Error *err);
 

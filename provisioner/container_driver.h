@@ -7,3 +7,4 @@ extern const Driver CONTAINER_CREATE;
 extern const Driver CONTAINER_DELETE;
 extern const Driver CONTAINER_RESTORE;
 extern const Driver CONTAINER_RESIZE;
+extern const Driver CONTAINER_UPGRADE;

@@ -21,7 +21,6 @@ enum {
     PAUSE_MAX_MS = 500,
     POSTGRES_STOP_S = 60,
     SHOPD_STOP_S = 30,
-    PORTS_TRIED_MAX = 50,
     LOG_LINES = 5,
 };
 
@@ -305,7 +304,7 @@ bool database_apply(Operation *op, Error *err)
 
 bool shopd_probe(Operation *op, bool *out_done, Error *err) { return is_running(op, shopd_of, out_done, err); }
 
-static bool is_port_taken(const Error *err)
+bool is_port_taken(const Error *err)
 {
     static const Str SAYINGS[] = {S("port is already allocated"), S("address already in use"), S("Bind for")};
     for (size_t i = 0; i < COUNT(SAYINGS); i++)
@@ -314,7 +313,7 @@ static bool is_port_taken(const Error *err)
     return false;
 }
 
-static bool shopd_start(Engine *engine, Dedicated *cell, Str image, Arena *arena, Error *err)
+bool shopd_start(Engine *engine, Dedicated *cell, Str image, Arena *arena, Error *err)
 {
     return dedicated_proxies_find(engine, cell, arena, err) &&
            thing_make(engine, THING_CONTAINER, cell->shopd_name, dedicated_shopd_container(cell, image), err) &&

@@ -12,6 +12,12 @@ MUST_CHECK bool secrets_put(Engine *engine, const Dedicated *cell, Str image, co
 // The image that the operation uses, made where it isn't known yet; a reference in the operation's arena or data.
 MUST_CHECK bool operation_image(Operation *operation, ImageKind kind, Str *out_reference, Error *err);
 
+// Makes and starts a shopd with cell->shopd_name and cell->port. Fails as engine_call; is_port_taken tells where it
+// failed because a program has the port.
+MUST_CHECK bool shopd_start(Engine *engine, Dedicated *cell, Str image, Arena *arena, Error *err);
+bool is_port_taken(const Error *err);
+enum { PORTS_TRIED_MAX = 50 };
+
 // As operation.h describes them.
 MUST_CHECK bool image_probe(Operation *operation, bool *out_done, Error *err);
 MUST_CHECK bool image_apply(Operation *operation, Error *err);

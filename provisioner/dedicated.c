@@ -7,6 +7,7 @@
 
 enum {
     PORT_FIRST = 20000,
+    SUBNETS = 4096,
     SUBNET_ADDRESSES = 16,
     POSTGRES_PIDS = 256,
     SHOPD_PIDS = 128,
@@ -45,6 +46,7 @@ static bool cell_read(const Json *record, const PlatformOptions *options, Arena 
                       .host = str_copy(arena, json_str(json_get(record, "host"))),
                       .address = str_copy(arena, json_str(json_get(record, "address"))),
                       .port = json_int64(json_get(record, "port")),
+                      .port_next = json_int64(json_get(record, "port_next")),
                       .url = str_copy(arena, json_str(json_get(record, "url"))),
                       .is_open = str_eq(json_str(json_get(record, "state")), S("open")),
                       .postgres = dedicated_resources(json_get(record, "resources"), "postgres"),
@@ -57,11 +59,8 @@ static bool cell_read(const Json *record, const PlatformOptions *options, Arena 
     const struct {
         Str *name;
         const char *end;
-    } names[] = {{&cell.network, "network"},
-                 {&cell.data_volume, "data"},
-                 {&cell.secrets_volume, "secrets"},
-                 {&cell.shopd_name, "shopd"},
-                 {&cell.secrets_name, "keeper"}};
+    } names[] = {{&cell.network, "network"},  {&cell.data_volume, "data"},     {&cell.secrets_volume, "secrets"},
+                 {&cell.shopd_name, "shopd"}, {&cell.next_name, "shopd-next"}, {&cell.secrets_name, "keeper"}};
     for (size_t i = 0; i < COUNT(names); i++)
         *names[i].name =
             str_format(arena, "shop-%.*s-%.*s-%s", STR_ARG(cell.platform), STR_ARG(cell.cell), names[i].end);
@@ -138,7 +137,7 @@ static Json *labels(const Dedicated *cell)
 static Json *subnet(const Dedicated *cell)
 {
     char text[32];
-    unsigned start = (unsigned)(cell->port - PORT_FIRST) * SUBNET_ADDRESSES;
+    unsigned start = (unsigned)((cell->port - PORT_FIRST) % SUBNETS) * SUBNET_ADDRESSES;
     (void)snprintf(text, sizeof(text), "10.213.%u.%u/28", start >> 8 & 0xff, start & 0xff);
     return json_build("{s:[{s:s}]}", "Config", "Subnet", text);
 }
@@ -147,7 +146,7 @@ Json *dedicated_network(const Dedicated *cell, bool has_subnet)
 {
     Json *body = json_build("{s:s%, s:b, s:b, s:s, s:o}", "Name", cell->network.data, cell->network.len,
                             "CheckDuplicate", 1, "Internal", 1, "Driver", "bridge", "Labels", labels(cell));
-    if (body && has_subnet && cell->port < PORT_FIRST + 4096)
+    if (body && has_subnet)
         (void)json_put(body, "IPAM", subnet(cell));
     return body;
 }

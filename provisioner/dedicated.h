@@ -14,9 +14,10 @@ typedef struct Dedicated {
     Str cell;
     Str host;
     Str address;
-    int64_t port;    // of shopd, on that address
-    Str url;         // of both
-    bool is_open;    // its tables are at some version
+    int64_t port;         // of shopd, on that address
+    Str url;              // of both
+    int64_t port_next;    // of a second shopd that is to take over, or of the one that it took over from; 0: none
+    bool is_open;         // its tables are at some version
     DedicatedResources postgres, shopd;
     Str tenant;           // the slug, for labels
     int64_t operation;    // the same
@@ -27,6 +28,7 @@ typedef struct Dedicated {
     Str secrets_volume;
     Str postgres_name;    // of the containers
     Str shopd_name;
+    Str next_name;       // of a second shopd's, until it has taken over
     Str secrets_name;    // of one that never runs
     Str base_domain;
     Str trusted_proxies;    // of shopd; see dedicated_proxies.h

@@ -11,7 +11,14 @@
 #include "base/process.h"
 #include "provisioner/digest.h"
 
-enum { LDD_MS = 20000, LDD_AT_ONCE = 16, PATH_TEXT = PATH_MAX, FILE_MODE = 0644, PROGRAM_MODE = 0755 };
+enum {
+    LDD_MS = 20000,
+    VERSION_MS = 10000,
+    LDD_AT_ONCE = 16,
+    PATH_TEXT = PATH_MAX,
+    FILE_MODE = 0644,
+    PROGRAM_MODE = 0755
+};
 
 // ---- the list
 
@@ -248,7 +255,7 @@ static bool is_shared(Str name)
     "exec postgres -D " IMAGE_DATA "/cluster -c config_file=" IMAGE_SECRETS                                            \
     "/postgresql.conf -c hba_file=" IMAGE_SECRETS "/pg_hba.conf\n"
 
-static bool postgres_programs(const ImageStore *store, ImageContent *content, Str *out, Error *err)
+static bool postgres_programs(const ImageStore *store, Arena *arena, Str *out, Error *err)
 {
     static const char *const VERSIONS[] = {"18", "17", "16", "15"};
     struct stat status;
@@ -257,14 +264,31 @@ static bool postgres_programs(const ImageStore *store, ImageContent *content, St
         return true;
     }
     for (size_t i = 0; i < COUNT(VERSIONS); i++) {
-        *out = str_format(content->arena, "/usr/lib/postgresql/%s/bin", VERSIONS[i]);
-        if (!arena_ok(content->arena, err))
+        *out = str_format(arena, "/usr/lib/postgresql/%s/bin", VERSIONS[i]);
+        if (!arena_ok(arena, err))
             return false;
         if (stat(out->data, &status) == 0)
             return true;
     }
     error_set(err, ERR_NOT_FOUND, "there is no PostgreSQL to make an image of");
     return error_next(err, "install postgresql-15, or set postgres_bin");
+}
+
+bool image_postgres_major(const ImageStore *store, Arena *arena, int64_t *out, Error *err)
+{
+    static const Str NAME = S("(PostgreSQL) ");
+    Str bin, said;
+    if (!postgres_programs(store, arena, &bin, err))
+        return false;
+    const char *argv[] = {str_format(arena, "%.*s/postgres", STR_ARG(bin)).data, "--version", NULL};
+    if (!arena_ok(arena, err) || !process_run(&(ProcessSpec){.argv = argv}, VERSION_MS, arena, &said, err))
+        return false;
+    Str rest = str_skip(said, MIN(str_find(said, NAME) + NAME.len, said.len));
+    size_t digits = 0;
+    while (digits < rest.len && rest.data[digits] >= '0' && rest.data[digits] <= '9')
+        digits++;
+    return str_int64(str_slice(rest, 0, digits), 1, INT32_MAX, out, err) ||
+           error_wrap(err, "the version of '%s' isn't known", argv[0]);
 }
 
 static bool libraries_of_postgres(ImageContent *content, Str directory, Error *err)
@@ -298,7 +322,7 @@ static bool postgres_find(const ImageStore *store, ImageContent *content, Error 
     directory_add(content, S("data"), 0700, IMAGE_POSTGRES_UID);
     directory_add(content, S("secrets"), PROGRAM_MODE, 0);
     directory_add(content, S("run/postgresql"), 01777, 0);    // Podman gives what is mounted there the same rights
-    if (!postgres_programs(store, content, &bin, err))
+    if (!postgres_programs(store, content->arena, &bin, err))
         return false;
     for (size_t i = 0; i < COUNT(PROGRAMS); i++) {
         Str source = str_format(content->arena, "%.*s/%s", STR_ARG(bin), PROGRAMS[i]);

@@ -26,6 +26,8 @@ typedef struct ImageContent {
     const char *health;    // the health check, a command of the image with blanks between its words
 } ImageContent;
 
+// The major version of the PostgreSQL that an image is made from. Fails with ERR_NOT_FOUND, or as process_run.
+MUST_CHECK bool image_postgres_major(const ImageStore *store, Arena *arena, int64_t *out, Error *err);
 // Finds everything that belongs to the image, with the directories above each file, in the order of paths, each once.
 MUST_CHECK bool image_content_find(const ImageStore *store, ImageKind kind, ImageContent *content, Error *err);
 // Sixteen hexadecimal digits that follow from the paths, sizes and times of the files: with the same ones the layer

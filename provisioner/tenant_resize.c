@@ -3,7 +3,7 @@
 
 #include "base/arena.h"
 #include "provisioner/container_driver.h"
-#include "provisioner/dedicated_proxies.h"
+#include "provisioner/dedicated_make.h"
 #include "provisioner/host.h"
 #include "provisioner/plan.h"
 #include "provisioner/tenant_container.h"
@@ -155,20 +155,16 @@ static Json *changes_json(const Resizing *resizing)
 // Threads and cache are shopd's from its start.
 static bool upgrade_wanted(const Resizing *resizing, bool *out, Error *err)
 {
-    CLEANUP(json_close) Json *container = NULL;
-    CLEANUP(json_close) Json *command = NULL;
     Host *host = NULL;
     Dedicated cell;
-    Str wanted, there;
+    Made made;
+    Str command;
     if (!dedicated_find(resizing->platform, resizing->cell.cell, resizing->arena, &cell, err) ||
         !platform_host(resizing->platform, cell.host, &host, err) ||
-        !thing_find(host_engine(host), THING_CONTAINER, cell.shopd_name, &container, err) || !container ||
-        !dedicated_proxies_find(host_engine(host), &cell, resizing->arena, err) ||
-        !json_ok(command = dedicated_shopd_command(&cell), err) ||
-        !json_print(command, 0, resizing->arena, &wanted, err) ||
-        !json_print(json_get(json_get(container, "Config"), "Cmd"), 0, resizing->arena, &there, err))
-        return err->code == ERR_NONE;
-    *out = !str_eq(wanted, there);
+        !dedicated_made(host_engine(host), cell.shopd_name, resizing->arena, &made, err) ||
+        !dedicated_command(host_engine(host), &cell, resizing->arena, &command, err))
+        return false;
+    *out = made.is_there && !str_eq(made.command, command);
     return true;
 }
 

@@ -161,7 +161,7 @@ static void kill_at_every_moment(const OperationKind *kind, bool is_all)
 
 TEST(killed_at_any_moment_it_goes_on_or_is_taken_back_or_is_asked_for_again)
 {
-    kill_at_every_moment(&KINDS[_i]);
+    kill_at_every_moment(&KINDS[_i], true);
 }
 
 TEST(a_move_killed_at_any_moment_goes_on_or_is_taken_back_or_is_asked_for_again)
@@ -170,7 +170,8 @@ TEST(a_move_killed_at_any_moment_goes_on_or_is_taken_back_or_is_asked_for_again)
 }
 
 // Those that need a container engine are killed in test_container and torture_own_shops.
-static const Driver *const ELSEWHERE[] = {&CONTAINER_CREATE, &CONTAINER_DELETE, &CONTAINER_RESTORE, &CONTAINER_RESIZE};
+static const Driver *const ELSEWHERE[] = {&CONTAINER_CREATE, &CONTAINER_DELETE, &CONTAINER_RESTORE, &CONTAINER_RESIZE,
+                                          &CONTAINER_UPGRADE};
 
 static bool is_elsewhere(const Driver *driver)
 {

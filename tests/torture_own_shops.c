@@ -8,6 +8,7 @@
 #include "provisioner/container_driver.h"
 #include "provisioner/dedicated_mend.h"
 #include "provisioner/tenant_resize.h"
+#include "provisioner/tenant_upgrade.h"
 #include "tests/support/more_check.h"
 #include "tests/support/own_shops.h"
 #include "tests/support/pg_server.h"
@@ -49,6 +50,14 @@ static bool resize(Platform *platform, Error *err)
     const TenantSize size = {.millicpu = 1500, .memory_bytes = 480 * (int64_t)MIB};    // more of one, less of the other
     return tenant_resize(platform, test_slug("bazar"), &size, &answer, err);
 }
+
+static bool upgrade(Platform *platform, bool is_moved, Error *err)
+{
+    CLEANUP(json_close) Json *answer = NULL;
+    return tenant_upgrade(platform, test_slug("bazar"), is_moved, &answer, err);
+}
+static bool upgrade_in_place(Platform *platform, Error *err) { return upgrade(platform, false, err); }
+static bool upgrade_moved(Platform *platform, Error *err) { return upgrade(platform, true, err); }
 
 // Does it in a process of its own, in which the victim is killed.
 static void strike(Act *act)
@@ -204,6 +213,35 @@ TEST(a_resize_survives_whoever_is_killed_on_either_side_of_any_step)
     own_shops_close(&shops);
 }
 
-SUITE(own_shops, EACH(a_resize_survives_whoever_is_killed_on_either_side_of_any_step, WAYS),
+TEST(an_upgrade_survives_whoever_is_killed_on_either_side_of_any_step)
+{
+    victim = WAYS[_i].victim;
+    own_shops_open(&shops, WAYS[_i].transport);
+    (void)command_ends(&shops.runner, 0, "tenant create bazar --plan own --email a@b.example");
+    own_shops_age(&shops, true, true);
+    for (size_t round = 0; round < 4 * CONTAINER_UPGRADE.count; round += _i ? 5 : 1) {
+        kill_step = round / 4;
+        kill_phase = round % 2 ? EVENT_AFTER : EVENT_BEFORE;
+        const char *moment = LINE("%s, step %s", WAYS[_i].name, CONTAINER_UPGRADE.steps[kill_step].name);
+        bool is_past = kill_step == CONTAINER_UPGRADE.count - 1 && kill_phase == EVENT_AFTER;
+        strike(round % 3 ? upgrade_moved : upgrade_in_place);
+        victim_revive();
+        Str id =
+            test_value(shops.runner.world.control, shops.runner.world.arena, "select max(id) from control.operations");
+        if (!str_eq(state(), S("done")) && !str_eq(state(), S("reverted")))
+            (void)command_ends(&shops.runner, 0,
+                               LINE("operation %s %s", round % 4 < 2 && !is_past ? "revert" : "resume", id.data));
+        check_size("500 512", moment);
+        bool is_done = str_eq(state(), S("done"));
+        Str would = command_ends(&shops.runner, 0, "tenant upgrade bazar --dry-run -o json");
+        ck_assert_msg((str_find(would, S(":old")) == would.len) == is_done, "%s: %.*s", moment, STR_ARG(would));
+        if (is_done)
+            own_shops_age(&shops, true, true);
+    }
+    own_shops_close(&shops);
+}
+
+SUITE(own_shops, EACH(an_upgrade_survives_whoever_is_killed_on_either_side_of_any_step, WAYS),
+      EACH(a_resize_survives_whoever_is_killed_on_either_side_of_any_step, WAYS),
       ONCE(a_deletion_and_a_restoration_survive_a_kill_at_any_step),
       EACH(a_creation_survives_whoever_is_killed_at_any_step, WAYS))

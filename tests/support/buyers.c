@@ -29,7 +29,7 @@ struct Buyers {
     Buyer buyers[BUYERS_MAX];
     size_t count, port_count;
     atomic_bool is_over;
-    atomic_size_t order_count;
+    atomic_size_t order_count, retry_count;
     char keys[ORDERS_MAX][64];      // acknowledged with 201
     char tokens[ORDERS_MAX][64];    // what the answer said
     char variants[2][32];
@@ -69,6 +69,7 @@ static bool call_until_settled(Buyer *buyer, const ShopRequest *request, Arena *
         bool is_answered = shop_call(buyer->clients[buyer->at], request, arena, out);
         if (is_answered && out->status < 500 && out->status != 429 && !(is_moving && out->status == 404))
             return true;
+        (void)atomic_fetch_add(&buyer->buyers->retry_count, 1);
         shop_answer_close(out);
         if (is_moving && (!is_answered || out->status == 404))
             buyer->at = (buyer->at + 1) % buyer->buyers->port_count;
@@ -180,6 +181,7 @@ Buyers *buyers_start(size_t count, const char *host, const unsigned *ports, size
 }
 
 size_t buyers_orders(Buyers *buyers) { return atomic_load(&buyers->order_count); }
+size_t buyers_retries(Buyers *buyers) { return atomic_load(&buyers->retry_count); }
 
 void buyers_stop(Buyers *buyers)
 {

@@ -2,6 +2,10 @@
 #include "tests/support/own_shops.h"
 
 #include "base/file.h"
+#include "provisioner/container.h"
+#include "provisioner/dedicated.h"
+#include "provisioner/dedicated_proxies.h"
+#include "provisioner/dedicated_ready.h"
 #include "provisioner/http_client.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
@@ -157,4 +161,45 @@ int own_shops_status(const OwnShops *shops, const char *slug, const char *path)
                            str_format(shops->runner.world.arena, "%s.localhost", slug), ANSWER_MS, &status, &ignored)
                ? status
                : 0;
+}
+
+// The same container, of an image with another name.
+static void container_age(const OwnShops *shops, Engine *engine, Str container, const char *image, Json *body,
+                          Str network)
+{
+    CLEANUP(json_close) Json *there = NULL;
+    Error err = {0};
+    ck_assert_ok(thing_find(engine, THING_CONTAINER, container, &there, &err), &err);
+    Str now = json_str(json_get(json_get(there, "Config"), "Image"));
+    const EngineCall tag = {.method = "POST",
+                            .path = str_of(LINE("/images/%.*s/tag?repo=shopctl/%s&tag=old", STR_ARG(now), image))};
+    ck_assert_ok(engine_call(engine, &tag, NULL, &err) && container_stop(engine, container, 30, &err) &&
+                     thing_remove(engine, THING_CONTAINER, container, &err) &&
+                     thing_make(engine, THING_CONTAINER, container, body, &err) &&
+                     (network.len == 0 || container_connect(engine, container, network, &err)) &&
+                     container_start(engine, container, &err),
+                 &err);
+}
+
+void own_shops_age(const OwnShops *shops, bool has_postgres, bool has_shopd)
+{
+    Dedicated cell;
+    Error err = {0};
+    Platform *platform = own_shops_platform(shops);
+    Engine *engine = own_shops_engine(shops);
+    Str name = test_value(shops->runner.world.control, shops->runner.world.arena,
+                          "select cell from control.tenants where slug = 'bazar'");
+    ck_assert_ok(dedicated_find(platform, name, shops->runner.world.arena, &cell, &err), &err);
+    ck_assert_ok(dedicated_proxies_find(engine, &cell, shops->runner.world.arena, &err), &err);
+    if (has_postgres)
+        container_age(shops, engine, cell.postgres_name, "postgres",
+                      dedicated_postgres_container(&cell, S("shopctl/postgres:old")), S(""));
+    if (has_shopd)
+        container_age(shops, engine, cell.shopd_name, "shopd", dedicated_shopd_container(&cell, S("shopctl/shopd:old")),
+                      cell.network);
+    ck_assert_ok(dedicated_ready_wait(cell.url, cell.tenant, &err) &&
+                     dedicated_database_wait(platform, cell.cell, cell.tenant, 1, &err),
+                 &err);
+    platform_close(&platform);
+    engine_close(&engine);
 }

@@ -29,3 +29,7 @@ size_t own_shops_things(const OwnShops *shops, const char *slug);
 Engine *own_shops_engine(const OwnShops *shops);
 // The status of a page of a shop; 0: nobody answers.
 int own_shops_status(const OwnShops *shops, const char *slug, const char *path);
+
+// Makes the containers of the shop 'bazar' again, as an older version would have: the same, of images called
+// shopctl/postgres:old and shopctl/shopd:old. Waits until it answers.
+void own_shops_age(const OwnShops *shops, bool has_postgres, bool has_shopd);

@@ -290,10 +290,19 @@ begin
 end
 $$;
 
+-- The private network that a cell has by its port; two ports of one place are for one cell, whose shopd moves from one to the
+-- other and back (see upgrade.sql).
+create or replace function port_place(p_port integer) returns integer language sql immutable as $$
+    select (p_port - 20000) % 4096
+$$;
+
+-- One whose place is free as well, where there is one.
 create or replace function cell_port_free(p_host text, p_from integer) returns integer
     language sql stable set search_path from current as $$
-    select min(n) from generate_series(p_from, 29999) n
+    select n from generate_series(p_from, 29999) n
     where not exists (select from cells where host = p_host and n in (port, port_next))
+    order by exists (select from cells where host = p_host and port_place(n) in (port_place(port), port_place(port_next))), n
+    limit 1
 $$;
 
 create or replace function cell_url(p_address text, p_port integer) returns text language sql immutable as $$
@@ -347,7 +356,7 @@ $$;
 -- Everything that the steps of a cell of its own need to know of it.
 create or replace function cell_dedicated(p_name text) returns json language sql stable set search_path from current as $$
     select json_build_object('platform', p.name, 'cell', c.name, 'host', c.host, 'address', h.address, 'port', c.port,
-                             'state', c.state, 'url', c.url, 'resources', c.resources,
+                             'port_next', c.port_next, 'state', c.state, 'url', c.url, 'resources', c.resources,
                              'tenant', coalesce((select t.slug from tenants t where t.cell = c.name),
                                                 (select t.slug from moves m join tenants t on t.id = m.tenant_id
                                                  where c.name in (m.source_cell, m.target_cell) limit 1)))

@@ -116,7 +116,12 @@ begin
     update tenants t
     set cell = s.target_cell, number = p_number, operation = p_operation, updated_at = now(),
         plan = case when s.is_plan_kept then t.plan else s.target_plan end,
-        plan_version = case when s.is_plan_kept then t.plan_version else s.target_plan_version end
+        plan_version = case when s.is_plan_kept then t.plan_version else s.target_plan_version end,
+        resources = (select nullif(nullif(c.resources, '{}'), cell_resources(p.document))    -- beyond the plan, as it has there
+                     from cells c, plans p
+                     where c.name = s.target_cell
+                       and (p.name, p.version) = (case when s.is_plan_kept then t.plan else s.target_plan end,
+                                                  case when s.is_plan_kept then t.plan_version else s.target_plan_version end))
     from switched s
     where t.id = s.tenant_id;
 end
