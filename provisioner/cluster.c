@@ -203,6 +203,7 @@ static Str settings_text(const Place *place, Arena *arena)
                S("unix_socket_permissions = 0777    # the directories say who may come\n"
                  "max_connections = 200\n"
                  "max_wal_size = 2GB\n"
+                 "max_slot_wal_keep_size = 16GB\n"    // of a move that nobody finalizes
                  "checkpoint_timeout = 2min\n"
                  "recovery_init_sync_method = syncfs    # a file at a time takes seconds with many tenants\n"
                  "autovacuum = on\n"

@@ -108,6 +108,7 @@ Str dedicated_postgres_conf(const DedicatedResources *resources, Arena *arena)
     strbuf_format(&buf, "maintenance_work_mem = %lldMB\n",
                   (long long)MIN(MAX(memory_mb / 16, INT64_C(8)), INT64_C(1024)));
     strbuf_format(&buf, "max_wal_size = %lldMB\n", (long long)MIN(MAX(disk_mb / 20, INT64_C(80)), INT64_C(2048)));
+    strbuf_format(&buf, "max_slot_wal_keep_size = %lldMB\n", (long long)MAX(disk_mb / 5, INT64_C(256)));
     strbuf_format(&buf, "min_wal_size = 32MB\nmax_worker_processes = %lld\nmax_parallel_workers = %lld\n",
                   (long long)cpu + 4, (long long)cpu);
     strbuf_format(&buf, "max_parallel_workers_per_gather = %lld\n", (long long)MIN(cpu / 2, INT64_C(2)));

@@ -169,9 +169,10 @@ TEST(a_move_killed_at_any_moment_goes_on_or_is_taken_back_or_is_asked_for_again)
     kill_at_every_moment(&KINDS[KIND_OF_MOVE + _i], getenv("TEST_ALL") != NULL);
 }
 
-// Those that need a container engine are killed in test_container and torture_own_shops.
-static const Driver *const ELSEWHERE[] = {&CONTAINER_CREATE, &CONTAINER_DELETE, &CONTAINER_RESTORE, &CONTAINER_RESIZE,
-                                          &CONTAINER_UPGRADE};
+// Those that need a container engine are killed in test_container, test_own_move and torture_own_shops.
+static const Driver *const ELSEWHERE[] = {&CONTAINER_CREATE,         &CONTAINER_DELETE,  &CONTAINER_RESTORE,
+                                          &CONTAINER_RESIZE,         &CONTAINER_UPGRADE, &TENANT_MOVE_DEDICATED,
+                                          &TENANT_FINALIZE_DEDICATED};
 
 static bool is_elsewhere(const Driver *driver)
 {
