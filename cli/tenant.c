@@ -23,6 +23,7 @@ static const OutputKey KEYS[] = {
     {.key = "plan_version", .type = "integer", .help = "The version of the plan that it bought."},
     {.key = "tier", .type = "text", .help = "shared, container or server."},
     {.key = "cell", .type = "text", .help = "The cell that holds it.", .heading = "CELL"},
+    {.key = "kept_cell", .type = "text", .help = "Where it was before a move that isn't finalized, or null."},
     {.key = "schema", .type = "text", .help = "Its schema and role in the cell's database."},
     {.key = "number", .type = "integer", .help = "Its number, which its schema is named after, or null."},
     {.key = "url", .type = "text", .help = "Where shoppers find it.", .heading = "URL"},

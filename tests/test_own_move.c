@@ -68,6 +68,8 @@ TEST(a_shop_gets_a_cell_of_its_own_and_goes_back_with_all_that_it_has)
     for (size_t i = 0; i < COUNT(SAYS); i++)
         ck_assert_contains(moved, str_of(SAYS[i]));
     check_lives("own", 5);
+    ck_assert_contains(run(0, "tenant show bazar -o json"), S("\"kept_cell\": \"main\""));
+    ck_assert_contains(run(0, "doctor -o json"), S("\"problems\": []"));
     mark("second");
     check_marks("2");
     ck_assert_contains(run(1, "tenant move bazar"), S("isn't finished"));

@@ -434,6 +434,7 @@ create or replace function tenant_document(p_tenant tenants, p_base_domain text)
         'plan_version', p_tenant.plan_version,
         'tier', p.document ->> 'tier',
         'cell', p_tenant.cell,
+        'kept_cell', (select m.source_cell from moves m where m.tenant_id = p_tenant.id and m.is_switched),
         'schema', 't_' || p_tenant.number,
         'number', p_tenant.number,
         'url', tenant_url(p_tenant.slug, gateway_or(c.url), p_base_domain),
