@@ -37,13 +37,7 @@ const OutputKey TENANT_MOVE_KEYS[] = {
     {.key = "changes[].key", .type = "text", .help = "The key, as in limits.products."},
     {.key = "changes[].from", .type = "text", .help = "Its value now, of the key's own type."},
     {.key = "changes[].to", .type = "text", .help = "Its value then."},
-    {.key = "id",
-     .type = "integer",
-     .help = "With --dry-run: an operation that was left, which would be gone on with."},
-    {.key = "kind", .type = "text", .help = "Its kind."},
-    {.key = "tenant", .type = "text", .help = "Its shop's slug."},
-    {.key = "would_do", .type = "list", .help = "Its steps that aren't done, in order."},
-    {.key = "would_revert", .type = "list", .help = "Where it was being taken back: its steps, the last one first."},
+#include "cli/preview_keys.def"
     {0},
 };
 

@@ -32,13 +32,7 @@ const OutputKey TENANT_RESIZE_KEYS[] = {
      .type = "boolean",
      .help = "Whether shopd has the threads and the cache of another size, until `tenant upgrade`.",
      .heading = "UPGRADE WANTED"},
-    {.key = "id",
-     .type = "integer",
-     .help = "With --dry-run: an operation that was left, which would be gone on with."},
-    {.key = "kind", .type = "text", .help = "Its kind."},
-    {.key = "tenant", .type = "text", .help = "Its shop's slug."},
-    {.key = "would_do", .type = "list", .help = "Its steps that aren't done, in order."},
-    {.key = "would_revert", .type = "list", .help = "Where it was being taken back: its steps, the last one first."},
+#include "cli/preview_keys.def"
     {0},
 };
 

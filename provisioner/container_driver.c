@@ -7,13 +7,7 @@
 
 static const Step STEPS[] = {
     {.name = "reserve", .probe = reserve_probe, .apply = reserve_apply, .revert = reserve_revert},
-    {.name = "image", .probe = image_probe, .apply = image_apply, .revert = nothing_revert},
-    {.name = "network", .probe = network_probe, .apply = network_apply, .revert = network_revert},
-    {.name = "volume", .probe = volume_probe, .apply = volume_apply, .revert = volume_revert},
-    {.name = "secrets", .probe = secrets_probe, .apply = secrets_apply, .revert = secrets_revert},
-    {.name = "postgres", .probe = postgres_probe, .apply = postgres_apply, .revert = postgres_revert},
-    {.name = "database", .probe = database_probe, .apply = database_apply, .revert = nothing_revert},
-    {.name = "spare", .probe = spare_probe, .apply = spare_apply, .revert = nothing_revert},
+#include "provisioner/dedicated_steps.def"
     {.name = "settings", .probe = settings_probe, .apply = settings_apply, .revert = nothing_revert},
     {.name = "register", .probe = register_probe, .apply = register_apply, .revert = nothing_revert},
     {.name = "shopd", .probe = shopd_probe, .apply = shopd_apply, .revert = shopd_revert},

@@ -165,13 +165,7 @@ static bool dedicated_hosts_revert(Operation *op, Error *err)
 
 static const Step CONTAINER_RESTORE_STEPS[] = {
     {.name = "reserve", .probe = reserve_probe, .apply = reserve_apply, .revert = reserve_revert},
-    {.name = "image", .probe = image_probe, .apply = image_apply, .revert = nothing_revert},
-    {.name = "network", .probe = network_probe, .apply = network_apply, .revert = network_revert},
-    {.name = "volume", .probe = volume_probe, .apply = volume_apply, .revert = volume_revert},
-    {.name = "secrets", .probe = secrets_probe, .apply = secrets_apply, .revert = secrets_revert},
-    {.name = "postgres", .probe = postgres_probe, .apply = postgres_apply, .revert = postgres_revert},
-    {.name = "database", .probe = database_probe, .apply = database_apply, .revert = nothing_revert},
-    {.name = "spare", .probe = spare_probe, .apply = spare_apply, .revert = nothing_revert},
+#include "provisioner/dedicated_steps.def"
     {.name = "load", .probe = load_probe, .apply = load_apply, .revert = nothing_revert},
     {.name = "register", .probe = register_probe, .apply = hosts_apply, .revert = dedicated_hosts_revert},
     {.name = "shopd", .probe = shopd_probe, .apply = shopd_apply, .revert = shopd_revert},

@@ -266,13 +266,7 @@ const Driver TENANT_MOVE = {.kind = "move", .steps = MOVE_STEPS, .count = COUNT(
 
 static const Step MOVE_DEDICATED_STEPS[] = {
     {.name = "reserve", .probe = place_probe, .apply = place_apply, .revert = place_revert},
-    {.name = "image", .probe = image_probe, .apply = image_apply, .revert = nothing_revert},
-    {.name = "network", .probe = network_probe, .apply = network_apply, .revert = network_revert},
-    {.name = "volume", .probe = volume_probe, .apply = volume_apply, .revert = volume_revert},
-    {.name = "secrets", .probe = secrets_probe, .apply = secrets_apply, .revert = secrets_revert},
-    {.name = "postgres", .probe = postgres_probe, .apply = postgres_apply, .revert = postgres_revert},
-    {.name = "database", .probe = database_probe, .apply = database_apply, .revert = nothing_revert},
-    {.name = "spare", .probe = spare_probe, .apply = spare_apply, .revert = nothing_revert},
+#include "provisioner/dedicated_steps.def"
     {.name = "shopd", .probe = shopd_probe, .apply = shopd_apply, .revert = shopd_revert},
     {.name = "healthy", .probe = healthy_probe, .apply = healthy_apply, .revert = nothing_revert},
     {.name = "copy", .probe = copy_probe, .apply = copy_apply, .revert = source_forget},
