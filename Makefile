@@ -62,7 +62,7 @@ THEME_FILES := $(sort $(wildcard web/theme/* web/theme/*/* web/theme/*/*/*))
 ALL_C := $(BASE) $(PROVISIONER) $(CLI) $(RUNTIME) $(SUPPORT) $(SUITES:%=tests/%.c) $(sort $(wildcard bench/*.c tests/fuzz/*.c))
 ALL_H := $(sort $(wildcard base/*.h provisioner/*.h provisioner/*/*.h cli/*.h runtime/*.h runtime/*/*.h tests/support/*.h))
 
-.PHONY: all build deps deps_build demo check torture bench lint fmt coverage fuzz install clean docs help
+.PHONY: all build deps deps_build demo demo-dedicated demo-dedicated-down check torture bench lint fmt coverage fuzz install clean docs help
 all: deps_build
 	@$(MAKE) build
 
@@ -73,6 +73,7 @@ help:
 	@echo 'make            installs what is missing and builds build/bin/shopctl and build/bin/shopd'
 	@echo 'make BUILD=asan the same into build/asan/bin (also debug, tsan, coverage); CC=clang works too'
 	@echo 'make demo       starts a platform with two shops and prints their addresses; DEMO_PORT=8080'
+	@echo 'make demo-dedicated  two hosts and a shop of its own on each, by root; make demo-dedicated-down removes all of it'
 	@echo 'make check      runs every test [SUITE=noun] [TEST=part of a name]'
 	@echo 'make check BUILD=tsan  the same under ThreadSanitizer'
 	@echo 'make torture    runs the tests that take long [SUITE=noun]'
@@ -188,6 +189,15 @@ tests: build $(patsubst %,$(O)/tests/bin/%,$(if $(SUITE),$(filter test_$(SUITE) 
 
 demo: all
 	@DEMO_PORT='$(DEMO_PORT)' sh web/samples/demo.sh
+
+# It ends early where the machine can't, before anything is installed and built.
+demo-dedicated:
+	@sh web/samples/dedicated/check.sh
+	@sh tests/deps.sh dedicated
+	@$(MAKE) build
+	@DEMO_PORT='$(DEMO_PORT)' sh web/samples/dedicated/up.sh
+demo-dedicated-down:
+	@sh web/samples/dedicated/down.sh
 
 lint: deps
 	@$(MAKE) CC=clang BUILD=debug O=build/clang build
