@@ -61,7 +61,13 @@ shop_make() { # shop_make SLUG PLAN HOST
     "$shopctl" tenant show "$1" -o name >/dev/null 2>&1 ||
         sed "s/^  plan: .*/  plan: $2/" $samples/shops.yaml | awk -v slug="$1" '/^- slug:/ { wanted = $3 == slug } wanted' |
         "$shopctl" tenant create -f - --host "$3" >&2
-    "$shopctl" product import "$1" "$samples/$1.csv" >&2
+    for _ in $(seq 60); do    # a database that ended with its host recovers first
+        "$shopctl" product import "$1" "$samples/$1.csv" >"$home/import.log" 2>&1 && failed=0 && break
+        failed=1
+        sleep 1
+    done
+    cat "$home/import.log" >&2
+    return $failed
 }
 shop_make acme premium eu1
 shop_make beta enterprise eu2
