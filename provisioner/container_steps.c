@@ -8,6 +8,7 @@
 #include "provisioner/container.h"
 #include "provisioner/dedicated.h"
 #include "provisioner/dedicated_proxies.h"
+#include "provisioner/gateway.h"
 #include "provisioner/host.h"
 #include "provisioner/http_client.h"
 #include "provisioner/secret.h"
@@ -383,6 +384,23 @@ bool healthy_apply(Operation *op, Error *err)
         if (!operation_beat(op, err))
             return false;
     }
+}
+
+// ---- route: the gateway, where one runs, leads there
+
+bool route_probe(Operation *op, bool *out_done, Error *err)
+{
+    (void)op;
+    (void)err;
+    *out_done = false;    // telling it again changes nothing
+    return true;
+}
+
+bool route_apply(Operation *op, Error *err)
+{
+    (void)err;
+    gateway_refresh(op->platform);
+    return true;
 }
 
 // ---- remove: all of it, from where it only goes forward

@@ -170,6 +170,7 @@ static const Step CONTAINER_RESTORE_STEPS[] = {
     {.name = "register", .probe = register_probe, .apply = hosts_apply, .revert = dedicated_hosts_revert},
     {.name = "shopd", .probe = shopd_probe, .apply = shopd_apply, .revert = shopd_revert},
     {.name = "healthy", .probe = healthy_probe, .apply = healthy_apply, .revert = nothing_revert},
+    {.name = "route", .probe = route_probe, .apply = route_apply, .revert = nothing_revert},
     {.name = "smoke", .probe = smoke_probe, .apply = smoke_apply, .revert = nothing_revert},
     {.name = "activate", .probe = activate_probe, .apply = activate_apply, .revert = deactivate_revert},
 };

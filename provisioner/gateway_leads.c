@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "provisioner/gateway.h"
 #include "provisioner/gateway_files.h"
 #include "provisioner/haproxy.h"
 
@@ -74,6 +75,7 @@ static bool look(Platform *platform, Str name, bool *out, Error *err)
 bool gateway_leads_wait(Platform *platform, Str cell, Error *err)
 {
     bool is_done = false;
+    gateway_refresh(platform);
     for (int64_t deadline_ms = clock_ms() + LEADS_MS; look(platform, cell, &is_done, err); clock_sleep_ms(PAUSE_MS)) {
         if (is_done)
             return true;

@@ -6,6 +6,6 @@
 // Whether one runs there. Fails with ERR_FORBIDDEN where it can't be asked.
 MUST_CHECK bool gateway_is_there(Platform *platform, bool *out, Error *err);
 
-// Waits, for half a minute at most, until the cell's requests go to the addresses of its record and to no other; the
-// controller tells it (see gateway_watch.h). Without a running gateway it is so at once. Fails with ERR_UNREACHABLE.
+// Tells it, and waits, for half a minute at most, until the cell's requests go to the addresses of its record and to no
+// other. Without a running gateway it is so at once. Fails with ERR_UNREACHABLE.
 MUST_CHECK bool gateway_leads_wait(Platform *platform, Str cell, Error *err);

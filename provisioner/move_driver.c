@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "provisioner/container_steps.h"
-#include "provisioner/gateway.h"
 #include "provisioner/replica.h"
 #include "provisioner/replica_slot.h"
 #include "provisioner/tenant_steps.h"
@@ -172,20 +171,11 @@ static bool answers_apply(Operation *op, Error *err)
 
 // ---- route: the gateway leads there; with it the pause ends
 
-static bool never_done(Operation *op, bool *out_done, Error *err)
-{
-    (void)op;
-    (void)err;
-    *out_done = false;    // doing it again costs nothing
-    return true;
-}
-
-static bool route_apply(Operation *op, Error *err)
+static bool route_and_measure(Operation *op, Error *err)
 {
     static const char KEY[] = "write_pause_ms";
     int64_t pause_ms = 0;
-    gateway_refresh(op->platform);
-    return number_find(op, err) && replica_pause_ms(op, &pause_ms, err) &&
+    return route_apply(op, err) && number_find(op, err) && replica_pause_ms(op, &pause_ms, err) &&
            (json_get(op->data, KEY) || json_set(op->data, KEY, json_build("I", (json_int)pause_ms), err));
 }
 
@@ -247,8 +237,8 @@ static bool clean_apply(Operation *op, Error *err)
 #define ARRIVAL                                                                                                        \
     {.name = "switch", .probe = switch_probe, .apply = switch_apply},                                                  \
         {.name = "arrive", .probe = arrive_probe, .apply = arrive_apply},                                              \
-        {.name = "smoke", .probe = never_done, .apply = answers_apply},                                                \
-        {.name = "route", .probe = never_done, .apply = route_apply},                                                  \
+        {.name = "smoke", .probe = smoke_probe, .apply = answers_apply},                                               \
+        {.name = "route", .probe = route_probe, .apply = route_and_measure},                                           \
         {.name = "leave", .probe = leave_probe, .apply = leave_apply},                                                 \
     {                                                                                                                  \
         .name = "clean", .probe = clean_probe, .apply = clean_apply                                                    \

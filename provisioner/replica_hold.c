@@ -9,8 +9,9 @@
 
 enum {
     BUDGET = 4 * MIB,
-    WAIT_MS = 20,     // for a message, before the server is asked how far it is
-    NEAR_MS = 150,    // a round of catching up that took no longer is near enough to close the source
+    WAIT_MS = 5,          // for a message, before the server is asked how far it is
+    NEAR_MS = 150,        // a round of catching up that took no longer is near enough to close the source
+    NEAR_MORE_MS = 50,    // and so much longer with each round: a busy machine comes no nearer
     NEAR_ROUNDS_MAX = 100,
     SILENCE_MS = 60000,    // of a stream that doesn't come nearer
     WRITERS_MS = 10000,    // how long a transaction may still write once the source is closed
@@ -98,7 +99,8 @@ static bool next_begin(Follow *follow, Error *err)
     return applier_take(follow->applier, &begin, err);
 }
 
-static bool quiet(Follow *follow, Error *err)
+// Commits what there is, and asks how far the server is.
+static bool ask(Follow *follow, Error *err)
 {
     if (!follow->is_within && !applier_flush(follow->applier, err))
         return false;
@@ -110,7 +112,7 @@ static bool quiet(Follow *follow, Error *err)
 static bool follow_until(Follow *follow, uint64_t until, Error *err)
 {
     int64_t heard_ms = clock_ms();
-    if (follow->next && follow->next < until && !next_begin(follow, err))
+    if ((follow->next && follow->next < until && !next_begin(follow, err)) || !ask(follow, err))
         return false;
     while (!follow->next && (follow->is_within || follow->sent < until)) {
         ReplicationMessage message;
@@ -126,7 +128,7 @@ static bool follow_until(Follow *follow, uint64_t until, Error *err)
         follow->sent = MAX(follow->sent, message.position);
         if (follow->sent > before)
             heard_ms = clock_ms();
-        else if (!quiet(follow, err))
+        else if (!ask(follow, err))
             return false;
         if (clock_ms() - heard_ms > SILENCE_MS)
             return error_set(err, ERR_UNREACHABLE, "the cell '%.*s' sends no more changes",
@@ -157,7 +159,7 @@ static bool come_near(Follow *follow, Error *err)
         int64_t from_ms = clock_ms();
         if (!catch_up(follow, err))
             return false;
-        if (clock_ms() - from_ms <= NEAR_MS)
+        if (clock_ms() - from_ms <= NEAR_MS + round * NEAR_MORE_MS)
             return true;
     }
     error_set(err, ERR_BUSY, "the copy of '%.*s' doesn't catch up", STR_ARG(follow->op->slug));
