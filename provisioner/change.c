@@ -80,8 +80,10 @@ static void row_take(Reader *reader, Change *out)
     }
     if (out->has_before)
         part = letter_take(reader);
+    size_t before_count = out->count;
     reader->is_short = reader->is_short || part != 'N';
     values_take(reader, out->after, &out->count);
+    reader->is_short = reader->is_short || (out->has_before && out->count != before_count);
 }
 
 bool change_decode(Str message, Change *out, Error *err)
@@ -111,5 +113,6 @@ bool change_decode(Str message, Change *out, Error *err)
     case CHANGE_OTHER: break;
     }
     return !reader.is_short ||
-           error_set(err, ERR_MALFORMED, "a message '%c' of replication isn't as PostgreSQL documents it", letter);
+           error_set(err, ERR_MALFORMED, "a message '%.*s' of replication isn't as PostgreSQL documents it",
+                     STR_ARG(str_slice(message, 0, 1)));
 }
