@@ -143,8 +143,8 @@ void test_world_open(TestWorld *world, const char *noun, bool is_served)
 void test_world_open_other(TestWorld *world)
 {
     Error err = {0};
-    TestCell *other = &world->other;
-    *other = (TestCell){.name = S("other"), .dsn = test_database("other"), .port = world->port ? test_free_port() : 0};
+    WorldCell *other = &world->other;
+    *other = (WorldCell){.name = S("other"), .dsn = test_database("other"), .port = world->port ? test_free_port() : 0};
     Str url = other->port ? str_format(world->arena, "http://127.0.0.1:%u", other->port) : world->url;
     ck_assert_ok(cell_add(world->platform, &(CellSpec){.name = other->name, .dsn = other->dsn, .url = url}, &err),
                  &err);

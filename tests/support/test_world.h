@@ -6,13 +6,13 @@
 #include "provisioner/tenant.h"
 
 // The second cell of a world, for moves.
-typedef struct TestCell {
+typedef struct WorldCell {
     Str name;    // empty: there is none
     Str dsn;
     Db *db;
     unsigned port;
     Process shopd;
-} TestCell;
+} WorldCell;
 
 typedef struct TestWorld {
     Arena *arena;
@@ -24,7 +24,7 @@ typedef struct TestWorld {
     Str url;          // of the cell: that shopd's, or of something that answers all with 200
     Process shopd;
     const Plan *plan;    // "free"
-    TestCell other;
+    WorldCell other;
     int64_t marked;    // rows that the shop which was marked last has
 } TestWorld;
 
