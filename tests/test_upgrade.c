@@ -1,24 +1,15 @@
 // tests/test_upgrade.c: shops of their own get another shopd and another PostgreSQL while people buy.
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/file.h"
 #include "provisioner/container.h"
 #include "provisioner/container_driver.h"
 #include "provisioner/dedicated_mend.h"
-#include "provisioner/gateway_watch.h"
 #include "provisioner/tenant_upgrade.h"
-#include "tests/support/buyers.h"
-#include "tests/support/haproxy_process.h"
 #include "tests/support/more_check.h"
-#include "tests/support/own_shops.h"
+#include "tests/support/own_market.h"
 #include "tests/support/pg_server.h"
-#include "tests/support/shop_client.h"
 
 enum { WAIT_MS = 15000, BUYERS = 4 };
 
@@ -35,16 +26,7 @@ static void open_all(void)
 {
     own_shops_open(&shops, HOST_UNIX);
     (void)run(0, "tenant create bazar --plan own --email a@b.example");
-    Str catalogue = str_format(shops.runner.world.arena, "%s/one.csv", shops.runner.world.data.data);
-    Error err = {0};
-    ck_assert_ok(file_write(catalogue,
-                            S("Handle,Title,Option1 Name,Option1 Value,Variant Price,Variant Inventory "
-                              "Tracker,Variant Inventory Qty,Variant Inventory Policy\n"
-                              "scarce,Scarce,Title,Default Title,5.00,shopify,50,deny\n"
-                              "plenty,Plenty,Title,Default Title,9.50,shopify,1000000,deny\n"),
-                            0644, &err),
-                 &err);
-    (void)run(0, LINE("product import bazar %s", catalogue.data));
+    own_shop_stock(&shops, "bazar");
 }
 
 static void close_all(void) { own_shops_close(&shops); }
@@ -127,77 +109,10 @@ TEST(a_new_shopd_that_is_not_fit_is_taken_back)
 
 // ---- behind the gateway
 
-typedef struct Watching {
-    pthread_t thread;
-    atomic_bool is_over;
-    const Settings *settings;
-} Watching;
+static OwnGateway gateway;
 
-static HaproxyProcess haproxy;
-static Watching watching;
-static unsigned port;
-
-static void *watch(void *context)
-{
-    (void)context;
-    gateway_watch(watching.settings, &watching.is_over);
-    return NULL;
-}
-
-// As `shopctl up` has it, in gateway/ of the platform, followed as the controller does.
-static void gateway_open(void)
-{
-    Error err = {0};
-    haproxy_process_open(&haproxy);
-    port = test_free_port();
-    (void)setenv("SHOPCTL_GATEWAY_LISTEN", LINE("127.0.0.1:%u", port), 1);
-    const SettingSources sources = {.environment = (const char *const *)environ};
-    ck_assert_int_eq(rmdir(haproxy.directory.data), 0);
-    ck_assert_int_eq(symlink(haproxy.directory.data, LINE("%.*s/gateway", STR_ARG(shops.runner.world.data))), 0);
-    ck_assert_int_eq(mkdir(haproxy.directory.data, 0755), 0);
-    atomic_store(&watching.is_over, false);
-    ck_assert_ok(settings_gather(&sources, shops.runner.world.arena, &watching.settings, &err), &err);
-    ck_assert_int_eq(pthread_create(&watching.thread, NULL, watch, NULL), 0);
-    (void)run(0, "gateway render");
-    haproxy_process_start(&haproxy);
-}
-
-static void gateway_close(void)
-{
-    atomic_store(&watching.is_over, true);
-    ck_assert_int_eq(pthread_join(watching.thread, NULL), 0);
-    (void)unsetenv("SHOPCTL_GATEWAY_LISTEN");
-    haproxy_process_close(&haproxy);
-}
-
-static Buyers *buyers_open(void)
-{
-    Buyers *buyers = buyers_start(BUYERS, "bazar.localhost", &port, 1);
-    while (buyers_orders(buyers) < BUYERS)
-        clock_sleep_ms(5);
-    return buyers;
-}
-
-// Each order that a buyer was told of is there, once and whole. Gives how many requests were lost.
-static size_t buyers_end(Buyers **buyers)
-{
-    Error err = {0};
-    Db *db = NULL;
-    Platform *platform = own_shops_platform(&shops);
-    size_t before = buyers_orders(*buyers);
-    while (buyers_orders(*buyers) < before + BUYERS)
-        clock_sleep_ms(5);
-    buyers_stop(*buyers);
-    ck_assert_ok(platform_cell(platform, value("select name from control.cells where host is not null"), &db, &err),
-                 &err);
-    Str number = value("select number from control.tenants where slug = 'bazar'");
-    ck_assert_ok(db_script(db, str_of(LINE("set search_path = t_%s", number.data)), &err), &err);
-    buyers_check(*buyers, db);
-    size_t lost = buyers_retries(*buyers);
-    buyers_close(buyers);
-    platform_close(&platform);
-    return lost;
-}
+static Buyers *buyers_open(void) { return own_buyers_open(&gateway, "bazar", BUYERS); }
+static size_t buyers_end(Buyers **buyers) { return own_buyers_end(&shops, "bazar", buyers); }
 
 // The same program with its path at its end is another version.
 static void version_make(int number)
@@ -216,7 +131,7 @@ TEST(behind_the_gateway_no_request_is_lost)
 {
     enum { VERSIONS = 2 };
     open_all();
-    gateway_open();
+    own_gateway_open(&gateway, &shops);
     Str url = cell_url();
     Buyers *buyers = buyers_open();
     for (int i = 0; i < VERSIONS; i++) {
@@ -228,14 +143,14 @@ TEST(behind_the_gateway_no_request_is_lost)
     }
     ck_assert_uint_eq(buyers_end(&buyers), 0);
     (void)setenv("SHOPCTL_SHOPD", LINE("%s/bin/shopd", getenv("TEST_BUILD")), 1);
-    gateway_close();
+    own_gateway_close(&gateway);
     close_all();
 }
 
 TEST(postgresql_is_replaced_on_its_volume_and_no_order_is_lost)
 {
     open_all();
-    gateway_open();
+    own_gateway_open(&gateway, &shops);
     Buyers *buyers = buyers_open();
     age(true, false);
     Str changed = run(0, "tenant upgrade bazar -o json"), changes = member(changed, "changes");
@@ -243,7 +158,7 @@ TEST(postgresql_is_replaced_on_its_volume_and_no_order_is_lost)
     ck_assert_uint_eq(str_find(changes, S("shopd\"")), changes.len);
     ck_assert_str_ne(member(changed, "write_pause_ms").data, "0");
     (void)buyers_end(&buyers);
-    gateway_close();
+    own_gateway_close(&gateway);
     close_all();
 }
 
