@@ -268,9 +268,15 @@ const Driver TENANT_MOVE_DEDICATED = {
     .kind = "move-dedicated", .steps = MOVE_DEDICATED_STEPS, .count = COUNT(MOVE_DEDICATED_STEPS), .side = "target"};
 
 // The copy that is there is brought up to date, unless its changes were lost.
+static bool copy_keep(Operation *op, Error *err)
+{
+    bool is_there = false;
+    return copy_probe(op, &is_there, err) && (is_there || copy_apply(op, err));
+}
+
 static const Step MOVE_BACK_STEPS[] = {
     {.name = "turn", .probe = place_probe, .apply = turn_apply, .revert = turn_revert},
-    {.name = "copy", .probe = copy_probe, .apply = copy_apply, .revert = nothing_revert},
+    {.name = "copy", .probe = copy_probe, .apply = copy_keep, .revert = nothing_revert},
     {.name = "hold", .probe = hold_probe, .apply = hold_apply, .revert = release_and_forget},
     ARRIVAL,
 };

@@ -130,20 +130,26 @@ static bool statistics_make(const Copying *copying, const TenantTables *tables, 
     return arena_ok(arena, err) && db_script(copying->target.db, strbuf_str(&sql), err);
 }
 
+// It holds a lock on the cell's fences to the end of its transaction: takeovers of other operations wait for that.
+static bool position_set(const Copying *copying, Str position, Error *err)
+{
+    const Operation *op = copying->op;
+    return db_run(copying->target.db,
+                  S("select cell.replica_set($1::bigint, $2::bigint, $3::bigint, $4::pg_lsn, false)"),
+                  PARAMS(OPERATION(op), STEP_NUMBER(op->number), position), err);
+}
+
 static bool copy_at(Copying *copying, const TenantTables *tables, const ReplicationSlot *slot, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
-    const Operation *op = copying->op;
     char position[WAL_POSITION_TEXT];
     Str snapshot = str_format(arena,
                               "begin isolation level repeatable read read only; set transaction snapshot %.*s; "
                               "set local role cell_owner",
                               STR_ARG(db_literal(copying->source.db, arena, slot->snapshot)));
     return arena_ok(arena, err) && db_script(copying->source.db, snapshot, err) && db_begin(copying->target.db, err) &&
-           db_run(copying->target.db,
-                  S("select cell.replica_set($1::bigint, $2::bigint, $3::bigint, $4::pg_lsn, false)"),
-                  PARAMS(OPERATION(op), STEP_NUMBER(op->number), wal_position_text(slot->position, position)), err) &&
            db_script(copying->target.db, S("set local role cell_owner"), err) && rows_copy(copying, tables, err) &&
+           position_set(copying, wal_position_text(slot->position, position), err) &&
            db_commit(copying->target.db, err) && db_commit(copying->source.db, err) &&
            statistics_make(copying, tables, err);
 }
@@ -165,6 +171,7 @@ bool replica_copy(Operation *op, Error *err)
         .op = op, .source = {.db = source, .number = op->other_number}, .target = {.db = target, .number = op->number}};
     return (versions_check(&copying, err) && replica_session_set(source, err) && replica_session_set(target, err) &&
             tenant_tables_read(source, op->other_number, arena, &tables, err) &&
+            position_set(&copying, SQL_NULL, err) &&    // of an earlier copy: the new slot doesn't go back that far
             replica_slot_make(op->platform, op->other_cell, op->other_number, &tables, arena, &slot, &keeper, err) &&
             copy_at(&copying, &tables, &slot, err) &&
             json_set(op->data, "bytes", json_build("I", (json_int)copying.bytes), err)) ||

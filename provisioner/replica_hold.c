@@ -123,6 +123,8 @@ static bool follow_until(Follow *follow, uint64_t until, Error *err)
             if (!change_decode(message.change, &follow->change, err) || !change_take(follow, until, err))
                 return false;
             heard_ms = clock_ms();
+            if (!operation_beat(follow->op, err))
+                return false;
             continue;
         }
         follow->sent = MAX(follow->sent, message.position);
@@ -276,9 +278,11 @@ static bool way_back_keep(Follow *follow, Error *err)
     return replica_slot_make(op->platform, op->cell, op->number, &follow->tables, follow->arena, &slot, &keeper, err);
 }
 
+// An earlier try that was killed may have left the source closed, and comparing all takes long.
 static bool hold(Follow *follow, Error *err)
 {
-    if (!follow_open(follow, err) || !way_back_keep(follow, err) || !come_near_compared(follow, err))
+    if (!follow_open(follow, err) || !replica_release(follow->op, err) || !way_back_keep(follow, err) ||
+        !come_near_compared(follow, err))
         return false;
     if (close_and_compare(follow, err))
         return true;
@@ -286,6 +290,17 @@ static bool hold(Follow *follow, Error *err)
     if (!replica_release(follow->op, &ignored))    // whoever goes on with the operation does
         error_clear(&ignored);
     return false;
+}
+
+// A copy that differs, or can't take a change, is made anew by the next try. What ends by itself is waited for.
+static void copy_give_up(Operation *op, ErrorCode code)
+{
+    Error ignored = {0};
+    if (code == ERR_BUSY || code == ERR_UNREACHABLE || code == ERR_NO_MEMORY)
+        return;
+    if (!cell_call(op, S("select cell.replica_set($1::bigint, $2::bigint, $3::bigint, null, false)"),
+                   PARAMS(OPERATION(op), STEP_NUMBER(op->number)), &ignored))
+        error_clear(&ignored);
 }
 
 bool replica_hold(Operation *op, Error *err)
@@ -297,6 +312,8 @@ bool replica_hold(Operation *op, Error *err)
     *follow = (Follow){.op = op, .arena = arena, .source.number = op->other_number, .target.number = op->number};
     bool ok = hold(follow, err);
     follow_close(follow);
+    if (!ok)
+        copy_give_up(op, err->code);
     return ok || error_wrap(err, "the shop '%.*s' can't be held still for its move", STR_ARG(op->slug));
 }
 

@@ -94,12 +94,14 @@ static void finalize(const char *slug)
     ck_assert_int_eq(json_kind(json_get(answer, "is_pending")), JSON_KIND_FALSE);
 }
 
-static void roll_back(const char *slug)
+// Answers what was copied for it: nothing where the old place was brought up to date.
+static int64_t roll_back(const char *slug)
 {
     Error err = {0};
     CLEANUP(json_close) Json *answer = NULL;
     ck_assert_ok(tenant_move_rollback(world.platform, test_slug(slug), &answer, &err), &err);
     ck_assert_int_eq(json_kind(json_get(answer, "is_pending")), JSON_KIND_FALSE);
+    return json_int64(json_get(answer, "bytes"));
 }
 
 TEST(a_shop_sells_on_while_it_moves_and_moves_back)
@@ -116,7 +118,7 @@ TEST(a_shop_sells_on_while_it_moves_and_moves_back)
         if (i % 2 == 0)
             finalize("acme");
         else
-            roll_back("acme");
+            ck_assert_int_eq(roll_back("acme"), 0);
         test_world_check(&world, "acme", "moved under load");
     }
     buyers_stop(buyers);
@@ -288,7 +290,60 @@ TEST(the_way_back_is_copied_anew_where_its_changes_are_lost)
                            &err),
                  &err);
     test_world_mark(&world, "acme");
-    roll_back("acme");
+    ck_assert_int_gt(roll_back("acme"), 0);
+    ck_assert_str(cell_of("acme"), S("main"));
+    test_world_check_marked(&world, "acme", "rolled back by a copy");
+    test_world_check(&world, "acme", "rolled back by a copy");
+    test_world_close(&world);
+}
+
+static void old_place_run(const char *sql)
+{
+    Error err = {0};
+    Str text =
+        str_format(world.arena, "begin; set local search_path = t_%.*s; %s; commit",
+                   STR_ARG(test_value(world.control, world.arena, "select source_number from control.moves")), sql);
+    ck_assert_ok(db_script(world.cell, text, &err), &err);
+}
+
+static void roll_back_fails(ErrorCode code, const char *says)
+{
+    Error err = {0};
+    Json *answer = NULL;
+    ck_assert(!tenant_move_rollback(world.platform, test_slug("acme"), &answer, &err));
+    ck_assert_says(&err, code, says);
+    ck_assert_str(cell_of("acme"), S("other"));
+}
+
+TEST(a_copy_of_the_way_back_that_failed_is_not_taken_for_one)
+{
+    open_all();
+    Error err = {0};
+    move("acme");
+    ck_assert_ok(db_script(world.other.db,
+                           S("select pg_drop_replication_slot(slot_name) from pg_replication_slots "
+                             "where database = current_database()"),
+                           &err),
+                 &err);
+    test_world_mark(&world, "acme");    // what the slot that is made next doesn't have
+    old_place_run("alter table settings add constraint refused check (false) not valid");
+    roll_back_fails(ERR_INVALID, "can't be copied");
+    old_place_run("alter table settings drop constraint refused");
+    ck_assert_int_gt(roll_back("acme"), 0);
+    ck_assert_str(cell_of("acme"), S("main"));
+    test_world_check_marked(&world, "acme", "rolled back by a second copy");
+    test_world_check(&world, "acme", "rolled back by a second copy");
+    test_world_close(&world);
+}
+
+TEST(an_old_place_that_differs_is_copied_anew_by_the_next_try)
+{
+    open_all();
+    move("acme");
+    test_world_mark(&world, "acme");
+    old_place_run("update products set vendor = 'another' where handle = 'plenty'");
+    roll_back_fails(ERR_FAILED, "checksums");
+    ck_assert_int_gt(roll_back("acme"), 0);
     ck_assert_str(cell_of("acme"), S("main"));
     test_world_check_marked(&world, "acme", "rolled back by a copy");
     test_world_check(&world, "acme", "rolled back by a copy");
@@ -332,7 +387,7 @@ TEST(a_move_that_cannot_be_is_refused_and_changes_nothing)
                          world.other.port);
     ck_assert_ok(db_script(world.control, url, &err), &err);
     finalize("acme");    // nothing is pending
-    roll_back("acme");
+    ck_assert_int_eq(roll_back("acme"), 0);
     test_world_check(&world, "acme", "after refusals");
     ck_assert_str(
         test_value(world.control, world.arena, "select count(*) from control.operations where kind like 'move%'"),
@@ -355,4 +410,7 @@ SUITE(move, ONCE(a_shop_sells_on_while_it_moves_and_moves_back),
       EACH(a_copy_that_differs_is_found_and_the_shop_stays_where_it_is, SPOILED),
       ONCE(while_it_is_held_pages_are_served_and_writers_are_told_to_come_again),
       ONCE(what_is_being_imported_moves_with_the_shop), ONCE(the_way_back_is_copied_anew_where_its_changes_are_lost),
-      ONCE(a_suspended_shop_moves_and_stays_suspended), ONCE(a_move_that_cannot_be_is_refused_and_changes_nothing))
+
+      ONCE(a_copy_of_the_way_back_that_failed_is_not_taken_for_one),
+      ONCE(an_old_place_that_differs_is_copied_anew_by_the_next_try), ONCE(a_suspended_shop_moves_and_stays_suspended),
+      ONCE(a_move_that_cannot_be_is_refused_and_changes_nothing))
