@@ -7,7 +7,7 @@
 #include "tests/support/pg_server.h"
 #include "tests/support/shop_cell.h"
 
-enum { TIMEOUT_MS = 1500, TRIES = 400, PAUSE_MS = 50 };
+enum { TIMEOUT_MS = 1500, TRIES = 1200, PAUSE_MS = 50 };
 
 #define API "/api/v1/store"
 #define CART "cartcartcartcartcart22"

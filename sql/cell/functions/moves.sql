@@ -3,7 +3,7 @@
 -- Every change of a tenant's rows that doesn't come from shopd begins with it: refused while it moves, and waited for by its move.
 create or replace function tenant_write(p_number bigint) returns void language plpgsql set search_path from current as $$
 begin
-    perform pg_advisory_xact_lock_shared(hashtextextended('shop gate', p_number));
+    perform from tenants where number = p_number for key share;    -- which gate_close waits for, and no other operation
     if exists (select from gates where tenant = p_number) or exists (select from tenants where number = p_number and state = 'moved') then
         perform refuse('busy', format('the tenant t_%s is moving to another cell', p_number), 'nothing is written here any more',
                        'try again in a moment');
@@ -19,7 +19,7 @@ declare
     v_schema text := 't_' || p_number;
     v_right record;
 begin
-    perform pg_advisory_xact_lock(hashtextextended('shop gate', p_number));
+    perform from tenants where number = p_number for update;    -- waits for writers: see tenant_write
     perform epoch_check(p_operation, p_epoch, p_number);
     if exists (select from gates where tenant = p_number) then
         return false;
