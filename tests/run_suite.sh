@@ -2,7 +2,7 @@
 # Runs one suite, a C one or a script, and prints its output whole when it ends: run_suite.sh NOUN OUT_DIR check|torture
 set -u
 noun=$1 out=$2 kind=$3 began=$(date +%s)
-program=test_$noun script=suite_$noun limit_s=900
+program=test_$noun script=suite_$noun limit_s=1800
 [ "$kind" = check ] || program=torture_$noun script=torture_$noun limit_s=3600
 if [ -f "tests/$script.sh" ]; then
     timeout "$limit_s" sh "tests/$script.sh" >"$out/$noun" 2>&1
