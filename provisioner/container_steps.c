@@ -25,8 +25,6 @@ enum {
     LOG_LINES = 5,
 };
 
-#define OPERATION(op) STEP_NUMBER((op)->id), STEP_NUMBER((op)->epoch)
-
 // ---- the cell and its engine
 
 static bool cell_read(Operation *op, Dedicated *out, Error *err)

@@ -8,8 +8,6 @@
 #include "provisioner/dump.h"
 #include "provisioner/tenant_steps.h"
 
-#define OPERATION(op) STEP_NUMBER((op)->id), STEP_NUMBER((op)->epoch)
-
 // ---- dump
 
 // Follows from the tenant and the operation, so that whoever goes on finds it.
@@ -21,12 +19,7 @@ static bool dump_path(const Operation *op, Str *out, Error *err)
 
 static bool is_recorded(Operation *op, Str path, bool *out, Error *err)
 {
-    CLEANUP(rows_close) Rows *rows = NULL;
-    if (!db_query(platform_control(op->platform), S("select exists (select from control.dumps where path = $1)"),
-                  PARAMS(path), &rows, err))
-        return false;
-    *out = rows_bool(rows, 0, 0);
-    return true;
+    return control_is(op, S("select exists (select from control.dumps where path = $1)"), PARAMS(path), out, err);
 }
 
 static bool dump_probe(Operation *op, bool *out_done, Error *err)

@@ -9,21 +9,9 @@
 
 enum { SMOKE_CONNECTIONS = 8, LEAVE_MS = 200 };
 
-#define OPERATION(op) STEP_NUMBER((op)->id), STEP_NUMBER((op)->epoch)
-
-// What the control database says of the operation's move.
-static bool control_is(Operation *op, Str sql, bool *out, Error *err)
-{
-    CLEANUP(rows_close) Rows *rows = NULL;
-    if (!db_query(platform_control(op->platform), sql, PARAMS(STEP_NUMBER(op->id)), &rows, err))
-        return false;
-    *out = rows_bool(rows, 0, 0);
-    return true;
-}
-
 static bool is_switched(Operation *op, bool *out, Error *err)
 {
-    return control_is(op, S("select control.move_is_switched($1::bigint)"), out, err);
+    return control_is(op, S("select control.move_is_switched($1::bigint)"), PARAMS(STEP_NUMBER(op->id)), out, err);
 }
 
 // The tenant's number at the target: by the record, or the one that this operation took there.
@@ -40,7 +28,7 @@ static bool number_find(Operation *op, Error *err)
 
 static bool place_probe(Operation *op, bool *out_done, Error *err)
 {
-    return control_is(op, S("select control.move_is_reserved($1::bigint)"), out_done, err);
+    return control_is(op, S("select control.move_is_reserved($1::bigint)"), PARAMS(STEP_NUMBER(op->id)), out_done, err);
 }
 
 static bool place_apply(Operation *op, Error *err)
@@ -94,11 +82,21 @@ static bool copy_probe(Operation *op, bool *out_done, Error *err)
 
 static bool copy_apply(Operation *op, Error *err) { return number_find(op, err) && replica_copy(op, err); }
 
-static bool source_forget(Operation *op, Error *err)
+static bool other_keeps(Operation *op, bool *out, Error *err)
 {
-    Db *source = NULL;
-    return tenant_context(op, err) && (op->other_cell.len == 0 || (operation_other_cell(op, &source, err) &&
-                                                                   replica_forget(source, op->other_number, err)));
+    Db *other = NULL;
+    ReplicaSlotState state = REPLICA_SLOT_NONE;
+    if (!operation_other_cell(op, &other, err) || !replica_slot_state(other, op->other_number, &state, err))
+        return false;
+    *out = state != REPLICA_SLOT_NONE;
+    return true;
+}
+
+static bool other_forget(Operation *op, Error *err)
+{
+    Db *other = NULL;
+    return tenant_context(op, err) && (op->other_cell.len == 0 || (operation_other_cell(op, &other, err) &&
+                                                                   replica_forget(other, op->other_number, err)));
 }
 
 static bool hold_probe(Operation *op, bool *out_done, Error *err)
@@ -212,14 +210,12 @@ static bool leave_apply(Operation *op, Error *err)
 
 static bool is_clean(Operation *op, bool *out, Error *err)
 {
-    Db *source = NULL;
-    ReplicaSlotState state = REPLICA_SLOT_NONE;
+    bool is_kept = false;
     *out = false;
-    if (!operation_other_cell(op, &source, err) || !replica_slot_state(source, op->other_number, &state, err))
+    if (!other_keeps(op, &is_kept, err))
         return false;
-    return state != REPLICA_SLOT_NONE ||
-           cell_is(op, S("select not exists (select from cell.replicas where tenant = $1::bigint)"),
-                   PARAMS(STEP_NUMBER(op->number)), out, err);
+    return is_kept || cell_is(op, S("select not exists (select from cell.replicas where tenant = $1::bigint)"),
+                              PARAMS(STEP_NUMBER(op->number)), out, err);
 }
 
 static bool clean_probe(Operation *op, bool *out_done, Error *err)
@@ -229,9 +225,7 @@ static bool clean_probe(Operation *op, bool *out_done, Error *err)
 
 static bool clean_apply(Operation *op, Error *err)
 {
-    return number_find(op, err) && source_forget(op, err) &&
-           cell_call(op, S("select cell.replica_set($1::bigint, $2::bigint, $3::bigint, null, false)"),
-                     PARAMS(OPERATION(op), STEP_NUMBER(op->number)), err);
+    return number_find(op, err) && other_forget(op, err) && replica_end(op, err);
 }
 
 #define ARRIVAL                                                                                                        \
@@ -247,7 +241,7 @@ static bool clean_apply(Operation *op, Error *err)
 static const Step MOVE_STEPS[] = {
     {.name = "reserve", .probe = place_probe, .apply = place_apply, .revert = place_revert},
     {.name = "spare", .probe = spare_probe, .apply = spare_apply, .revert = spare_revert},
-    {.name = "copy", .probe = copy_probe, .apply = copy_apply, .revert = source_forget},
+    {.name = "copy", .probe = copy_probe, .apply = copy_apply, .revert = other_forget},
     {.name = "hold", .probe = hold_probe, .apply = hold_apply, .revert = release_and_forget},
     ARRIVAL,
 };
@@ -259,7 +253,7 @@ static const Step MOVE_DEDICATED_STEPS[] = {
 #include "provisioner/dedicated_steps.def"
     {.name = "shopd", .probe = shopd_probe, .apply = shopd_apply, .revert = shopd_revert},
     {.name = "healthy", .probe = healthy_probe, .apply = healthy_apply, .revert = nothing_revert},
-    {.name = "copy", .probe = copy_probe, .apply = copy_apply, .revert = source_forget},
+    {.name = "copy", .probe = copy_probe, .apply = copy_apply, .revert = other_forget},
     {.name = "hold", .probe = hold_probe, .apply = hold_apply, .revert = release},
     ARRIVAL,
 };
@@ -288,27 +282,16 @@ const Driver TENANT_MOVE_BACK = {
 
 static bool slots_probe(Operation *op, bool *out_done, Error *err)
 {
-    Db *target = NULL;
-    ReplicaSlotState state = REPLICA_SLOT_NONE;
-    if (!tenant_context(op, err))
+    bool is_kept = false;
+    if (!tenant_context(op, err) || (op->other_cell.len && !other_keeps(op, &is_kept, err)))
         return false;
-    if (op->other_cell.len &&
-        (!operation_other_cell(op, &target, err) || !replica_slot_state(target, op->other_number, &state, err)))
-        return false;
-    *out_done = state == REPLICA_SLOT_NONE;
+    *out_done = !is_kept;
     return true;
 }
 
-static bool slots_apply(Operation *op, Error *err) { return source_forget(op, err); }
-
 static bool ended_probe(Operation *op, bool *out_done, Error *err)
 {
-    CLEANUP(rows_close) Rows *rows = NULL;
-    if (!db_query(platform_control(op->platform), S("select (control.move_of($1)).tenant_id is null"), PARAMS(op->slug),
-                  &rows, err))
-        return false;
-    *out_done = rows_bool(rows, 0, 0);
-    return true;
+    return control_is(op, S("select (control.move_of($1)).tenant_id is null"), PARAMS(op->slug), out_done, err);
 }
 
 static bool ended_apply(Operation *op, Error *err)
@@ -317,7 +300,7 @@ static bool ended_apply(Operation *op, Error *err)
 }
 
 static const Step FINALIZE_STEPS[] = {
-    {.name = "slots", .probe = slots_probe, .apply = slots_apply},
+    {.name = "slots", .probe = slots_probe, .apply = other_forget},
     {.name = "drop", .probe = drop_probe, .apply = drop_apply},
     {.name = "forget", .probe = ended_probe, .apply = ended_apply},
 };
@@ -326,7 +309,7 @@ const Driver TENANT_FINALIZE = {
     .kind = "finalize", .steps = FINALIZE_STEPS, .count = COUNT(FINALIZE_STEPS), .side = "source"};
 
 static const Step FINALIZE_DEDICATED_STEPS[] = {
-    {.name = "slots", .probe = slots_probe, .apply = slots_apply},
+    {.name = "slots", .probe = slots_probe, .apply = other_forget},
     {.name = "remove", .probe = remove_probe, .apply = remove_apply},
     {.name = "forget", .probe = ended_probe, .apply = ended_apply},
 };

@@ -8,8 +8,6 @@
 
 enum { BUDGET = 4 * MIB };
 
-#define OPERATION(op) STEP_NUMBER((op)->id), STEP_NUMBER((op)->epoch)
-
 // ---- questions
 
 bool replica_is_copied(Operation *op, bool *out, Error *err)
@@ -52,6 +50,21 @@ bool replica_pause_ms(Operation *op, int64_t *out, Error *err)
         return false;
     *out = rows_count(rows) ? rows_int64(rows, 0, 0) : 0;
     return true;
+}
+
+// ---- the record of a copy
+
+bool replica_position_set(const Operation *op, ReplicaEnd end, Str position, bool is_whole, Error *err)
+{
+    return db_run(end.db, S("select cell.replica_set($1::bigint, $2::bigint, $3::bigint, $4::pg_lsn, $5::boolean)"),
+                  PARAMS(OPERATION(op), STEP_NUMBER(end.number), position, is_whole ? S("t") : S("f")), err);
+}
+
+bool replica_end(Operation *op, Error *err)
+{
+    Db *target = NULL;
+    return operation_cell(op, &target, err) &&
+           replica_position_set(op, (ReplicaEnd){.db = target, .number = op->number}, SQL_NULL, false, err);
 }
 
 // ---- the copy
@@ -130,26 +143,16 @@ static bool statistics_make(const Copying *copying, const TenantTables *tables, 
     return arena_ok(arena, err) && db_script(copying->target.db, strbuf_str(&sql), err);
 }
 
-// It holds a lock on the cell's fences to the end of its transaction: takeovers of other operations wait for that.
-static bool position_set(const Copying *copying, Str position, Error *err)
-{
-    const Operation *op = copying->op;
-    return db_run(copying->target.db,
-                  S("select cell.replica_set($1::bigint, $2::bigint, $3::bigint, $4::pg_lsn, false)"),
-                  PARAMS(OPERATION(op), STEP_NUMBER(op->number), position), err);
-}
-
+// The target's position comes last: it holds a lock on the cell's fences to the end of its transaction, and takeovers
+// of other operations wait for that.
 static bool copy_at(Copying *copying, const TenantTables *tables, const ReplicationSlot *slot, Error *err)
 {
-    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     char position[WAL_POSITION_TEXT];
-    Str snapshot = str_format(arena,
-                              "begin isolation level repeatable read read only; set transaction snapshot %.*s; "
-                              "set local role cell_owner",
-                              STR_ARG(db_literal(copying->source.db, arena, slot->snapshot)));
-    return arena_ok(arena, err) && db_script(copying->source.db, snapshot, err) && db_begin(copying->target.db, err) &&
+    return replica_snapshot_begin(copying->source.db, slot, err) &&
+           db_script(copying->source.db, S("set local role cell_owner"), err) && db_begin(copying->target.db, err) &&
            db_script(copying->target.db, S("set local role cell_owner"), err) && rows_copy(copying, tables, err) &&
-           position_set(copying, wal_position_text(slot->position, position), err) &&
+           replica_position_set(copying->op, copying->target, wal_position_text(slot->position, position), false,
+                                err) &&
            db_commit(copying->target.db, err) && db_commit(copying->source.db, err) &&
            statistics_make(copying, tables, err);
 }
@@ -171,7 +174,8 @@ bool replica_copy(Operation *op, Error *err)
         .op = op, .source = {.db = source, .number = op->other_number}, .target = {.db = target, .number = op->number}};
     return (versions_check(&copying, err) && replica_session_set(source, err) && replica_session_set(target, err) &&
             tenant_tables_read(source, op->other_number, arena, &tables, err) &&
-            position_set(&copying, SQL_NULL, err) &&    // of an earlier copy: the new slot doesn't go back that far
+            replica_position_set(op, copying.target, SQL_NULL, false,
+                                 err) &&    // of an earlier copy: the new slot doesn't go back that far
             replica_slot_make(op->platform, op->other_cell, op->other_number, &tables, arena, &slot, &keeper, err) &&
             copy_at(&copying, &tables, &slot, err) &&
             json_set(op->data, "bytes", json_build("I", (json_int)copying.bytes), err)) ||

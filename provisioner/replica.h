@@ -3,6 +3,7 @@
 // never connect to each other: all goes through this process.
 #pragma once
 #include "provisioner/operation.h"
+#include "provisioner/replica_compare.h"
 
 // Whether the target has the rows as of some moment, and the source still has what was written since.
 MUST_CHECK bool replica_is_copied(Operation *operation, bool *out, Error *err);
@@ -21,6 +22,12 @@ MUST_CHECK bool replica_hold(Operation *operation, Error *err);
 MUST_CHECK bool replica_release(Operation *operation, Error *err);
 // How long it has been closed, in milliseconds; 0: it is open.
 MUST_CHECK bool replica_pause_ms(Operation *operation, int64_t *out, Error *err);
+
+// Records up to where an end has the other one's rows (null: it is no copy), and whether nothing more will come.
+MUST_CHECK bool replica_position_set(const Operation *operation, ReplicaEnd end, Str position, bool is_whole,
+                                     Error *err);
+// The target is a copy no more.
+MUST_CHECK bool replica_end(Operation *operation, Error *err);
 
 // Removes what keeps a tenant's changes in a cell's cluster; none is success.
 MUST_CHECK bool replica_forget(Db *cell, int64_t number, Error *err);

@@ -19,8 +19,6 @@ enum {
     TRIES_MAX = 3,    // of comparing all while so much is written that it can't be remembered
 };
 
-#define OPERATION(op) STEP_NUMBER((op)->id), STEP_NUMBER((op)->epoch)
-
 typedef struct Follow {
     Operation *op;
     Arena *arena;
@@ -42,21 +40,13 @@ static void follow_close(Follow *follow)
     db_close(&follow->target.db);
 }
 
-static bool replica_put(Follow *follow, Str position, bool is_whole, Error *err)
-{
-    const Operation *op = follow->op;
-    return db_run(follow->target.db,
-                  S("select cell.replica_set($1::bigint, $2::bigint, $3::bigint, $4::pg_lsn, $5::boolean)"),
-                  PARAMS(OPERATION(op), STEP_NUMBER(op->number), position, is_whole ? S("t") : S("f")), err);
-}
-
 // What an earlier try found whole may be written again since.
 static bool position_take(Follow *follow, uint64_t *out, Error *err)
 {
     Str text;
     return cell_value(follow->op, S("select position from cell.replicas where tenant = $1::bigint"),
                       PARAMS(STEP_NUMBER(follow->op->number)), &text, err) &&
-           wal_position_read(text, out, err) && replica_put(follow, text, false, err);
+           wal_position_read(text, out, err) && replica_position_set(follow->op, follow->target, text, false, err);
 }
 
 static bool follow_open(Follow *follow, Error *err)
@@ -180,9 +170,7 @@ static bool compare_all(Follow *follow, int64_t *out_rows, Error *err)
     ReplicationSlot moment;
     if (!replica_snapshot_take(op->platform, op->other_cell, op->other_number, arena, &moment, &keeper, err))
         return false;
-    Str snapshot = str_format(arena, "begin isolation level repeatable read read only; set transaction snapshot %.*s",
-                              STR_ARG(db_literal(db, arena, moment.snapshot)));
-    if (!arena_ok(arena, err) || !db_script(db, snapshot, err))
+    if (!replica_snapshot_begin(db, &moment, err))
         return false;
     bool ok = follow_until(follow, moment.position, err);
     applier_forget_touched(follow->applier);
@@ -242,17 +230,15 @@ static bool identities_copy(Follow *follow, Error *err)
 static bool way_back_set(Follow *follow, Error *err)
 {
     CLEANUP(rows_close) Rows *rows = NULL;
-    const Operation *op = follow->op;
     return db_query(follow->target.db, S("select pg_current_wal_insert_lsn()"), NO_PARAMS, &rows, err) &&
-           db_run(follow->source.db,
-                  S("select cell.replica_set($1::bigint, $2::bigint, $3::bigint, $4::pg_lsn, false)"),
-                  PARAMS(OPERATION(op), STEP_NUMBER(op->other_number), rows_str(rows, 0, 0)), err);
+           replica_position_set(follow->op, follow->source, rows_str(rows, 0, 0), false, err);
 }
 
 static bool whole_set(Follow *follow, Error *err)
 {
     char position[WAL_POSITION_TEXT];
-    return replica_put(follow, wal_position_text(applier_position(follow->applier), position), true, err) &&
+    return replica_position_set(follow->op, follow->target,
+                                wal_position_text(applier_position(follow->applier), position), true, err) &&
            json_set(follow->op->data, "checksums_equal", json_build("b", 1), err);
 }
 
@@ -298,8 +284,7 @@ static void copy_give_up(Operation *op, ErrorCode code)
     Error ignored = {0};
     if (code == ERR_BUSY || code == ERR_UNREACHABLE || code == ERR_NO_MEMORY)
         return;
-    if (!cell_call(op, S("select cell.replica_set($1::bigint, $2::bigint, $3::bigint, null, false)"),
-                   PARAMS(OPERATION(op), STEP_NUMBER(op->number)), &ignored))
+    if (!replica_end(op, &ignored))
         error_clear(&ignored);
 }
 
@@ -320,8 +305,8 @@ bool replica_hold(Operation *op, Error *err)
 bool replica_release(Operation *op, Error *err)
 {
     Db *source = NULL;
-    Params params = PARAMS(OPERATION(op), STEP_NUMBER(op->other_number));
     return operation_other_cell(op, &source, err) &&
-           db_run(source, S("select cell.gate_open($1::bigint, $2::bigint, $3::bigint)"), params, err) &&
-           db_run(source, S("select cell.replica_set($1::bigint, $2::bigint, $3::bigint, null, false)"), params, err);
+           db_run(source, S("select cell.gate_open($1::bigint, $2::bigint, $3::bigint)"),
+                  PARAMS(OPERATION(op), STEP_NUMBER(op->other_number)), err) &&
+           replica_position_set(op, (ReplicaEnd){.db = source, .number = op->other_number}, SQL_NULL, false, err);
 }

@@ -98,6 +98,14 @@ bool replica_snapshot_take(Platform *platform, Str cell_name, int64_t number, Ar
            slot_make(platform, cell_name, name, true, arena, out, out_connection, err);
 }
 
+bool replica_snapshot_begin(Db *db, const ReplicationSlot *slot, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Str sql = str_format(arena, "begin isolation level repeatable read read only; set transaction snapshot %.*s",
+                         STR_ARG(db_literal(db, arena, slot->snapshot)));
+    return arena_ok(arena, err) && db_script(db, sql, err);
+}
+
 bool replica_stream_open(Platform *platform, Str cell_name, int64_t number, uint64_t position, Db **out, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);

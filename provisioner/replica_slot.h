@@ -20,6 +20,9 @@ MUST_CHECK bool replica_slot_make(Platform *platform, Str cell_name, int64_t num
 MUST_CHECK bool replica_snapshot_take(Platform *platform, Str cell_name, int64_t number, Arena *arena,
                                       ReplicationSlot *out, Db **out_connection, Error *err);
 
+// Begins a transaction that reads what a slot's snapshot has.
+MUST_CHECK bool replica_snapshot_begin(Db *db, const ReplicationSlot *slot, Error *err);
+
 // The stream of the tenant's changes from `position` on, on a connection of its own, which the caller closes. Whoever
 // else reads it is ended: a process that was overtaken.
 MUST_CHECK bool replica_stream_open(Platform *platform, Str cell_name, int64_t number, uint64_t position, Db **out,

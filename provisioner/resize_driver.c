@@ -10,8 +10,6 @@
 
 enum { POSTGRES_STOP_S = 60 };
 
-#define OPERATION(op) STEP_NUMBER((op)->id), STEP_NUMBER((op)->epoch)
-
 static bool size_text(Operation *op, const char *size, Str *out, Error *err)
 {
     return tenant_context(op, err) && json_print(json_get(op->input, size), 0, op->arena, out, err);
@@ -27,21 +25,16 @@ static bool record_size(Operation *op, const char *size, bool is_back, Error *er
                         PARAMS(OPERATION(op), op->cell, text, is_back ? S("t") : S("f")), err);
 }
 
-static bool control_is(Operation *op, Str sql, const char *size, bool *out, Error *err)
+static bool has_size(Operation *op, Str sql, const char *size, bool *out, Error *err)
 {
-    CLEANUP(rows_close) Rows *rows = NULL;
     Str text;
-    if (!size_text(op, size, &text, err) ||
-        !db_query(platform_control(op->platform), sql, PARAMS(op->cell, text), &rows, err))
-        return false;
-    *out = rows_bool(rows, 0, 0);
-    return true;
+    return size_text(op, size, &text, err) && control_is(op, sql, PARAMS(op->cell, text), out, err);
 }
 
 static bool capacity_probe(Operation *op, bool *out_done, Error *err)
 {
-    return control_is(op, S("select exists (select from control.cells where name = $1 and resources = $2::jsonb)"),
-                      "larger", out_done, err);
+    return has_size(op, S("select exists (select from control.cells where name = $1 and resources = $2::jsonb)"),
+                    "larger", out_done, err);
 }
 
 static bool capacity_apply(Operation *op, Error *err) { return record_size(op, "larger", false, err); }
@@ -193,7 +186,7 @@ static bool conf_revert(Operation *op, Error *err) { return settings_follow(op, 
 
 static bool record_probe(Operation *op, bool *out_done, Error *err)
 {
-    return control_is(op, S("select control.tenant_is_resized($1, $2::jsonb)"), "after", out_done, err);
+    return has_size(op, S("select control.tenant_is_resized($1, $2::jsonb)"), "after", out_done, err);
 }
 
 static bool record_apply(Operation *op, Error *err)

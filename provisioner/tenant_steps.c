@@ -15,12 +15,18 @@ Str step_number(int64_t value, StepNumber *text)
     return (Str){text->text, (size_t)length};
 }
 
-// $1 and $2 of nearly every function: the operation and its epoch.
-#define OPERATION(op) STEP_NUMBER((op)->id), STEP_NUMBER((op)->epoch)
-
 bool control_call(Operation *op, Str sql, Params params, Error *err)
 {
     return db_run(platform_control(op->platform), sql, params, err);
+}
+
+bool control_is(Operation *op, Str sql, Params params, bool *out, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    if (!db_query(platform_control(op->platform), sql, params, &rows, err))
+        return false;
+    *out = rows_bool(rows, 0, 0);
+    return true;
 }
 
 bool cell_call(Operation *op, Str sql, Params params, Error *err)
@@ -156,12 +162,8 @@ bool tenant_is_in_cell(Operation *op, bool *out, Error *err)
 
 bool reserve_probe(Operation *op, bool *out_done, Error *err)
 {
-    CLEANUP(rows_close) Rows *rows = NULL;
-    if (!db_query(platform_control(op->platform), S("select control.tenant_is_reserved($1::bigint)"),
-                  PARAMS(STEP_NUMBER(op->id)), &rows, err))
-        return false;
-    *out_done = rows_bool(rows, 0, 0);
-    return true;
+    return control_is(op, S("select control.tenant_is_reserved($1::bigint)"), PARAMS(STEP_NUMBER(op->id)), out_done,
+                      err);
 }
 
 bool reserve_apply(Operation *op, Error *err)

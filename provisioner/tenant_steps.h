@@ -20,6 +20,8 @@ typedef struct StepNumber {
 } StepNumber;
 Str step_number(int64_t value, StepNumber *text);
 #define STEP_NUMBER(value) step_number(value, &(StepNumber){{0}})
+// $1 and $2 of nearly every function: the operation and its epoch.
+#define OPERATION(op) STEP_NUMBER((op)->id), STEP_NUMBER((op)->epoch)
 
 // What the control database says of the operation's tenant, read again; sets operation->cell. Fails with ERR_NOT_FOUND.
 MUST_CHECK bool tenant_context_read(Operation *operation, Error *err);
@@ -64,6 +66,8 @@ MUST_CHECK bool nothing_revert(Operation *operation, Error *err);
 // One value out of the cell, as text in the operation's arena; null is the empty text.
 MUST_CHECK bool cell_value(Operation *operation, Str sql, Params params, Str *out, Error *err);
 MUST_CHECK bool cell_is(Operation *operation, Str sql, Params params, bool *out, Error *err);
+// One truth out of the control database.
+MUST_CHECK bool control_is(Operation *operation, Str sql, Params params, bool *out, Error *err);
 // A function of the control database or of the cell whose answer is of no interest.
 MUST_CHECK bool control_call(Operation *operation, Str sql, Params params, Error *err);
 MUST_CHECK bool cell_call(Operation *operation, Str sql, Params params, Error *err);

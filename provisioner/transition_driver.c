@@ -4,8 +4,6 @@
 
 #include "provisioner/tenant_steps.h"
 
-#define OPERATION(op) STEP_NUMBER((op)->id), STEP_NUMBER((op)->epoch)
-
 static Str input_text(const Operation *op, const char *key) { return json_str(json_get(op->input, key)); }
 
 // ---- a transition: {"from": "active", "to": "suspended"}

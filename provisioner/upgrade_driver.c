@@ -24,8 +24,6 @@ enum {
     PAUSE_MS = 50,
 };
 
-#define OPERATION(op) STEP_NUMBER((op)->id), STEP_NUMBER((op)->epoch)
-
 static bool is_given(const Operation *op, const char *key)
 {
     return json_kind(json_get(op->input, key)) == JSON_KIND_TRUE;

@@ -1,5 +1,4 @@
 // tests/test_container.c: shops with a PostgreSQL and a shopd of their own, in containers of a real engine.
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -528,18 +527,6 @@ TEST(an_operation_begins_when_nobody_mends_and_nobody_mends_while_one_is_under_w
 
 // ---- kills
 
-static int kill_phase;    // of the step whose number is kill_step
-static size_t kill_step;
-
-static void observe(void *context, const Event *event)
-{
-    (void)context;
-    if (event->step && event->position == kill_step && (int)event->phase == kill_phase)
-        (void)kill(getpid(), SIGKILL);
-}
-
-typedef bool Act(Platform *platform, Error *err);
-
 static bool create(Platform *platform, Error *err)
 {
     const TenantSpec spec = {.slug = S("bazar"), .email = S("a@b.example"), .plan = own_shops_plan(&shops)};
@@ -553,30 +540,12 @@ static bool resize(Platform *platform, Error *err)
     return tenant_resize(platform, test_slug("bazar"), &size, &answer, err);
 }
 
-// Does it in a process that is killed around the step.
-static void do_killed(Act *act, EventPhase phase, size_t step)
-{
-    int status = 0;
-    pid_t child = fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0) {
-        Error err = {0};
-        kill_phase = (int)phase;
-        kill_step = step;
-        Platform *platform = own_shops_platform(&shops);
-        platform_observe(platform, observe, NULL);
-        _exit(act(platform, &err) ? 0 : 1);
-    }
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "step %zu: status %d", step, status);
-}
-
 TEST(a_creation_that_is_killed_at_any_step_goes_on_or_back)
 {
     open_all();
     for (size_t step = 1; step < CONTAINER_CREATE.count; step += 2) {    // torture_own_shops has all of them
         EventPhase phase = step % 4 == 1 ? EVENT_BEFORE : EVENT_AFTER;
-        do_killed(create, phase, step);
+        own_shops_killed(&shops, create, step, phase);
         Str id = value("select max(id) from control.operations");
         if (step % 6 == 5) {
             (void)run(0, LINE("operation resume %s", id.data));
@@ -618,7 +587,7 @@ TEST(a_resize_that_is_killed_at_any_step_goes_on_or_back)
          step += getenv("TEST_ALL") ? 1 : 2) {    // torture has all, and both sides
         EventPhase phase = step % 2 ? EVENT_BEFORE : EVENT_AFTER;
         bool is_past = step == CONTAINER_RESIZE.count - 1, is_resumed = step % 3 == 1;
-        do_killed(resize, phase, step);
+        own_shops_killed(&shops, resize, step, phase);
         const char *id = value("select max(id) from control.operations").data;
         if (is_past)
             ck_assert_contains(run(1, LINE("operation revert %s", id)), S("only goes forward"));

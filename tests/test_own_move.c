@@ -1,8 +1,4 @@
 // tests/test_own_move.c: shops go to a cell of their own, back, and from host to host, between real engines.
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "provisioner/move_driver.h"
 #include "provisioner/tenant_move.h"
 #include "tests/support/more_check.h"
@@ -125,15 +121,6 @@ typedef struct Point {
     EventPhase phase;
 } Point;
 
-static void observe(void *context, const Event *event)
-{
-    const Point *point = context;
-    if (event->step && event->position == point->step && event->phase == point->phase)
-        (void)kill(getpid(), SIGKILL);
-}
-
-typedef bool Act(Platform *platform, Error *err);
-
 static bool set_plan(Platform *platform, Error *err)
 {
     CLEANUP(json_close) Json *answer = NULL;
@@ -144,21 +131,6 @@ static bool finalize(Platform *platform, Error *err)
 {
     CLEANUP(json_close) Json *answer = NULL;
     return tenant_move_finalize(platform, test_slug("bazar"), &answer, err);
-}
-
-static void do_killed(Act *act, Point point)
-{
-    int status = 0;
-    pid_t child = fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0) {
-        Error err = {0};
-        Platform *platform = own_shops_platform(&shops);
-        platform_observe(platform, observe, &point);
-        _exit(act(platform, &err) ? 0 : 1);
-    }
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "step %zu: status %d", point.step, status);
 }
 
 static bool is_past_return(const Driver *driver, Point point)
@@ -179,7 +151,7 @@ TEST(a_set_plan_that_is_killed_goes_on_or_back)
     mark("first");
     for (size_t step = 0; step < driver->count; step += getenv("TEST_ALL") ? 1 : 6) {
         Point point = {.step = step, .phase = turn % 2 ? EVENT_BEFORE : EVENT_AFTER};
-        do_killed(set_plan, point);
+        own_shops_killed(&shops, set_plan, point.step, point.phase);
         const char *id = value("select max(id) from control.operations").data;
         if (is_past_return(driver, point) || turn++ % 2) {
             (void)run(0, LINE("operation resume %s", id));
@@ -197,7 +169,7 @@ TEST(a_set_plan_that_is_killed_goes_on_or_back)
         (void)run(0, "tenant set-plan bazar own");
         (void)run(0, "tenant move bazar --finalize");
         (void)run(0, "tenant set-plan bazar free");
-        do_killed(finalize, (Point){.step = step, .phase = EVENT_AFTER});
+        own_shops_killed(&shops, finalize, step, EVENT_AFTER);
         (void)run(0, "tenant move bazar --finalize");
         check_lives("free", 0);
         check_marks("1");

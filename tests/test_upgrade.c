@@ -1,8 +1,4 @@
 // tests/test_upgrade.c: shops of their own get another shopd and another PostgreSQL while people buy.
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "provisioner/container.h"
 #include "provisioner/container_driver.h"
 #include "provisioner/dedicated_mend.h"
@@ -164,30 +160,16 @@ TEST(postgresql_is_replaced_on_its_volume_and_no_order_is_lost)
 
 // ---- kills
 
-static size_t kill_step;
-static EventPhase kill_phase;
-
-static void observe(void *context, const Event *event)
+static bool upgrade_in_place(Platform *platform, Error *err)
 {
-    (void)context;
-    if (event->step && event->position == kill_step && event->phase == kill_phase)
-        (void)kill(getpid(), SIGKILL);
+    CLEANUP(json_close) Json *answer = NULL;
+    return tenant_upgrade(platform, test_slug("bazar"), false, &answer, err);
 }
 
-static void upgrade_killed(bool is_moved)
+static bool upgrade_moved(Platform *platform, Error *err)
 {
-    int status = 0;
-    pid_t child = fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0) {
-        Error err = {0};
-        Json *answer = NULL;
-        Platform *platform = own_shops_platform(&shops);
-        platform_observe(platform, observe, NULL);
-        _exit(tenant_upgrade(platform, test_slug("bazar"), is_moved, &answer, &err) ? 0 : 1);
-    }
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "step %zu: status %d", kill_step, status);
+    CLEANUP(json_close) Json *answer = NULL;
+    return tenant_upgrade(platform, test_slug("bazar"), true, &answer, err);
 }
 
 // As before the upgrade: both containers are the older version's.
@@ -228,9 +210,9 @@ TEST(an_upgrade_that_is_killed_goes_on_or_back)
     open_all();
     age(true, true);
     for (size_t i = 0; i < COUNT(KILLS); i += getenv("TEST_ALL") ? 1 : 3) {
-        kill_step = step_of(KILLS[i].step);
-        kill_phase = KILLS[i].phase;
-        upgrade_killed(KILLS[i].is_moved);
+        size_t kill_step = step_of(KILLS[i].step);
+        EventPhase kill_phase = KILLS[i].phase;
+        own_shops_killed(&shops, KILLS[i].is_moved ? upgrade_moved : upgrade_in_place, kill_step, kill_phase);
         const char *id = value("select max(id) from control.operations").data;
         if (KILLS[i].then == REVERTED) {
             (void)run(0, LINE("operation revert %s", id));

@@ -1,6 +1,10 @@
 // tests/support/own_shops.c: an engine, a platform, and questions to both.
 #include "tests/support/own_shops.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "base/file.h"
 #include "provisioner/container.h"
 #include "provisioner/dedicated.h"
@@ -202,4 +206,32 @@ void own_shops_age(const OwnShops *shops, bool has_postgres, bool has_shopd)
                  &err);
     platform_close(&platform);
     engine_close(&engine);
+}
+
+typedef struct KillPoint {
+    size_t step;
+    EventPhase phase;
+} KillPoint;
+
+static void kill_self(void *context, const Event *event)
+{
+    const KillPoint *point = context;
+    if (event->step && event->position == point->step && event->phase == point->phase)
+        (void)kill(getpid(), SIGKILL);
+}
+
+void own_shops_killed(const OwnShops *shops, OwnShopsAct *act, size_t step, EventPhase phase)
+{
+    int status = 0;
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        Error err = {0};
+        KillPoint point = {.step = step, .phase = phase};
+        Platform *platform = own_shops_platform(shops);
+        platform_observe(platform, kill_self, &point);
+        _exit(act(platform, &err) ? 0 : 1);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "step %zu: status %d", step, status);
 }

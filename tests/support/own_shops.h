@@ -2,6 +2,7 @@
 #pragma once
 #include "provisioner/engine.h"
 #include "provisioner/host_url.h"
+#include "provisioner/operation.h"
 #include "tests/support/command_runner.h"
 #include "tests/support/engine_server.h"
 #include "tests/support/ssh_daemon.h"
@@ -27,6 +28,9 @@ const Plan *own_shops_plan(const OwnShops *shops);
 size_t own_shops_things(const OwnShops *shops, const char *slug);
 // A connection to the engine by its socket; the caller closes it.
 Engine *own_shops_engine(const OwnShops *shops);
+typedef bool OwnShopsAct(Platform *platform, Error *err);
+// Does it in a process that kills itself at this moment of a step; fails the test where it lives on.
+void own_shops_killed(const OwnShops *shops, OwnShopsAct *act, size_t step, EventPhase phase);
 // The status of a page of a shop; 0: nobody answers.
 int own_shops_status(const OwnShops *shops, const char *slug, const char *path);
 

@@ -11,13 +11,25 @@ begin
 end
 $$;
 
+-- Takes, or gives back, the rights that a closed gate remembers: "revoke" with "from", "grant" with "to".
+create or replace function gate_turn(p_number bigint, p_verb text, p_word text) returns void
+    language plpgsql set search_path from current as $$
+declare
+    v_schema text := 't_' || p_number;
+    v_right record;
+begin
+    for v_right in select x.* from gates g, jsonb_to_recordset(g.privileges) x ("table" text, privilege text) where g.tenant = p_number loop
+        execute format('%s %s on %I.%I %s %I', p_verb, v_right.privilege, v_schema, v_right.table, p_word, v_schema);
+    end loop;
+end
+$$;
+
 -- Takes the right to write from the tenant's role; false where it has been taken before. Statements that are under way aren't
 -- waited for: see gate_writers.
 create or replace function gate_close(p_operation bigint, p_epoch bigint, p_number bigint) returns boolean
     language plpgsql set search_path from current as $$
 declare
     v_schema text := 't_' || p_number;
-    v_right record;
 begin
     perform from tenants where number = p_number for update;    -- waits for writers: see tenant_write
     perform epoch_check(p_operation, p_epoch, p_number);
@@ -30,23 +42,16 @@ begin
     from pg_class c, aclexplode(c.relacl) a
     where c.relnamespace = v_schema::regnamespace and c.relkind = 'r' and a.grantee = v_schema::regrole
       and a.privilege_type <> 'SELECT';
-    for v_right in select * from gates g, jsonb_to_recordset(g.privileges) x ("table" text, privilege text) where g.tenant = p_number loop
-        execute format('revoke %s on %I.%I from %I', v_right.privilege, v_schema, v_right.table, v_schema);
-    end loop;
+    perform gate_turn(p_number, 'revoke', 'from');
     return true;
 end
 $$;
 
 create or replace function gate_open(p_operation bigint, p_epoch bigint, p_number bigint) returns void
     language plpgsql set search_path from current as $$
-declare
-    v_schema text := 't_' || p_number;
-    v_right record;
 begin
     perform epoch_check(p_operation, p_epoch, p_number);
-    for v_right in select * from gates g, jsonb_to_recordset(g.privileges) x ("table" text, privilege text) where g.tenant = p_number loop
-        execute format('grant %s on %I.%I to %I', v_right.privilege, v_schema, v_right.table, v_schema);
-    end loop;
+    perform gate_turn(p_number, 'grant', 'to');
     delete from gates where tenant = p_number;
 end
 $$;

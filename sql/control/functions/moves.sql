@@ -131,14 +131,22 @@ create or replace function move_is_switched(p_operation bigint) returns boolean 
     select exists (select from moves where operation = p_operation and is_switched)
 $$;
 
+-- What was the source is the target, and the other way round: p_operation's from now on, or nobody's (-p_operation).
+create or replace function move_exchange(p_tenant bigint, p_operation bigint, p_is_switched boolean) returns void
+    language sql set search_path from current as $$
+    update moves m
+    set operation = p_operation, is_switched = p_is_switched, is_back = not m.is_back,
+        source_cell = m.target_cell, source_number = m.target_number, source_plan = m.target_plan, source_plan_version = m.target_plan_version,
+        target_cell = m.source_cell, target_number = m.source_number, target_plan = m.source_plan, target_plan_version = m.source_plan_version
+    where m.tenant_id = p_tenant
+$$;
+
 -- A move that was switched goes the other way now.
 create or replace function move_turn(p_operation bigint, p_epoch bigint) returns void language plpgsql set search_path from current as $$
 begin
     perform lease_check(p_operation, p_epoch);
-    update moves m
-    set operation = p_operation, is_switched = false, is_back = not m.is_back,
-        source_cell = m.target_cell, source_number = m.target_number, source_plan = m.target_plan, source_plan_version = m.target_plan_version,
-        target_cell = m.source_cell, target_number = m.source_number, target_plan = m.source_plan, target_plan_version = m.source_plan_version
+    perform move_exchange(m.tenant_id, p_operation, false)
+    from moves m
     where m.tenant_id = (select (tenant_of(o.slug)).id from operations o where o.id = p_operation)
       and m.operation <> p_operation and m.is_switched;
 end
@@ -148,11 +156,7 @@ $$;
 create or replace function move_unturn(p_operation bigint, p_epoch bigint) returns void language plpgsql set search_path from current as $$
 begin
     perform lease_check(p_operation, p_epoch);
-    update moves m
-    set operation = -p_operation, is_switched = true, is_back = not m.is_back,
-        source_cell = m.target_cell, source_number = m.target_number, source_plan = m.target_plan, source_plan_version = m.target_plan_version,
-        target_cell = m.source_cell, target_number = m.source_number, target_plan = m.source_plan, target_plan_version = m.source_plan_version
-    where m.operation = p_operation and not m.is_switched;
+    perform move_exchange(m.tenant_id, -p_operation, true) from moves m where m.operation = p_operation and not m.is_switched;
 end
 $$;
 
