@@ -38,6 +38,11 @@ static void error_json_print(const Error *err, const char *next, Arena *arena, F
     for (size_t i = 0; i < COUNT(members); i++)
         if (!json_put(json, members[i].key, json_from_str(str_visible(arena, str_of(members[i].text)))))
             return;
+    Json *causes = json_build("[]");
+    for (unsigned i = err->cause_count; i-- > 0;)
+        (void)json_append(causes, json_from_str(str_visible(arena, str_of(err->causes[i]))));
+    if (!json_put(json, "causes", causes))
+        return;
     Str text = S("");
     Error unprinted = {0};
     if (json_print_line(json, arena, &text, &unprinted))

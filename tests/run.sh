@@ -26,6 +26,7 @@ trap 'exit 130' INT TERM
     $as_postgres "$pg_bin/initdb" -D "$work/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null
     $as_postgres "$pg_bin/pg_ctl" -D "$work/data" -l "$work/data/log" -w start -o "-k $work -c listen_addresses='' \
         -c fsync=off -c wal_level=logical -c jit=off -c max_connections=300 -c max_locks_per_transaction=256 \
+        -c max_replication_slots=64 -c max_wal_senders=64 \
         ${TEST_PG_OPTIONS:-}" >/dev/null
 )
 export TEST_PG="host=$work user=postgres dbname=postgres" TEST_BUILD="$PWD/$build" TEST_WORK="$work" TEST="$test"

@@ -379,7 +379,7 @@ TEST(an_error_is_printed_as_lines_or_as_one_line_of_json)
                                                     "  next:  bake one\n"));
     ck_assert_str(error_text(arena, &err, true),
                   S("{\"code\": \"not-found\", \"what\": \"there is no box '\\\\x1b'\", \"where\": \"f.yaml:1:2\", "
-                    "\"why\": \"it was eaten\", \"next\": \"bake one\"}\n"));
+                    "\"why\": \"it was eaten\", \"next\": \"bake one\", \"causes\": []}\n"));
 }
 
 // ---- every command of shopctl ----

@@ -37,7 +37,6 @@ struct News {
     int64_t changed[CHANGED_MAX];
     size_t changed_count;
     bool is_all_changed;
-    bool was_up;
     bool is_up;    // atomic: it hears
     int64_t backoff_ms;
 };
@@ -157,9 +156,7 @@ static bool step_end(News *news, PipeAnswer *answer, Error *err)
     if (news->step == STEP_READ_ALL) {
         ok = directory_read(news, 0, answer->rows, err);
         if (ok && !news->is_up) {
-            if (news->was_up)
-                news->readers.catalog(news->readers.context, 0);
-            news->was_up = true;
+            news->readers.catalog(news->readers.context, 0);
             news->backoff_ms = 0;
             __atomic_store_n(&news->is_up, true, __ATOMIC_RELAXED);
         }

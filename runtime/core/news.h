@@ -9,7 +9,8 @@ typedef struct News News;
 typedef struct NewsReaders {
     void *context;
     void (*directory)(void *context, Directory *directory);    // a new one; to hold, if it is to stay
-    // A tenant's catalogue has changed; 0: any may have, since the connection was lost meanwhile.
+    // A tenant's catalogue has changed; 0: any may have, since nothing was heard until now: also at the first
+    // connection, before which shoppers were served already.
     void (*catalog)(void *context, int64_t tenant);
 } NewsReaders;
 

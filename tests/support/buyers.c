@@ -34,7 +34,8 @@ struct Buyers {
     char tokens[ORDERS_MAX][64];    // what the answer said
     char variants[2][32];
     pthread_mutex_t lock;
-    char fault[512];    // the first thing that a buyer found wrong
+    char fault[512];      // the first thing that a buyer found wrong
+    char retried[256];    // the first call that had to be sent again, and why
 };
 
 __attribute__((format(printf, 2, 3))) static bool buyer_fails(Buyers *buyers, const char *format, ...)
@@ -47,6 +48,16 @@ __attribute__((format(printf, 2, 3))) static bool buyer_fails(Buyers *buyers, co
     (void)pthread_mutex_unlock(&buyers->lock);
     va_end(list);
     return false;
+}
+
+static void note_retry(Buyers *buyers, const ShopRequest *request, const ShopAnswer *answer)
+{
+    (void)pthread_mutex_lock(&buyers->lock);
+    if (atomic_fetch_add(&buyers->retry_count, 1) == 0)
+        (void)snprintf(buyers->retried, sizeof(buyers->retried), "%s %s: %s %d %.*s", request->method, request->path,
+                       answer ? "answered by" : "no answer", answer ? answer->status : 0,
+                       answer ? (int)MIN(answer->body.len, (size_t)120) : 0, answer ? answer->body.data : "");
+    (void)pthread_mutex_unlock(&buyers->lock);
 }
 
 static Str read_variant(ShopClient *client, const char *handle, Arena *arena)
@@ -69,7 +80,7 @@ static bool call_until_settled(Buyer *buyer, const ShopRequest *request, Arena *
         bool is_answered = shop_call(buyer->clients[buyer->at], request, arena, out);
         if (is_answered && out->status < 500 && out->status != 429 && !(is_moving && out->status == 404))
             return true;
-        (void)atomic_fetch_add(&buyer->buyers->retry_count, 1);
+        note_retry(buyer->buyers, request, is_answered ? out : NULL);
         shop_answer_close(out);
         if (is_moving && (!is_answered || out->status == 404))
             buyer->at = (buyer->at + 1) % buyer->buyers->port_count;
@@ -255,4 +266,6 @@ void buyers_check(Buyers *buyers, Db *db)
     Str orders = test_value(db, arena, "select count(*) from orders");
     ck_assert_str(orders, str_format(arena, "%zu", atomic_load(&buyers->order_count)));    // each retried to its end
     printf("%.*s orders\n", STR_ARG(orders));
+    if (buyers->retried[0])
+        printf("%zu calls sent again, the first: %s\n", buyers_retries(buyers), buyers->retried);
 }
