@@ -3,7 +3,7 @@
 # fourth word those that take long (tests/torture_*), one after the other.
 set -eu
 cd "$(dirname "$0")/.."
-build=$1 suite=${2:-} test=${3:-} kind=${4:-check} jobs=$(nproc)
+build=$1 suite=${2:-} test=${3:-} kind=${4:-check} jobs=$(($(nproc) + 1))    # containers wait for their own CPU
 programs=test scripts=suite
 if [ "$kind" = torture ]; then programs=torture scripts=torture jobs=1 CK_TIMEOUT_MULTIPLIER=30; export CK_TIMEOUT_MULTIPLIER; fi
 work=$(mktemp -d /tmp/shop-check.XXXXXX)
@@ -30,7 +30,7 @@ trap 'exit 130' INT TERM
         ${TEST_PG_OPTIONS:-}" >/dev/null
 )
 export TEST_PG="host=$work user=postgres dbname=postgres" TEST_BUILD="$PWD/$build" TEST_WORK="$work" TEST="$test"
-export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=1}" UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=1:malloc_context_size=8:quarantine_size_mb=16}" UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}"
 case $build in *asan | *tsan) export CK_FORK=no ;; esac
 for file in tests/"$programs"_*.c tests/"$scripts"_*.sh; do

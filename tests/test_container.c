@@ -1,15 +1,13 @@
 // tests/test_container.c: shops with a PostgreSQL and a shopd of their own, in containers of a real engine.
-#include <sys/wait.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "provisioner/container.h"
 #include "provisioner/container_driver.h"
-#include "provisioner/dedicated_mend.h"
 #include "provisioner/http_client.h"
 #include "provisioner/image.h"
-#include "provisioner/tenant_resize.h"
 #include "tests/support/more_check.h"
 #include "tests/support/own_shops.h"
 #include "tests/support/pg_server.h"
@@ -27,6 +25,8 @@ static Str run(int exit_code, const char *line) { return command_ends(&shops.run
 static size_t things_of(const char *slug) { return own_shops_things(&shops, slug); }
 static int try_status(const char *slug, const char *path) { return own_shops_status(&shops, slug, path); }
 static Str value(const char *sql) { return test_value(shops.runner.world.control, shops.runner.world.arena, sql); }
+static Str name_of(const char *end) { return own_shops_name(&shops, end); }
+static Str mended(ErrorCode code, const char *says) { return own_shops_mended(&shops, code, says); }
 
 static int status_of(const char *slug, const char *path)
 {
@@ -53,7 +53,7 @@ TEST(a_shop_of_its_own_lives_from_creation_to_restoration)
     Str shown = run(0, "tenant show bazar -o json");
     static const char *const SAYS[] = {
         "\"host\": \"here\"", "\"role\": \"postgres\"",      "\"role\": \"shopd\"", "\"state\": \"running\"",
-        "\"cpu\": 0.3",       "\"memory_bytes\": 268435456", "\"problem\": null"};
+        "\"cpu\": 0.6",       "\"memory_bytes\": 268435456", "\"problem\": null"};
     for (size_t i = 0; i < COUNT(SAYS); i++)
         ck_assert_contains(shown, str_of(SAYS[i]));
     Error err = {0};
@@ -112,7 +112,7 @@ TEST(containers_have_no_rights_and_their_plans_limits)
         bool is_postgres = str_find(text, S("-postgres\"")) < text.len;
         ck_assert_int_eq(json_int64(json_get(json_get(container, "HostConfig"), "Memory")), 256 * (int64_t)MIB);
         ck_assert_int_eq(json_int64(json_get(json_get(container, "HostConfig"), "NanoCpus")),
-                         is_postgres ? 300000000 : 200000000);
+                         is_postgres ? 600000000 : 400000000);
         // A password is in no argument, variable or label.
         ck_assert(str_find(text, S("password")) == text.len && str_find(text, S("PASSWORD")) == text.len);
         // PostgreSQL has its private network alone and no port outside.
@@ -131,9 +131,10 @@ static Process port_take(Str port)
 {
     Process other;
     Error err = {0};
-    const char *argv[] = {
-        "nsenter", LINE("--net=%s", shops.engine.network.data), "nc", "-l", "-k", shops.engine.address.data, port.data,
-        NULL};
+    const char *argv[] = {"nsenter", LINE("--net=%s", shops.engine->network.data),
+                          "nc",      "-l",
+                          "-k",      shops.engine->address.data,
+                          port.data, NULL};
     ck_assert_ok(process_start(&(ProcessSpec){.argv = argv}, &other, &err), &err);
     clock_sleep_ms(200);
     ck_assert(is_process_alive(&other));
@@ -158,14 +159,14 @@ TEST(a_shop_without_a_place_is_refused_and_leaves_nothing)
         ck_assert_contains(run(REFUSED[i].exit_code, REFUSED[i].line), str_of(REFUSED[i].says));
         ck_assert_contains(run(REFUSED[i].exit_code, LINE("%s --dry-run", REFUSED[i].line)), str_of(REFUSED[i].says));
     }
-    (void)run(0, LINE("host add here %s --cpu 1 --memory 600MiB --disk 10GiB", shops.engine.url.data));
+    (void)run(0, LINE("host add here %s --cpu 4 --memory 600MiB --disk 10GiB", shops.engine->url.data));
     (void)run(0, "tenant create first --plan own --email a@b.example");
     ck_assert_contains(run(1, "tenant create second --plan own --email a@b.example"), S("memory 424MiB short"));
     ck_assert_contains(run(1, "tenant create second --plan alone --email a@b.example"), S("has other shops"));
     ck_assert_contains(run(0, "tenant list -o name"), S("first"));
     ck_assert_uint_eq(things_of("second"), 0);
     // Another program has the next shop's port.
-    (void)run(0, LINE("host add here %s --memory 4GiB", shops.engine.url.data));
+    (void)run(0, LINE("host add here %s --memory 4GiB", shops.engine->url.data));
     Str port = value("select max(port) + 1 from control.cells");
     Process other = port_take(port);
     (void)run(0, "tenant create second --plan own --email a@b.example");
@@ -211,37 +212,7 @@ TEST(logs_psql_and_restart_reach_the_shops_own_containers)
 
 static void engine_do(const char *method, const char *path, const Json *body)
 {
-    Engine *connection = own_shops_engine(&shops);
-    Error err = {0};
-    ck_assert_ok(
-        engine_call(connection, &(EngineCall){.method = method, .path = str_of(path), .body = body}, NULL, &err), &err);
-    engine_close(&connection);
-}
-
-static Str name_of(const char *end)
-{
-    return value(LINE("select 'shop-' || p.name || '-' || c.name || '-%s' from control.cells c, control.platforms "
-                      "p where c.host is not null",
-                      end));
-}
-
-// What mending did, in sentences.
-static Str mended(ErrorCode code, const char *says)
-{
-    Platform *platform = own_shops_platform(&shops);
-    Json *did = json_build("[]");
-    Error err = {0};
-    Str text = S("");
-    bool ok = dedicated_mend(platform, value("select name from control.cells where host is not null"), did, &err);
-    if (code)
-        ck_assert_says(&err, code, says);
-    else
-        ck_assert_ok(ok, &err);
-    error_clear(&err);
-    ck_assert_ok(json_print(did, 0, shops.runner.world.arena, &text, &err), &err);
-    json_close(&did);
-    platform_close(&platform);
-    return text;
+    own_shops_do(&shops, method, path, body);
 }
 
 static void answers_again(void)
@@ -297,7 +268,7 @@ static Str forwarded(bool is_from_host, const char *forwarded_for)
     Str head = S("");
     Str url = value("select c.url || '/' from control.cells c where c.host is not null");
     const char *argv[] = {"nsenter",
-                          is_from_host ? LINE("--net=%.*s", STR_ARG(shops.engine.network)) : "--net=/proc/self/ns/net",
+                          is_from_host ? LINE("--net=%.*s", STR_ARG(shops.engine->network)) : "--net=/proc/self/ns/net",
                           "curl",
                           "-sS",
                           "-D-",
@@ -379,149 +350,12 @@ TEST(a_host_is_gone_after_a_silence_until_it_answers_again)
     ck_assert_str(value("select control.host_silent('here', 60000)"), S("f"));
     ck_assert_contains(run(0, "host list -o json"), S("\"state\": \"gone\""));
     ck_assert_contains(run(1, "tenant create other --plan own --email a@b.example"), S("here: is gone"));
-    engine_server_kill(&shops.engine);
+    engine_server_kill(shops.engine);
     ck_assert_contains(run(0, "tenant show bazar -o json"), S("the engine of the host 'here' doesn't answer"));
     ck_assert_contains(run(2, "doctor"), S("host here: the engine"));
-    engine_server_restart(&shops.engine);
+    engine_server_restart(shops.engine);
     (void)run(0, "host check here");
     ck_assert_contains(run(0, "host list -o json"), S("\"state\": \"ready\""));
-    close_all();
-}
-
-// ---- other sizes
-
-static const struct {
-    const char *line;
-    int exit_code;
-    const char *says;
-} SIZES_REFUSED[] = {
-    {"tenant resize stall --cpu 1", 1, "has no containers of its own"},
-    {"tenant resize nobody --cpu 1", 66, "there is no tenant 'nobody'"},
-    {"tenant resize bazar", 64, "no size is given"},
-    {"tenant resize bazar --plan-size --cpu 1", 64, "goes with no other amount"},
-    {"tenant resize bazar --memory 100MiB", 65, "it would be 50MiB, not 128MiB to 4TiB"},
-    {"tenant resize bazar --memory 64TiB", 65, "it would be 32TiB, not 128MiB to 4TiB"},
-    {"tenant resize bazar --memory 3TiB", 1, "here: memory "},
-    {"tenant resize bazar --cpu 200 --memory 1GiB", 1, "here: CPU "},
-};
-
-static Str setting(const char *name)
-{
-    return run(0, LINE("tenant psql bazar -c select(current_setting('%s'))", name));
-}
-
-static Str started(const char *end)
-{
-    Engine *connection = own_shops_engine(&shops);
-    Json *container = NULL;
-    Error err = {0};
-    ck_assert_ok(thing_find(connection, THING_CONTAINER, name_of(end), &container, &err), &err);
-    Str at = str_copy(shops.runner.world.arena, json_str(json_get(json_get(container, "State"), "StartedAt")));
-    json_close(&container);
-    engine_close(&connection);
-    return at;
-}
-
-static void check_limits(const char *end, int64_t millicpu, int64_t memory_mb)
-{
-    Engine *connection = own_shops_engine(&shops);
-    Json *container = NULL;
-    Error err = {0};
-    ck_assert_ok(thing_find(connection, THING_CONTAINER, name_of(end), &container, &err), &err);
-    ck_assert_msg(has_container_limits(container, millicpu, memory_mb * MIB), "%s has other limits", end);
-    json_close(&container);
-    engine_close(&connection);
-}
-
-TEST(a_shop_gets_another_size_while_it_sells_and_keeps_it)
-{
-    open_all();
-    (void)run(0, "tenant create bazar --plan own --email a@b.example");
-    (void)run(0, "tenant create stall --plan free --email a@b.example");
-    for (size_t i = 0; i < COUNT(SIZES_REFUSED); i++) {
-        ck_assert_contains(run(SIZES_REFUSED[i].exit_code, SIZES_REFUSED[i].line), str_of(SIZES_REFUSED[i].says));
-        ck_assert_contains(run(SIZES_REFUSED[i].exit_code, LINE("%s --dry-run", SIZES_REFUSED[i].line)),
-                           str_of(SIZES_REFUSED[i].says));
-    }
-    check_limits("postgres", 300, 256);
-    ck_assert_contains(run(0, "tenant resize bazar --memory 768MiB --dry-run"),
-                       S("postgres.memory_bytes: 268435456 -> 402653184"));
-    check_limits("postgres", 300, 256);
-
-    // Nothing of CPU below a core is for PostgreSQL's start.
-    Str shopd = started("shopd"), postgres = started("postgres");
-    Str said = run(0, "tenant resize bazar --cpu 1 -o json");
-    ck_assert_contains(said, S("\"changed\": true"));
-    ck_assert_contains(said, S("\"away_ms\": 0"));
-    check_limits("postgres", 600, 256);
-    check_limits("shopd", 400, 256);
-    ck_assert_str(started("postgres"), postgres);
-    ck_assert_contains(run(0, "tenant resize bazar --cpu 1 -o json"), S("\"changed\": false"));
-
-    said = run(0, "tenant resize bazar --memory 768MiB --disk 2GiB -o json");
-    ck_assert(str_find(said, S("\"away_ms\": 0")) == said.len);
-    ck_assert_contains(said, S("\"upgrade_wanted\": true"));    // of its cache
-    ck_assert_int_eq(status_of("bazar", "/"), 200);
-    check_limits("postgres", 600, 384);
-    check_limits("shopd", 400, 384);
-    ck_assert_contains(setting("shared_buffers"), S("96MB"));
-    ck_assert_str(started("shopd"), shopd);
-    ck_assert_str(mended(ERR_NONE, ""), S("[]"));
-    ck_assert_uint_eq(things_of("bazar"), 5);
-    ck_assert_contains(run(0, "tenant show bazar -o json"), S("\"disk_bytes\": 2147483648"));
-    ck_assert_str(value("select (control.cell_takes(resources, 'memory_bytes') / 1048576)::text from control.cells "
-                        "where host is not null"),
-                  S("768"));
-
-    (void)run(0, "tenant restart bazar --postgres");
-    ck_assert_contains(setting("shared_buffers"), S("96MB"));
-    engine_do("DELETE", LINE("/containers/%s?force=true", name_of("postgres").data), NULL);
-    ck_assert_contains(mended(ERR_NONE, ""), S("made the container"));
-    answers_again();
-    check_limits("postgres", 600, 384);
-    (void)run(0, "tenant suspend bazar");
-    (void)run(0, "tenant archive bazar");
-    (void)run(0, "tenant delete bazar --yes");
-    (void)run(0, "tenant restore bazar");
-    check_limits("postgres", 600, 384);
-    check_limits("shopd", 400, 384);
-    ck_assert_contains(setting("shared_buffers"), S("96MB"));
-
-    ck_assert_contains(run(0, "tenant resize bazar --plan-size -o json"), S("\"changed\": true"));
-    check_limits("postgres", 300, 256);
-    check_limits("shopd", 200, 256);
-    ck_assert_contains(setting("shared_buffers"), S("64MB"));
-    ck_assert_str(value("select count(*) from control.tenants where resources is not null"), S("0"));
-    ck_assert_str(mended(ERR_NONE, ""), S("[]"));
-    close_all();
-}
-
-// Whoever mends by an older record would take back what an operation does.
-TEST(an_operation_begins_when_nobody_mends_and_nobody_mends_while_one_is_under_way)
-{
-    open_all();
-    (void)run(0, "tenant create bazar --plan own --email a@b.example");
-    command_sql(shops.runner.world.control, S("select control.mend_begin('bazar')"));
-    ck_assert_str(mended(ERR_NONE, ""), S("[]"));
-    pid_t child = fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0) {
-        Error err = {0};
-        Json *answer = NULL;
-        Platform *platform = own_shops_platform(&shops);
-        _exit(tenant_resize(platform, test_slug("bazar"), &(TenantSize){.millicpu = 1000}, &answer, &err) ? 0 : 1);
-    }
-    Str waiting = S("0");
-    for (int64_t deadline_ms = clock_ms() + ANSWER_MS; !str_eq(waiting, S("1")) && clock_ms() < deadline_ms;)
-        waiting = value("select count(*) from pg_locks where locktype = 'advisory' and not granted");
-    ck_assert_str(waiting, S("1"));
-    check_limits("postgres", 300, 256);
-    ck_assert_str(value("select count(*) from control.leases"), S("0"));
-    command_sql(shops.runner.world.control, S("select control.mend_end('bazar')"));
-    int status = 0;
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_int_eq(status, 0);
-    check_limits("postgres", 600, 256);
     close_all();
 }
 
@@ -531,13 +365,6 @@ static bool create(Platform *platform, Error *err)
 {
     const TenantSpec spec = {.slug = S("bazar"), .email = S("a@b.example"), .plan = own_shops_plan(&shops)};
     return tenant_create(platform, &spec, NULL, err);
-}
-
-static bool resize(Platform *platform, Error *err)
-{
-    CLEANUP(json_close) Json *answer = NULL;
-    const TenantSize size = {.millicpu = 1500, .memory_bytes = 480 * (int64_t)MIB};    // more of one, less of the other
-    return tenant_resize(platform, test_slug("bazar"), &size, &answer, err);
 }
 
 TEST(a_creation_that_is_killed_at_any_step_goes_on_or_back)
@@ -560,47 +387,6 @@ TEST(a_creation_that_is_killed_at_any_step_goes_on_or_back)
         ck_assert_msg(things_of("bazar") == 0, "step %zu leaves something", step);
         ck_assert_str(value("select count(*) from control.cells where host is not null"), S("0"));
     }
-    close_all();
-}
-
-// Not killed: it was done, or taken back, to its end.
-static void check_size(bool is_resized, const char *moment)
-{
-    ck_assert_msg(own_shops_status(&shops, "bazar", "/") == 200, "%s: the shop doesn't answer", moment);
-    check_limits("postgres", is_resized ? 900 : 300, is_resized ? 240 : 256);
-    check_limits("shopd", is_resized ? 600 : 200, is_resized ? 240 : 256);
-    ck_assert_contains(setting("shared_buffers"), is_resized ? S("60MB") : S("64MB"));
-    ck_assert_str(mended(ERR_NONE, ""), S("[]"));
-    ck_assert_msg(things_of("bazar") == 5, "%s: something is left", moment);
-    ck_assert_str(
-        value("select (control.cell_takes(resources, 'millicpu'))::text || ' ' || control.cell_takes(resources, "
-              "'memory_bytes') / 1048576 from control.cells where host is not null"),
-        is_resized ? S("1500 480") : S("500 512"));
-    ck_assert_str(value("select count(*) from control.leases"), S("0"));
-}
-
-TEST(a_resize_that_is_killed_at_any_step_goes_on_or_back)
-{
-    open_all();
-    (void)run(0, "tenant create bazar --plan own --email a@b.example");
-    for (size_t step = 0; step < CONTAINER_RESIZE.count;
-         step += getenv("TEST_ALL") ? 1 : 2) {    // torture has all, and both sides
-        EventPhase phase = step % 2 ? EVENT_BEFORE : EVENT_AFTER;
-        bool is_past = step == CONTAINER_RESIZE.count - 1, is_resumed = step % 3 == 1;
-        own_shops_killed(&shops, resize, step, phase);
-        const char *id = value("select max(id) from control.operations").data;
-        if (is_past)
-            ck_assert_contains(run(1, LINE("operation revert %s", id)), S("only goes forward"));
-        if (is_past || is_resumed)
-            (void)run(0,
-                      is_resumed ? LINE("operation resume %s", id) : "tenant resize bazar --cpu 1500m --memory 480MiB");
-        else
-            (void)run(0, LINE("operation revert %s", id));
-        check_size(is_past || is_resumed, CONTAINER_RESIZE.steps[step].name);
-        if (is_past || is_resumed)
-            (void)run(0, "tenant resize bazar --plan-size");
-    }
-    check_size(false, "at the end");
     close_all();
 }
 
@@ -650,7 +436,4 @@ SUITE(container, ONCE(an_image_is_the_same_bytes_each_time_and_small),
       ONCE(what_somebody_changed_on_a_host_is_mended_and_what_is_nobodys_is_named),
       ONCE(a_host_whose_address_pools_are_used_up_has_shops_too),
       ONCE(a_host_is_gone_after_a_silence_until_it_answers_again),
-      ONCE(a_shop_gets_another_size_while_it_sells_and_keeps_it),
-      ONCE(an_operation_begins_when_nobody_mends_and_nobody_mends_while_one_is_under_way),
-      ONCE(a_resize_that_is_killed_at_any_step_goes_on_or_back),
       ONCE(a_creation_that_is_killed_at_any_step_goes_on_or_back))

@@ -8,7 +8,7 @@
 enum {
     WAIT_MS = 60000,
     PAUSE_MS = 20,
-    MILLICPU = 300,                   // of PostgreSQL by the plan "own"
+    MILLICPU = 600,                   // of PostgreSQL by the plan "own"
     PROCESSES = 256,                  // of PostgreSQL's container
     PERIOD_NS = 100 * 1000 * 1000,    // of the kernel's CPU limit
 };

@@ -1,7 +1,6 @@
 // tests/test_upgrade.c: shops of their own get another shopd and another PostgreSQL while people buy.
 #include "provisioner/container.h"
 #include "provisioner/container_driver.h"
-#include "provisioner/dedicated_mend.h"
 #include "provisioner/tenant_upgrade.h"
 #include "tests/support/more_check.h"
 #include "tests/support/own_market.h"
@@ -39,14 +38,7 @@ static void check_new(const char *moment)
     ck_assert_msg(own_shops_things(&shops, "bazar") == 5, "%s: it isn't whole", moment);
     ck_assert_str(value("select count(*) from control.cells where port_next is not null"), S("0"));
     ck_assert_str(value("select count(*) from control.leases"), S("0"));
-    Platform *platform = own_shops_platform(&shops);
-    Json *did = json_build("[]");
-    Error err = {0};
-    Str cell = value("select name from control.cells where host is not null");
-    ck_assert_ok(dedicated_mend(platform, cell, did, &err), &err);
-    ck_assert_msg(json_count(did) == 0, "%s: something had to be mended", moment);
-    json_close(&did);
-    platform_close(&platform);
+    ck_assert_msg(str_eq(own_shops_mended(&shops, ERR_NONE, ""), S("[]")), "%s: something had to be mended", moment);
 }
 
 static Str cell_url(void) { return value("select url from control.cells where host is not null"); }

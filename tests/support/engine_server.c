@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "provisioner/engine.h"
 #include "provisioner/http_client.h"
 #include "tests/support/guard.h"
 #include "tests/support/more_check.h"
@@ -23,7 +24,7 @@ static void run(const EngineServer *server, const char *script)
         ck_abort_msg("%s\n%s: %s", script, err.what, err.why);
 }
 
-static bool is_ready(const EngineServer *server)
+bool is_engine_server_ready(const EngineServer *server)
 {
     CLEANUP(http_close) HttpClient *client = NULL;
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
@@ -67,7 +68,7 @@ void engine_server_restart(EngineServer *server)
     ck_assert_ok(
         process_start(&(ProcessSpec){.argv = argv, .output = output, .is_session = true}, &server->process, &err),
         &err);
-    for (int64_t deadline_ms = clock_ms() + START_MS; !is_ready(server); clock_sleep_ms(50))
+    for (int64_t deadline_ms = clock_ms() + START_MS; !is_engine_server_ready(server); clock_sleep_ms(50))
         if (clock_ms() > deadline_ms || !is_process_alive(&server->process)) {
             Str text = S("");
             if (!file_read(log, MIB, arena, &text, &err))
@@ -116,6 +117,39 @@ void engine_server_start(EngineServer *server)
     if (server->tls_port)
         (void)engine_server_certify(server, "right");
     engine_server_restart(server);
+}
+
+static const struct {
+    const char *list, *member, *id, *path, *query;
+} THINGS[] = {
+    {"/containers/json?all=true", NULL, "Id", "/containers", "?force=true&v=true"},
+    {"/networks?filters=%7B%22type%22%3A%5B%22custom%22%5D%7D", NULL, "Id", "/networks", ""},
+    {"/volumes", "Volumes", "Name", "/volumes", "?force=true"},
+};
+
+static void things_remove(Engine *engine, size_t kind)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(ARENA_BUDGET);
+    CLEANUP(json_close) Json *answer = NULL;
+    Error err = {0};
+    ck_assert_ok(engine_call(engine, &(EngineCall){.method = "GET", .path = str_of(THINGS[kind].list)}, &answer, &err),
+                 &err);
+    const Json *list = THINGS[kind].member ? json_get(answer, THINGS[kind].member) : answer;
+    for (size_t i = 0; i < json_count(list); i++) {
+        Str id = json_str(json_get(json_element(list, i), THINGS[kind].id));
+        Str path = str_format(arena, "%s/%.*s%s", THINGS[kind].path, STR_ARG(id), THINGS[kind].query);
+        ck_assert_ok(engine_call(engine, &(EngineCall){.method = "DELETE", .path = path}, NULL, &err), &err);
+    }
+}
+
+void engine_server_empty(const EngineServer *server)
+{
+    CLEANUP(engine_close) Engine *engine = NULL;
+    Error err = {0};
+    const HttpServer place = {.name = S("the engine"), .url = S("http://engine"), .socket = server->socket};
+    ck_assert_ok(engine_open(&place, &engine, &err), &err);
+    for (size_t kind = 0; kind < COUNT(THINGS); kind++)
+        things_remove(engine, kind);
 }
 
 void engine_server_kill(EngineServer *server)

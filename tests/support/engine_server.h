@@ -20,6 +20,9 @@ typedef struct EngineServer {
 void engine_server_start(EngineServer *server);
 void engine_server_remove(EngineServer *server);
 
+bool is_engine_server_ready(const EngineServer *server);
+void engine_server_empty(const EngineServer *server);    // no container, network or volume stays; images do
+
 void engine_server_kill(EngineServer *server);    // SIGKILL
 void engine_server_restart(EngineServer *server);
 

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "provisioner/container.h"
 #include "provisioner/dedicated.h"
+#include "provisioner/dedicated_mend.h"
 #include "provisioner/dedicated_proxies.h"
 #include "provisioner/dedicated_ready.h"
 #include "provisioner/http_client.h"
@@ -25,8 +26,8 @@ static void plans_make(const OwnShops *shops)
     static const char PLAN[] = "name: %s\nversion: 1\ntitle: Own\ntier: %s\nprice:\n  amount: 1000\n  currency: EUR\n"
                                "limits:\n  products: 0\n  requests_per_second: 0\n  storage: 1GiB\n  staff: 5\n%s";
 #define RESOURCES                                                                                                      \
-    "resources:\n  postgres:\n    cpu: 300m\n    memory: 256MiB\n    disk: 1GiB\n"                                     \
-    "  shopd:\n    cpu: 200m\n    memory: 256MiB\n"
+    "resources:\n  postgres:\n    cpu: 600m\n    memory: 256MiB\n    disk: 1GiB\n"                                     \
+    "  shopd:\n    cpu: 400m\n    memory: 256MiB\n"
     Error err = {0};
     Str directory = str_format(shops->runner.world.arena, "%s/plans", shops->runner.world.data.data);
     ck_assert_ok(directory_make(directory, 0755, &err), &err);
@@ -45,7 +46,7 @@ static void plans_make(const OwnShops *shops)
 
 static Str url_of(const OwnShops *shops)
 {
-    const EngineServer *engine = &shops->engine;
+    const EngineServer *engine = shops->engine;
     switch (shops->transport) {
     case HOST_UNIX: return engine->url;
     case HOST_TCP: return str_format(engine->arena, "tcp://%s:%u", engine->address.data, engine->tls_port);
@@ -64,23 +65,61 @@ static void host_add(OwnShops *shops)
         Str fingerprint = str_slice(key.out, at, at + str_find_char(str_skip(key.out, at), '"'));
         (void)command_ends(&shops->runner, 0, LINE("host trust %s --fingerprint %.*s", url.data, STR_ARG(fingerprint)));
     }
-    (void)command_ends(&shops->runner, 0,
-                       shops->transport == HOST_TCP
-                           ? LINE("host add here %s --tls-dir %s/right", url.data, shops->engine.directory.data)
-                           : LINE("host add here %s --address %s", url.data, shops->engine.address.data));
+    (void)command_ends(
+        &shops->runner, 0,
+        shops->transport == HOST_TCP
+            ? LINE("host add here %s --cpu 8 --tls-dir %s/right", url.data, shops->engine->directory.data)
+            : LINE("host add here %s --cpu 8 --address %s", url.data, shops->engine->address.data));
+}
+
+// ---- the engine: to start one and to load its images takes as long as many a test
+
+static struct {
+    EngineServer server;
+    pid_t owner;    // a fork has another one's
+} kept;
+
+static void kept_remove(void)
+{
+    if (kept.owner == getpid())
+        engine_server_remove(&kept.server);
+    kept.owner = 0;
+}
+
+static EngineServer *kept_engine(HostTransport transport)
+{
+    if (kept.owner == getpid() && (kept.server.tls_port != 0) == (transport == HOST_TCP) &&
+        is_engine_server_ready(&kept.server)) {
+        engine_server_empty(&kept.server);
+        return &kept.server;
+    }
+    if (!kept.owner)
+        (void)atexit(kept_remove);
+    kept_remove();
+    kept.server = (EngineServer){.tls_port = transport == HOST_TCP ? test_free_port() : 0};
+    engine_server_start(&kept.server);
+    kept.owner = getpid();
+    return &kept.server;
+}
+
+// All suites of a run make their images once.
+static void images_share(const OwnShops *shops)
+{
+    Error err = {0};
+    const char *images = LINE("%s/images", getenv("TEST_WORK"));
+    ck_assert_ok(directory_make(str_of(images), 0755, &err), &err);
+    ck_assert_int_eq(symlink(images, LINE("%.*s/images", STR_ARG(shops->runner.world.data))), 0);
 }
 
 void own_shops_open(OwnShops *shops, HostTransport transport)
 {
-    *shops = (OwnShops){.transport = transport};
-    if (transport == HOST_TCP)
-        shops->engine.tls_port = test_free_port();
-    engine_server_start(&shops->engine);
+    *shops = (OwnShops){.transport = transport, .engine = kept_engine(transport)};
     if (transport == HOST_SSH) {
         ssh_daemon_start(&shops->ssh);
         (void)setenv("SHOPCTL_SSH_KEY", shops->ssh.key.data, 1);
     }
     command_runner_open(&shops->runner, "own_shops");
+    images_share(shops);
     plans_make(shops);
     (void)setenv("SHOPCTL_SHOPD", LINE("%s/bin/shopd", getenv("TEST_BUILD")), 1);
     host_add(shops);
@@ -94,7 +133,7 @@ void own_shops_close(OwnShops *shops)
     (void)unsetenv("SHOPCTL_SSH_KEY");
     if (shops->transport == HOST_SSH)
         ssh_daemon_remove(&shops->ssh);
-    engine_server_remove(&shops->engine);
+    engine_server_empty(shops->engine);
 }
 
 Platform *own_shops_platform(const OwnShops *shops)
@@ -126,9 +165,46 @@ Engine *own_shops_engine(const OwnShops *shops)
 {
     Engine *connection = NULL;
     Error err = {0};
-    const HttpServer server = {.name = S("the engine"), .url = S("http://engine"), .socket = shops->engine.socket};
+    const HttpServer server = {.name = S("the engine"), .url = S("http://engine"), .socket = shops->engine->socket};
     ck_assert_ok(engine_open(&server, &connection, &err), &err);
     return connection;
+}
+
+Str own_shops_name(const OwnShops *shops, const char *end)
+{
+    return test_value(shops->runner.world.control, shops->runner.world.arena,
+                      LINE("select 'shop-' || p.name || '-' || c.name || '-%s' from control.cells c, control.platforms "
+                           "p where c.host is not null",
+                           end));
+}
+
+void own_shops_do(const OwnShops *shops, const char *method, const char *path, const Json *body)
+{
+    Engine *connection = own_shops_engine(shops);
+    Error err = {0};
+    ck_assert_ok(
+        engine_call(connection, &(EngineCall){.method = method, .path = str_of(path), .body = body}, NULL, &err), &err);
+    engine_close(&connection);
+}
+
+Str own_shops_mended(const OwnShops *shops, ErrorCode code, const char *says)
+{
+    Platform *platform = own_shops_platform(shops);
+    Arena *arena = shops->runner.world.arena;
+    Json *did = json_build("[]");
+    Error err = {0};
+    Str text = S(""),
+        cell = test_value(shops->runner.world.control, arena, "select name from control.cells where host is not null");
+    bool ok = dedicated_mend(platform, cell, did, &err);
+    if (code)
+        ck_assert_says(&err, code, says);
+    else
+        ck_assert_ok(ok, &err);
+    error_clear(&err);
+    ck_assert_ok(json_print(did, 0, arena, &text, &err), &err);
+    json_close(&did);
+    platform_close(&platform);
+    return text;
 }
 
 static size_t count_of(Engine *connection, const char *path, const char *list)

@@ -9,13 +9,13 @@
 
 typedef struct OwnShops {
     CommandRunner runner;
-    EngineServer engine;
-    SshDaemon ssh;    // of HOST_SSH
+    EngineServer *engine;    // stays for the process's further tests
+    SshDaemon ssh;           // of HOST_SSH
     HostTransport transport;
 } OwnShops;
 
-// A platform whose host "here" is an engine of its own, reached by this transport, with the small plans "free"
-// (shared), "own" (container) and "alone" (server); shopd is that of the build under test.
+// A platform whose host "here" is an engine of this process's own, empty but for images, reached by this transport,
+// with the small plans "free" (shared), "own" (container) and "alone" (server); shopd is that of the build under test.
 void own_shops_open(OwnShops *shops, HostTransport transport);
 void own_shops_close(OwnShops *shops);
 
@@ -28,6 +28,12 @@ const Plan *own_shops_plan(const OwnShops *shops);
 size_t own_shops_things(const OwnShops *shops, const char *slug);
 // A connection to the engine by its socket; the caller closes it.
 Engine *own_shops_engine(const OwnShops *shops);
+// What the engine calls the thing of the one cell of its own with this ending: "postgres", "shopd", "network", "data".
+Str own_shops_name(const OwnShops *shops, const char *end);
+// A call to the engine behind the platform's back; fails the test where it is refused.
+void own_shops_do(const OwnShops *shops, const char *method, const char *path, const Json *body);
+// Mends the one cell of its own, and gives what that did, as a list in JSON; where it is to fail, with this code.
+Str own_shops_mended(const OwnShops *shops, ErrorCode code, const char *says);
 typedef bool OwnShopsAct(Platform *platform, Error *err);
 // Does it in a process that kills itself at this moment of a step; fails the test where it lives on.
 void own_shops_killed(const OwnShops *shops, OwnShopsAct *act, size_t step, EventPhase phase);
