@@ -3,7 +3,9 @@
 
 #include "base/arena.h"
 #include "cli/command.h"
+#include "cli/progress.h"
 #include "provisioner/host.h"
+#include "provisioner/image_registry.h"
 
 static const OutputKey KEYS[] = {
     {.key = "name", .type = "text", .help = "postgres or shopd.", .heading = "NAME", .is_name = true},
@@ -27,6 +29,22 @@ static const OutputKey BUILD_KEYS[] = {
     {0},
 };
 
+// On a terminal it shows how far an image has come.
+static bool image_moved(void *context, int64_t done, int64_t total, Error *err)
+{
+    Progress *progress = context;
+    (void)err;
+    progress->total = total / MIB;
+    progress_show(progress, done / MIB);
+    return true;
+}
+
+static bool load(const CommandCall *call, Host *host, const Image *image, Error *err)
+{
+    CLEANUP(progress_end) Progress progress = progress_start(call, image->name.data, "MiB", 0);
+    return image_load(host_engine(host), image, &(ImageWatch){image_moved, &progress}, err);
+}
+
 static bool build_run(CommandCall *call, Error *err)
 {
     CLEANUP(platform_close) Platform *platform = NULL;
@@ -39,7 +57,7 @@ static bool build_run(CommandCall *call, Error *err)
     for (int kind = 0; kind < IMAGE_KINDS; kind++) {
         Image image;
         if (!image_build(&platform_options(platform)->images, (ImageKind)kind, call->arena, &image, err) ||
-            (host && !image_load(host_engine(host), &image, err)))
+            (host && !load(call, host, &image, err)))
             return false;
         (void)json_append(images, image_json(&image));
     }
@@ -51,9 +69,11 @@ static bool load_run(CommandCall *call, Error *err)
     CLEANUP(platform_close) Platform *platform = NULL;
     CLEANUP(host_close) Host *host = NULL;
     CLEANUP(json_close) Json *answer = NULL;
+    CLEANUP(progress_end) Progress progress = progress_start(call, "loading", "MiB", 0);
+    const ImageWatch watch = {image_moved, &progress};
     return platform_open(call->settings, &platform, err) &&
            host_open(platform, command_text(call, "host"), &host, err) &&
-           image_load_file(host_engine(host), command_argument(call, 0), err) &&
+           image_load_file(host_engine(host), command_argument(call, 0), &watch, err) &&
            image_list(host_engine(host), &answer, err) && command_answer(call, answer, err);
 }
 
@@ -66,6 +86,65 @@ static bool list_run(CommandCall *call, Error *err)
            host_open(platform, command_text(call, "host"), &host, err) && image_list(host_engine(host), &answer, err) &&
            command_answer(call, answer, err);
 }
+
+// ---- by a registry
+
+static bool pull_run(CommandCall *call, Error *err)
+{
+    CLEANUP(platform_close) Platform *platform = NULL;
+    CLEANUP(host_close) Host *host = NULL;
+    CLEANUP(json_close) Json *answer = NULL;
+    if (!platform_open(call->settings, &platform, err) || !host_open(platform, command_text(call, "host"), &host, err))
+        return false;
+    for (int kind = 0; kind < IMAGE_KINDS; kind++) {
+        Image image;
+        if (!image_find(&platform_options(platform)->images, (ImageKind)kind, call->arena, &image, err))
+            return false;
+        if (image.path.len) {
+            error_set(err, ERR_STATE, "the image '%.*s' is in no registry", STR_ARG(image.name));
+            return error_next(err,
+                              "push it, and write the line that this prints into the settings: shopctl image push");
+        }
+        if (!load(call, host, &image, err))
+            return false;
+    }
+    return image_list(host_engine(host), &answer, err) && command_answer(call, answer, err);
+}
+
+static bool push_run(CommandCall *call, Error *err)
+{
+    CLEANUP(platform_close) Platform *platform = NULL;
+    CLEANUP(host_close) Host *host = NULL;
+    Json *images = json_build("[]");
+    CLEANUP(json_close) Json *answer = json_build("{s:o}", "images", images);
+    if (!json_ok(answer, err) || !platform_open(call->settings, &platform, err) ||
+        !host_open(platform, command_text(call, "host"), &host, err))
+        return false;
+    const ImageStore *store = &platform_options(platform)->images;
+    for (int kind = 0; kind < IMAGE_KINDS; kind++) {
+        Image image;
+        Str reference;
+        if (!image_build(store, (ImageKind)kind, call->arena, &image, err) || !load(call, host, &image, err))
+            return false;
+        CLEANUP(progress_end) Progress progress = progress_start(call, image.name.data, "MiB", 0);
+        if (!image_push(host_engine(host), &image, command_argument(call, 0), store->credentials,
+                        &(ImageWatch){image_moved, &progress}, call->arena, &reference, err))
+            return false;
+        (void)json_append(images, json_build("{s:s%, s:s%, s:s%}", "name", image.name.data, image.name.len, "id",
+                                             image.id.data, image.id.len, "reference", reference.data, reference.len));
+    }
+    return command_answer(call, answer, err);
+}
+
+static const OutputKey PUSH_KEYS[] = {
+    {.key = "images", .type = "list", .help = "What was pushed."},
+    {.key = "images[].name", .type = "text", .help = "postgres or shopd."},
+    {.key = "images[].id", .type = "text", .help = "The digest of its configuration, which says what is in it."},
+    {.key = "images[].reference",
+     .type = "text",
+     .help = "What the setting NAME_image is to be: pinned by its digest."},
+    {0},
+};
 
 static const Option HOST[] = {{.name = "host",
                                .type = OPTION_TEXT,
@@ -105,6 +184,32 @@ const Command IMAGE_COMMANDS[] = {
      .keys = KEYS,
      .is_list = true,
      .run = load_run},
+    {.verb = "push",
+     .summary = "pushes the images of PostgreSQL and shopd to a registry",
+     .description =
+         "Makes them as shopctl image build does, loads them into the host's engine, and has that push them as "
+         "REPOSITORY/postgres and REPOSITORY/shopd. With what it prints as settings postgres_image and shopd_image, "
+         "all "
+         "hosts pull them from there; the setting registry_auth names the file with the credentials.",
+     .arguments =
+         (const Argument[]){
+             {.name = "REPOSITORY", .is_required = true, .help = "A place in a registry: registry.example.com/shop."},
+             {0}},
+     .options = HOST,
+     .examples = (const Example[]){{"shopctl image push registry.example.com/shop --host eu1 -o json",
+                                    "Pushes them by the engine of 'eu1'."},
+                                   {0}},
+     .keys = PUSH_KEYS,
+     .run = push_run},
+    {.verb = "pull",
+     .summary = "has a host's engine pull the images that the settings name",
+     .description = "Those of the settings postgres_image and shopd_image. Creating a shop does this by itself.",
+     .options = HOST,
+     .examples =
+         (const Example[]){{"shopctl image pull --host eu1", "Brings the images to the host 'eu1' beforehand."}, {0}},
+     .keys = KEYS,
+     .is_list = true,
+     .run = pull_run},
     {.verb = "list",
      .summary = "lists our images in a host's engine",
      .options = HOST,

@@ -82,7 +82,7 @@ static const char *const IMAGE_KEYS[IMAGE_KINDS] = {[IMAGE_POSTGRES] = "image_po
 
 static bool image_make(Operation *op, ImageKind kind, Image *out, Error *err)
 {
-    return operation_beat(op, err) && image_build(&platform_options(op->platform)->images, kind, op->arena, out, err) &&
+    return operation_beat(op, err) && image_find(&platform_options(op->platform)->images, kind, op->arena, out, err) &&
            json_set(op->data, IMAGE_KEYS[kind], json_from_str(out->reference), err);
 }
 
@@ -111,15 +111,23 @@ bool image_probe(Operation *op, bool *out_done, Error *err)
     return err->code == ERR_NONE;
 }
 
+// A slow line may take longer than the time after which another process takes over.
+static bool image_moved(void *context, int64_t done, int64_t total, Error *err)
+{
+    (void)done, (void)total;
+    return operation_beat(context, err);
+}
+
 bool image_apply(Operation *op, Error *err)
 {
     Dedicated cell;
     Engine *engine = NULL;
+    const ImageWatch watch = {image_moved, op};
     if (!cell_reach(op, &cell, &engine, err))
         return false;
     for (int kind = 0; kind < IMAGE_KINDS; kind++) {
         Image image;
-        if (!image_make(op, (ImageKind)kind, &image, err) || !image_load(engine, &image, err))
+        if (!image_make(op, (ImageKind)kind, &image, err) || !image_load(engine, &image, &watch, err))
             return false;
     }
     return true;

@@ -84,11 +84,11 @@ static bool networks_mend(const Mending *mending, Error *err)
            dedicated_network_make(mending->engine, cell, err) && did(mending, "made the network", cell->network, err);
 }
 
-static bool image_find(const Mending *mending, ImageKind kind, Str *out, Error *err)
+static bool image_bring(const Mending *mending, ImageKind kind, Str *out, Error *err)
 {
     Image image;
-    if (!image_build(&platform_options(mending->platform)->images, kind, mending->arena, &image, err) ||
-        !image_load(mending->engine, &image, err))
+    if (!image_find(&platform_options(mending->platform)->images, kind, mending->arena, &image, err) ||
+        !image_load(mending->engine, &image, NULL, err))
         return false;
     *out = image.reference;
     return true;
@@ -106,7 +106,7 @@ static bool container_make(const Mending *mending, const Part *part, Error *err)
 {
     Dedicated cell = *mending->cell;
     Str image;
-    return image_find(mending, part->image, &image, err) &&
+    return image_bring(mending, part->image, &image, err) &&
            dedicated_proxies_find(mending->engine, &cell, mending->arena, err) &&
            thing_make(mending->engine, THING_CONTAINER, part->name, part->body(&cell, image), err) &&
            (!part->has_second_network || container_connect(mending->engine, part->name, mending->cell->network, err)) &&

@@ -110,6 +110,7 @@ bool engine_call(Engine *engine, const EngineCall *call, Json **out, Error *err)
     const HttpCall http = {.method = call->method,
                            .path = STR_CONCAT(arena, engine->prefix, call->path),
                            .content_type = call->body ? "application/json" : call->content_type,
+                           .registry_auth = call->registry_auth.len ? call->registry_auth.data : NULL,
                            .body = body,
                            .read = call->read,
                            .read_context = call->read_context,

@@ -26,6 +26,7 @@ typedef struct EngineCall {
     HttpRead *read;      // gives a body that is no JSON
     void *read_context;
     const char *content_type;    // of that
+    Str registry_auth;           // the header X-Registry-Auth; empty: none
     HttpPut *put;                // takes an answer that is no JSON
     void *put_context;
     int64_t timeout_ms;    // as HttpCall's

@@ -207,6 +207,7 @@ static bool headers_add(Exchange *exchange, Arena *arena)
     return header_add(exchange, arena, "Expect", "") &&
            header_add(exchange, arena, "Content-Type", call->content_type ? call->content_type : "") &&
            (!call->host || header_add(exchange, arena, "Host", call->host)) &&
+           (!call->registry_auth || header_add(exchange, arena, "X-Registry-Auth", call->registry_auth)) &&
            (!call->read || header_add(exchange, arena, "Transfer-Encoding", "chunked"));
 }
 

@@ -32,9 +32,10 @@ HttpPut http_drop;    // one that throws them away
 
 typedef struct HttpCall {
     const char *method;
-    Str path;                    // with its query
-    const char *host;            // the Host header; NULL: the server's own
-    const char *content_type;    // of the request's body; NULL: there is none
+    Str path;                     // with its query
+    const char *host;             // the Host header; NULL: the server's own
+    const char *content_type;     // of the request's body; NULL: there is none
+    const char *registry_auth;    // the header X-Registry-Auth; NULL: none
     Str body;
     HttpRead *read;    // gives the body instead; it goes in chunks
     void *read_context;

@@ -4,13 +4,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/file.h"
 #include "provisioner/digest.h"
+#include "provisioner/engine_lines.h"
 #include "provisioner/image_content.h"
+#include "provisioner/image_registry.h"
 
 enum {
     BUDGET = 16 * MIB,
@@ -213,6 +216,15 @@ bool image_build(const ImageStore *store, ImageKind kind, Arena *arena, Image *o
     return arena_ok(arena, err);
 }
 
+bool image_find(const ImageStore *store, ImageKind kind, Arena *arena, Image *out, Error *err)
+{
+    Str reference = kind == IMAGE_POSTGRES ? store->postgres_image : store->shopd_image;
+    if (reference.len == 0)
+        return image_build(store, kind, arena, out, err);
+    *out = (Image){.name = str_of(NAMES[kind]), .reference = reference, .credentials = store->credentials};
+    return image_reference_check(reference, err) || error_wrap(err, "the setting %s_image can't be used", NAMES[kind]);
+}
+
 Json *image_json(const Image *image)
 {
     return json_build("{s:s%, s:s%, s:I, s:s%, s:s%}", "name", image->name.data, image->name.len, "id", image->id.data,
@@ -238,75 +250,60 @@ bool image_is_there(Engine *engine, const Image *image, bool *out, Error *err)
     return true;
 }
 
+bool image_watched(const ImageWatch *watch, int64_t done, int64_t total, Error *err)
+{
+    return !watch || watch->moved(watch->context, done, total, err);
+}
+
+typedef struct Archive {
+    int fd;
+    int64_t done, total;
+    const ImageWatch *watch;
+} Archive;
+
 static bool archive_read(void *context, char *buf, size_t size, size_t *out_len, Error *err)
 {
-    int fd = *(int *)context;
+    Archive *archive = context;
     Str bytes;
-    if (!file_step(fd, S("the image"), buf, size, &bytes, err))
+    if (!file_step(archive->fd, S("the image"), buf, size, &bytes, err))
         return false;
     *out_len = bytes.len;
-    return true;
+    archive->done += (int64_t)bytes.len;
+    return image_watched(archive->watch, archive->done, archive->total, err);
 }
 
-// The engine's answer is a line of JSON for each thing that it did, {"error": ...} for what it couldn't, with status
-// 200.
-typedef struct LoadAnswer {
-    char text[4 * KIB];
-    size_t len;
-} LoadAnswer;
-
-static bool answer_put(void *context, Str bytes, Error *err)
-{
-    LoadAnswer *answer = context;
-    (void)err;
-    Str part = str_slice(bytes, 0, sizeof(answer->text) - answer->len);
-    memcpy(answer->text + answer->len, part.data, part.len);
-    answer->len += part.len;
-    return true;
-}
-
-static bool answer_check(const Engine *engine, const LoadAnswer *answer, Error *err)
-{
-    Str rest = {answer->text, answer->len}, line;
-    while (str_cut(&rest, '\n', &line)) {
-        CLEANUP(json_close) Json *document = NULL;
-        Error ignored = {0};
-        if (!json_parse(line, &document, &ignored) || !json_get(document, "error"))
-            continue;
-        error_set(err, ERR_FAILED, "%.*s can't load it", STR_ARG(engine_name(engine)));
-        return error_why(err, "%.*s", STR_ARG(json_str(json_get(document, "error"))));
-    }
-    return true;
-}
-
-bool image_load_file(Engine *engine, Str path, Error *err)
+bool image_load_file(Engine *engine, Str path, const ImageWatch *watch, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
-    LoadAnswer answer = {.len = 0};
+    EngineLines *lines = arena_new(arena, EngineLines);
+    struct stat about = {0};
     Str name = str_copy(arena, path);
     if (!arena_ok(arena, err))
         return false;
     CLEANUP(fd_close) int fd = open(name.data, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0 || fstat(fd, &about) != 0)
         return error_from_errno(err, errno, "the image '%.*s' can't be read", STR_ARG(name));
+    Archive archive = {.fd = fd, .total = about.st_size, .watch = watch};
+    *lines = (EngineLines){.engine = engine};
     const EngineCall call = {.method = "POST",
                              .path = S("/images/load?quiet=1"),
                              .content_type = "application/x-tar",
                              .read = archive_read,
-                             .read_context = &fd,
-                             .put = answer_put,
-                             .put_context = &answer,
+                             .read_context = &archive,
+                             .put = engine_lines_put,
+                             .put_context = lines,
                              .silence_ms = LOAD_SILENCE_MS};
-    return (engine_call(engine, &call, NULL, err) && answer_check(engine, &answer, err)) ||
+    return (engine_call(engine, &call, NULL, err) && engine_lines_end(lines, err)) ||
            error_wrap(err, "the image '%.*s' can't be loaded", STR_ARG(name));
 }
 
-bool image_load(Engine *engine, const Image *image, Error *err)
+bool image_load(Engine *engine, const Image *image, const ImageWatch *watch, Error *err)
 {
     bool is_there = false;
     if (!image_is_there(engine, image, &is_there, err) || is_there)
         return is_there;
-    if (!image_load_file(engine, image->path, err) || !image_is_there(engine, image, &is_there, err))
+    if (!(image->path.len ? image_load_file(engine, image->path, watch, err) : image_pull(engine, image, watch, err)) ||
+        !image_is_there(engine, image, &is_there, err))
         return false;
     if (is_there)
         return true;

@@ -87,7 +87,10 @@ bool platform_open_with(const PlatformOptions *options, Platform **out, Error *e
                    .ask_context = options->access.ask_context},
         .images = {.directory = str_copy(arena, options->images.directory),
                    .shopd = str_copy(arena, options->images.shopd),
-                   .postgres_bin = str_copy(arena, options->images.postgres_bin)},
+                   .postgres_bin = str_copy(arena, options->images.postgres_bin),
+                   .postgres_image = str_copy(arena, options->images.postgres_image),
+                   .shopd_image = str_copy(arena, options->images.shopd_image),
+                   .credentials = str_copy(arena, options->images.credentials)},
         .gateway = {.directory = str_copy(arena, options->gateway.directory),
                     .listen = str_copy(arena, options->gateway.listen),
                     .certificates = str_copy(arena, options->gateway.certificates),
@@ -139,7 +142,10 @@ bool platform_options_read(const Settings *settings, Arena *arena, PlatformOptio
                    .ssh_known_hosts =
                        known_hosts.len ? known_hosts : str_format(arena, "%.*s/known_hosts", STR_ARG(place.data))},
         .images = {.directory = str_format(arena, "%.*s/images", STR_ARG(place.data)),
-                   .postgres_bin = setting_text(settings, "postgres_bin")}};
+                   .postgres_bin = setting_text(settings, "postgres_bin"),
+                   .postgres_image = setting_text(settings, "postgres_image"),
+                   .shopd_image = setting_text(settings, "shopd_image"),
+                   .credentials = setting_text(settings, "registry_auth")}};
     Error absent = {0};    // without HAProxy there is no gateway to be told
     if (!gateway_options_read(settings, S(""), arena, &out->gateway, &absent))
         out->gateway = (GatewayOptions){.directory = S("")};

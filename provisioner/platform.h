@@ -26,6 +26,8 @@ typedef struct ImageStore {
     Str directory;       // of the archives that are made
     Str shopd;           // the program
     Str postgres_bin;    // the directory of PostgreSQL's programs; empty: the newest one below /usr/lib/postgresql
+    Str postgres_image, shopd_image;    // of a registry, to be pulled; empty: they are made
+    Str credentials;                    // of registries: a file, as `docker login` writes it; empty: none
 } ImageStore;
 
 // The gateway in front of all cells (see gateway.h).

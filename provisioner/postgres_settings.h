@@ -7,7 +7,7 @@
     "max_locks_per_transaction = 256    # dropping a tenant takes some 450\n"                                          \
     "jit = off\n"                                                                                                      \
     "wal_level = logical\n"                                                                                            \
-    "max_replication_slots = 64    # a pending move has one\n"                                                        \
+    "max_replication_slots = 64    # a pending move has one\n"                                                         \
     "max_wal_senders = 64\n"                                                                                           \
     "random_page_cost = 1.1\n"                                                                                         \
     "log_destination = 'stderr'\n"                                                                                     \

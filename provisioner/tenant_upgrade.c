@@ -71,13 +71,14 @@ static bool postgres_look(Upgrading *upgrading, Error *err)
 {
     Image image;
     Made made;
-    if (!image_build(&platform_options(upgrading->platform)->images, IMAGE_POSTGRES, upgrading->arena, &image, err) ||
+    if (!image_find(&platform_options(upgrading->platform)->images, IMAGE_POSTGRES, upgrading->arena, &image, err) ||
         !dedicated_made(upgrading->engine, upgrading->cell.postgres_name, upgrading->arena, &made, err))
         return false;
     upgrading->postgres_image = made.image;
     if (str_eq(made.image, image.reference))
         return true;
-    return major_check(upgrading, err) &&
+    bool is_pulled = image.path.len == 0;    // then PostgreSQL itself finds it out, and the step is taken back
+    return (is_pulled || major_check(upgrading, err)) &&
            change_add(upgrading, PART_POSTGRES, text_json(made.image), json_from_str(image.reference), err);
 }
 
@@ -100,7 +101,7 @@ static bool shopd_look(Upgrading *upgrading, Error *err)
     Image image;
     Made made;
     Str command;
-    if (!image_build(&platform_options(upgrading->platform)->images, IMAGE_SHOPD, upgrading->arena, &image, err) ||
+    if (!image_find(&platform_options(upgrading->platform)->images, IMAGE_SHOPD, upgrading->arena, &image, err) ||
         !dedicated_made(upgrading->engine, upgrading->cell.shopd_name, upgrading->arena, &made, err) ||
         !dedicated_command(upgrading->engine, &upgrading->cell, upgrading->arena, &command, err))
         return false;
