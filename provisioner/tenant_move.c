@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "provisioner/move_driver.h"
 #include "provisioner/operation.h"
+#include "provisioner/replica_ready.h"
 #include "provisioner/tenant.h"
 
 enum { BUDGET = 4 * MIB };
@@ -48,13 +49,15 @@ static bool input_make(const TenantMove *move, Json **out, Error *err)
     return true;
 }
 
-static bool input_check(Platform *platform, Slug slug, const Json *input, Error *err)
+static bool input_check(Platform *platform, const TenantRecord *tenant, const Json *input, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    CLEANUP(rows_close) Rows *rows = NULL;
     Str text = S("");
     return json_print(input, 0, arena, &text, err) &&
-           db_run(platform_control(platform), S("select control.move_check($1, $2::jsonb)"), PARAMS(slug.text, text),
-                  err);
+           db_query(platform_control(platform), S("select control.move_check($1, $2::jsonb)"),
+                    PARAMS(tenant->slug, text), &rows, err) &&
+           replica_ready(platform, tenant->cell, rows_str(rows, 0, 0), false, err);
 }
 
 static bool is_shared(const TenantRecord *tenant) { return str_eq(tenant->tier, S("shared")); }
@@ -77,7 +80,7 @@ bool tenant_move(Platform *platform, Slug slug, const TenantMove *move, Json **o
     const Driver *driver = driver_of(&tenant, move);
     if (!operation_continue(platform, driver, slug.text, &is_done, &id, err))
         return false;
-    return (is_done || (input_check(platform, slug, input, err) &&
+    return (is_done || (input_check(platform, &tenant, input, err) &&
                         operation_run(platform, &(OperationSpec){.driver = driver, .slug = slug.text, .input = input},
                                       &id, err))) &&
            result_read(platform, id, out, err);
@@ -96,7 +99,7 @@ bool tenant_move_preview(Platform *platform, Slug slug, const TenantMove *move, 
         return false;
     if (left)
         return operation_preview(platform, left, false, out, err);
-    return input_check(platform, slug, input, err) &&
+    return input_check(platform, &tenant, input, err) &&
            db_run(platform_control(platform), S("select control.lease_check_free($1, false)"), PARAMS(slug.text),
                   err) &&
            tenant_steps(driver->kind, out, err);
@@ -156,28 +159,37 @@ bool tenant_set_plan_preview(Platform *platform, Slug slug, const TenantMove *mo
 typedef struct Pending {
     bool is_there, is_back;
     const Driver *finalize;    // that gives its old place up
+    Str cell, old_cell;
 } Pending;
 
-static bool pending_read(Platform *platform, Slug slug, Pending *out, Error *err)
+static bool pending_read(Platform *platform, Slug slug, Arena *arena, Pending *out, Error *err)
 {
-    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     CLEANUP(rows_close) Rows *rows = NULL;
     TenantRecord tenant;
     if (!platform_tenant(platform, slug, arena, &tenant, err) ||
-        !db_query(platform_control(platform), S("select is_back, is_dedicated from control.move_pending($1)"),
-                  PARAMS(slug.text), &rows, err))
+        !db_query(platform_control(platform),
+                  S("select is_back, is_dedicated, cell, old_cell from control.move_pending($1)"), PARAMS(slug.text),
+                  &rows, err))
         return false;
-    bool is_there = rows_count(rows) > 0;
-    *out = (Pending){.is_there = is_there,
-                     .is_back = is_there && rows_bool(rows, 0, 0),
-                     .finalize = is_there && rows_bool(rows, 0, 1) ? &TENANT_FINALIZE_DEDICATED : &TENANT_FINALIZE};
-    return true;
+    *out = (Pending){.finalize = &TENANT_FINALIZE};
+    if (rows_count(rows) == 0)
+        return true;
+    *out = (Pending){.is_there = true,
+                     .is_back = rows_bool(rows, 0, 0),
+                     .finalize = rows_bool(rows, 0, 1) ? &TENANT_FINALIZE_DEDICATED : &TENANT_FINALIZE,
+                     .cell = str_copy(arena, rows_str(rows, 0, 2)),
+                     .old_cell = str_copy(arena, rows_str(rows, 0, 3))};
+    return arena_ok(arena, err);
 }
+
+// It was moved, and isn't on its way back already.
+static bool can_turn(const Pending *pending) { return pending->is_there && !pending->is_back; }
 
 // *out_id is 0 where there was nothing to do.
 static bool finalize(Platform *platform, Slug slug, int64_t *out_id, Error *err)
 {
     static const Driver *const DRIVERS_OF_END[] = {&TENANT_FINALIZE, &TENANT_FINALIZE_DEDICATED};
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     Pending pending;
     bool is_done = false;
     *out_id = 0;
@@ -186,7 +198,7 @@ static bool finalize(Platform *platform, Slug slug, int64_t *out_id, Error *err)
             return false;
     if (is_done)
         return true;
-    return pending_read(platform, slug, &pending, err) &&
+    return pending_read(platform, slug, arena, &pending, err) &&
            (!pending.is_there ||
             operation_run(platform, &(OperationSpec){.driver = pending.finalize, .slug = slug.text}, out_id, err));
 }
@@ -199,16 +211,18 @@ bool tenant_move_finalize(Platform *platform, Slug slug, Json **out, Error *err)
 
 bool tenant_move_rollback(Platform *platform, Slug slug, Json **out, Error *err)
 {
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     int64_t id = 0, ignored = 0, from_ms = clock_ms();
     Pending pending;
     bool is_done = false;
     if (!operation_continue(platform, &TENANT_MOVE_BACK, slug.text, &is_done, &id, err))
         return false;
     if (!is_done) {
-        if (!pending_read(platform, slug, &pending, err))
+        if (!pending_read(platform, slug, arena, &pending, err))
             return false;
-        if (pending.is_there && !pending.is_back &&
-            !operation_run(platform, &(OperationSpec){.driver = &TENANT_MOVE_BACK, .slug = slug.text}, &id, err))
+        if (can_turn(&pending) &&
+            (!replica_ready(platform, pending.cell, pending.old_cell, true, err) ||
+             !operation_run(platform, &(OperationSpec){.driver = &TENANT_MOVE_BACK, .slug = slug.text}, &id, err)))
             return false;
     }
     return finalize(platform, slug, &ignored, err) &&
@@ -217,9 +231,13 @@ bool tenant_move_rollback(Platform *platform, Slug slug, Json **out, Error *err)
 
 bool tenant_move_end_preview(Platform *platform, Slug slug, bool is_rollback, Json **out, Error *err)
 {
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     Pending pending;
-    if (!pending_read(platform, slug, &pending, err))
+    if (!pending_read(platform, slug, arena, &pending, err))
         return false;
-    const Driver *driver = is_rollback && !pending.is_back ? &TENANT_MOVE_BACK : pending.finalize;
+    bool turns = is_rollback && can_turn(&pending);
+    if (turns && !replica_ready(platform, pending.cell, pending.old_cell, true, err))
+        return false;
+    const Driver *driver = turns ? &TENANT_MOVE_BACK : pending.finalize;
     return tenant_steps(pending.is_there ? driver->kind : "", out, err);
 }

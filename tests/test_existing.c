@@ -1,172 +1,11 @@
 // tests/test_existing.c: the same commands with a PostgreSQL that was there before, by a login that is no superuser.
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/file.h"
-#include "base/process.h"
 #include "provisioner/server.h"
-#include "tests/support/more_check.h"
-#include "tests/support/own_server.h"
+#include "tests/support/existing_stage.h"
 #include "tests/support/pg_server.h"
-#include "tests/support/shop_client.h"
-#include "tests/support/test_platform.h"
 
-enum { BUDGET = 64 * MIB, SCRIPT_TIMEOUT_MS = 120000, READY_MS = 10000 };
-
-static const char PASSWORD[] = "op's \\secret";
-
-typedef struct Stage {
-    Arena *arena;
-    OwnServer server;
-    TestPlatform platform;
-    Str config;
-    unsigned second_port;
-} Stage;
-
-// ---- helpers ----
-
-static Str quoted(Arena *arena, const char *text)
-{
-    StrBuf buf = {.arena = arena};
-    for (; *text; text++)
-        strbuf_format(&buf, "%s%c", *text == '\'' || *text == '\\' ? "\\" : "", *text);
-    return strbuf_str(&buf);
-}
-
-// The settings of this run: `dsn` is what comes before user and password.
-static void config_write(const Stage *stage, const char *dsn)
-{
-    Error err = {0};
-    Str text = str_format(stage->arena, "control_dsn: >-\n  %s user=ops password='%.*s'\nlisten: 127.0.0.1:%u\n", dsn,
-                          STR_ARG(quoted(stage->arena, PASSWORD)), stage->platform.port);
-    ck_assert_ok(file_write(stage->config, text, 0600, &err), &err);
-}
-
-static void config_tcp(const Stage *stage, const char *database)
-{
-    config_write(stage,
-                 str_format(stage->arena, "host=127.0.0.1 port=%u dbname=%s", stage->server.port, database).data);
-}
-
-static void stage_open(Stage *stage)
-{
-    *stage = (Stage){.arena = arena_open(BUDGET), .second_port = test_free_port()};
-    own_server_start(&stage->server);
-    own_server_run(&stage->server, "create role ops login createdb createrole password 'op''s \\secret'");
-    stage->config = str_format(stage->arena, "%.*s/config.yaml", STR_ARG(stage->server.directory));
-    ck_assert_int_eq(setenv("SHOPCTL_CONFIG", stage->config.data, true), 0);
-    test_platform_prepare(&stage->platform);
-    config_tcp(stage, "shop_control");
-}
-
-static void stage_close(Stage *stage)
-{
-    test_platform_down(&stage->platform);
-    own_server_remove(&stage->server);
-    arena_close(&stage->arena);
-    (void)unsetenv("SHOPCTL_CONFIG");
-}
-
-// Runs a script in which $S is shopctl, $D the platform's directory, $P the server's port, $L shopd's address and $M a
-// second one; gives both streams and, at the end, "exit CODE".
-static Str script(const Stage *stage, const char *text)
-{
-    const TestPlatform *platform = &stage->platform;
-    Str whole = str_format(stage->arena,
-                           "S=$1 D=$2 P=$3 L=$4 M=$5; export SHOPCTL_DATA=$D; ( %s ) 2>&1; echo \"exit $?\"", text);
-    const char *argv[] = {"sh",
-                          "-c",
-                          whole.data,
-                          "sh",
-                          platform->shopctl.data,
-                          platform->data.data,
-                          str_format(stage->arena, "%u", stage->server.port).data,
-                          str_format(stage->arena, "127.0.0.1:%u", platform->port).data,
-                          str_format(stage->arena, "127.0.0.1:%u", stage->second_port).data,
-                          NULL};
-    Error err = {0};
-    Str output = S("");
-    const char *here = getenv("PWD");
-    ck_assert_ok(
-        process_run(&(ProcessSpec){.argv = argv, .directory = here}, SCRIPT_TIMEOUT_MS, stage->arena, &output, &err),
-        &err);
-    return str_trim(output);
-}
-
-#define SAYS(stage, text, says)                                                                                        \
-    do {                                                                                                               \
-        Str said_ = script(stage, text);                                                                               \
-        ck_assert_msg(str_find(said_, S(says)) < said_.len, "%s doesn't say '%s':\n%.*s", text, says, STR_ARG(said_)); \
-    } while (0)
-
-typedef struct Buyer {
-    ShopClient *client;
-    Arena *arena;
-    ShopAnswer answer;
-} Buyer;
-
-static int ask(Buyer *buyer, const char *method, const char *path, const char *body)
-{
-    const ShopRequest request = {
-        .method = method, .path = path, .body = body, .headers = "Idempotency-Key: the-one\r\n"};
-    shop_answer_close(&buyer->answer);
-    return shop_call(buyer->client, &request, buyer->arena, &buyer->answer) ? buyer->answer.status : 0;
-}
-
-static Str answered(const Buyer *buyer, const char *key)
-{
-    return str_copy(buyer->arena, json_str(json_get(buyer->answer.json, key)));
-}
-
-// An order as a shopper places it; gives its path.
-static Str buy(const Stage *stage, unsigned port)
-{
-    static const char ADDRESS[] =
-        "{\"email\": \"ana@buyer.example\", \"shipping_address\": {\"name\": \"Ana\", \"line1\": \"Calle 1\", "
-        "\"city\": \"Madrid\", \"region\": \"M\", \"postal_code\": \"28001\", \"country\": \"ES\"}, "
-        "\"shipping_method\": \"standard\", \"payment_method\": \"bank_transfer\"}";
-    Buyer buyer = {.client = shop_client_open(port, "acme.localhost"), .arena = stage->arena};
-    ck_assert_int_eq(ask(&buyer, "GET", "/api/v1/store/products/scarce", NULL), 200);
-    Str variant =
-        str_copy(stage->arena, json_str(json_get(json_element(json_get(buyer.answer.json, "variants"), 0), "id")));
-    ck_assert_int_eq(ask(&buyer, "POST", "/api/v1/store/carts", "{}"), 201);
-    Str cart = answered(&buyer, "id");
-    Str path = str_format(stage->arena, "/api/v1/store/carts/%.*s/lines", STR_ARG(cart));
-    Str body = str_format(stage->arena, "{\"variant_id\": \"%.*s\", \"quantity\": 1}", STR_ARG(variant));
-    ck_assert_int_eq(ask(&buyer, "POST", path.data, body.data), 201);
-    path = str_format(stage->arena, "/api/v1/store/carts/%.*s/checkout", STR_ARG(cart));
-    ck_assert_int_eq(ask(&buyer, "POST", path.data, ADDRESS), 201);
-    path = str_format(stage->arena, "/api/v1/store/orders/%.*s", STR_ARG(answered(&buyer, "token")));
-    shop_answer_close(&buyer.answer);
-    shop_client_close(&buyer.client);
-    return path;
-}
-
-static int status_of(const Stage *stage, const char *method, const char *path)
-{
-    Buyer buyer = {.client = shop_client_open(stage->platform.port, "acme.localhost"), .arena = stage->arena};
-    int status = ask(&buyer, method, path, method[0] == 'P' ? "{}" : NULL);
-    shop_answer_close(&buyer.answer);
-    shop_client_close(&buyer.client);
-    return status;
-}
-
-static void shop_make(const Stage *stage)
-{
-    Error err = {0};
-    static const char CATALOGUE[] = "Handle,Title,Option1 Name,Option1 Value,Variant Price,Variant Inventory "
-                                    "Tracker,Variant Inventory Qty,Variant Inventory Policy\n"
-                                    "scarce,Scarce,Title,Default Title,5.00,shopify,100,deny\n";
-    ck_assert_ok(file_write(str_format(stage->arena, "%.*s/in.csv", STR_ARG(stage->server.directory)),
-                            str_of(CATALOGUE), 0644, &err),
-                 &err);
-    SAYS(stage, "$S tenant create acme --plan standard --name Acme --email owner@acme.example -o json",
-         "\"status\": \"active\"");
-    SAYS(stage, "$S product import acme $(dirname $SHOPCTL_CONFIG)/in.csv", "1 product, 1 variant");
-}
-
-// ---- tests ----
+enum { READY_MS = 10000 };
 
 TEST(a_dry_run_of_up_says_what_is_not_at_this_version)
 {
@@ -177,8 +16,7 @@ TEST(a_dry_run_of_up_says_what_is_not_at_this_version)
     for (size_t i = 0; i < 2; i++) {
         static const char *const DATABASES[][2] = {{"shop_control", "control"}, {"cell_main", "cell"}};
         CLEANUP(db_close)
-        Db *db = test_db_open(str_format(stage->arena, "host=127.0.0.1 port=%u dbname=%s user=ops password='%.*s'",
-                                         stage->server.port, DATABASES[i][0], STR_ARG(quoted(stage->arena, PASSWORD))));
+        Db *db = test_db_open(stage_dsn(stage, DATABASES[i][0]));
         Str sql = str_format(stage->arena, "update %s.migrations set checksum = 'old' where name like 'functions/t%%'",
                              DATABASES[i][1]);
         ck_assert_ok(db_script(db, sql, &err), &err);
@@ -203,9 +41,9 @@ TEST(a_shop_lives_its_whole_life_in_a_server_that_was_there)
     SAYS(stage, "$S up --dry-run", "nothing to start");
     SAYS(stage, "$S up", "nothing to start");
     SAYS(stage, "$S status | head -n 1", ": running");
-    shop_make(stage);
-    Str order = buy(stage, stage->platform.port);
-    ck_assert_int_eq(status_of(stage, "GET", order.data), 200);
+    stage_shop_make(stage);
+    Str order = stage_buy(stage, stage->platform.port);
+    ck_assert_int_eq(stage_status(stage, "GET", order.data), 200);
     static const struct {
         const char *text, *says;
     } ROWS[] = {
@@ -228,11 +66,11 @@ TEST(a_shop_lives_its_whole_life_in_a_server_that_was_there)
         {"$S cell show main -o json | tr -d ' \\n'", "\"tenants\":1"},
     };
     for (size_t i = 0; i < COUNT(ROWS); i++) {
-        Str said = script(stage, ROWS[i].text);
+        Str said = stage_script(stage, ROWS[i].text);
         ck_assert_msg(str_find(said, str_of(ROWS[i].says)) < said.len, "%s: '%.*s' doesn't say '%s'", ROWS[i].text,
                       STR_ARG(said), ROWS[i].says);
     }
-    ck_assert_int_eq(status_of(stage, "GET", order.data), 200);
+    ck_assert_int_eq(stage_status(stage, "GET", order.data), 200);
     stage_close(stage);
 }
 
@@ -240,7 +78,7 @@ TEST(a_cell_that_is_added_is_served_at_once)
 {
     Stage one, *stage = &one;
     stage_open(stage);
-    (void)script(stage, "$S up");
+    (void)stage_script(stage, "$S up");
     SAYS(stage, "$S cell add second --url http://$L", "another process listens there");
     SAYS(stage, "$S cell show second", "there is no cell");
     SAYS(stage, "$S cell add second --url http://$M --spares 1 2>/dev/null; $S status -o json | tr -d ' \\n'",
@@ -260,19 +98,21 @@ TEST(no_password_is_to_be_seen)
 {
     Stage one, *stage = &one;
     stage_open(stage);
-    (void)script(stage, "$S up");
-    ck_assert_str(script(stage,
-                         "grep -rls secret $D; $S status -o json | grep secret; $S cell list -o json | grep secret; "
-                         "for p in $(cut -d' ' -f1 $D/run/*.pid); do tr '\\0' '\\n' </proc/$p/environ | grep "
-                         "-i 'secret\\|password'; done; true"),
-                  S("exit 0"));
+    (void)stage_script(stage, "$S up");
+    ck_assert_str(
+        stage_script(stage, "grep -rls secret $D; $S status -o json | grep secret; $S cell list -o json | grep secret; "
+                            "for p in $(cut -d' ' -f1 $D/run/*.pid); do tr '\\0' '\\n' </proc/$p/environ | grep "
+                            "-i 'secret\\|password'; done; true"),
+        S("exit 0"));
     SAYS(stage, "stat -c '%a %U' $D/run/shopd-main.pgpass", "600 ");
-    ck_assert_str(script(stage, "s=$(cut -d: -f5 $D/run/shopd-main.pgpass); [ ${#s} = 48 ] && grep -rls $s $D "
-                                "$(dirname $SHOPCTL_CONFIG)/log; for p in $(cut -d' ' -f1 $D/run/*.pid); do tr '\\0' ' "
-                                "' </proc/$p/cmdline; done | grep -c $s"),
+    ck_assert_str(stage_script(stage,
+                               "s=$(cut -d: -f5 $D/run/shopd-main.pgpass); [ ${#s} = 48 ] && grep -rls $s $D "
+                               "$(dirname $SHOPCTL_CONFIG)/log; for p in $(cut -d' ' -f1 $D/run/*.pid); do tr '\\0' ' "
+                               "' </proc/$p/cmdline; done | grep -c $s"),
                   str_format(stage->arena, "%.*s/run/shopd-main.pgpass\n0\nexit 1", STR_ARG(stage->platform.data)));
-    ck_assert_str(script(stage, "tr '\\0' '\\n' </proc/$(cut -d' ' -f1 $D/run/shopd-main.pid)/environ | grep SHOPCTL"),
-                  S("exit 1"));
+    ck_assert_str(
+        stage_script(stage, "tr '\\0' '\\n' </proc/$(cut -d' ' -f1 $D/run/shopd-main.pid)/environ | grep SHOPCTL"),
+        S("exit 1"));
     stage_close(stage);
 }
 
@@ -280,7 +120,7 @@ TEST(a_lost_file_of_shopds_password_is_made_again)
 {
     Stage one, *stage = &one;
     stage_open(stage);
-    (void)script(stage, "$S up && $S down && rm $D/run/shopd-main.pgpass");
+    (void)stage_script(stage, "$S up && $S down && rm $D/run/shopd-main.pgpass");
     SAYS(stage, "$S up", "started shopd-main");
     SAYS(stage, "$S down && echo '*:*:*:cell_main_shopd:another' >$D/run/shopd-main.pgpass && $S up",
          "started shopd-main");    // the file counts, not what the server had
@@ -291,17 +131,17 @@ TEST(a_killed_server_comes_back_and_the_shops_with_it)
 {
     Stage one, *stage = &one;
     stage_open(stage);
-    (void)script(stage, "$S up");
-    shop_make(stage);
-    ck_assert_int_eq(status_of(stage, "GET", "/products/scarce"), 200);
+    (void)stage_script(stage, "$S up");
+    stage_shop_make(stage);
+    ck_assert_int_eq(stage_status(stage, "GET", "/products/scarce"), 200);
     own_server_kill(&stage->server);
-    ck_assert_int_eq(status_of(stage, "GET", "/products/scarce"), 200);    // warm
-    ck_assert_int_eq(status_of(stage, "POST", "/api/v1/store/carts"), 503);
+    ck_assert_int_eq(stage_status(stage, "GET", "/products/scarce"), 200);    // warm
+    ck_assert_int_eq(stage_status(stage, "POST", "/api/v1/store/carts"), 503);
     SAYS(stage, "$S tenant list", "exit 69");
     SAYS(stage, "$S status | head -n 1", ": running");
     own_server_restart(&stage->server);
     int64_t start_ms = clock_ms();
-    while (status_of(stage, "POST", "/api/v1/store/carts") != 201) {
+    while (stage_status(stage, "POST", "/api/v1/store/carts") != 201) {
         ck_assert_msg(clock_ms() - start_ms < READY_MS, "the shop isn't back after %d ms", READY_MS);
         clock_sleep_ms(20);
     }
@@ -342,11 +182,11 @@ TEST(what_stands_in_the_way_is_named_and_nothing_is_begun)
     stage_open(stage);
     for (size_t i = 0; i < COUNT(ROWS); i++) {
         own_server_run(&stage->server, ROWS[i].sql);
-        Str said = script(stage, ROWS[i].text);
+        Str said = stage_script(stage, ROWS[i].text);
         for (size_t j = 0; j < COUNT(ROWS[i].says); j++)
             ck_assert_msg(str_find(said, str_of(ROWS[i].says[j])) < said.len, "%s (%s): '%.*s' doesn't say '%s'",
                           ROWS[i].text, ROWS[i].sql, STR_ARG(said), ROWS[i].says[j]);
-        ck_assert_str(script(stage, "ls $D/run/*.pid $D/run/platform.json 2>/dev/null"), S("exit 2"));
+        ck_assert_str(stage_script(stage, "ls $D/run/*.pid $D/run/platform.json 2>/dev/null"), S("exit 2"));
     }
     own_server_run(&stage->server, "alter role ops password 'op''s \\secret'");
     SAYS(stage, "$S up", "started shopd-main");
@@ -357,7 +197,7 @@ TEST(a_folder_is_of_one_platform)
 {
     Stage one, *stage = &one;
     stage_open(stage);
-    (void)script(stage, "$S up && $S down");
+    (void)stage_script(stage, "$S up && $S down");
     SAYS(stage, "unset SHOPCTL_CONFIG; $S up --listen $M", "works for an existing PostgreSQL: user=ops");
     SAYS(stage, "mkdir -p $D-other/pg && $S up --data $D-other", "has a PostgreSQL of its own");
     SAYS(stage,
@@ -372,7 +212,7 @@ TEST(what_only_a_superuser_can_do_is_said_until_he_has_done_it)
 {
     Stage one, *stage = &one;
     stage_open(stage);
-    config_write(stage, str_format(stage->arena, "host=%.*s port=%u dbname=shop_control",
+    stage_config(stage, str_format(stage->arena, "host=%.*s port=%u dbname=shop_control",
                                    STR_ARG(stage->server.directory), stage->server.port)
                             .data);
     SAYS(stage, "$S up", "warning: in the database 'cell_main' every login may take advisory locks");
@@ -381,9 +221,9 @@ TEST(what_only_a_superuser_can_do_is_said_until_he_has_done_it)
          "ON_ERROR_STOP=1 "
          "\"host=$(dirname $SHOPCTL_CONFIG) port=$P user=postgres dbname=cell_main\" -f $D.sql",
          "exit 0");
-    ck_assert_str(script(stage, "$S down >/dev/null && $S up 2>&1 >/dev/null"), S("exit 0"));
-    shop_make(stage);
-    (void)buy(stage, stage->platform.port);
+    ck_assert_str(stage_script(stage, "$S down >/dev/null && $S up 2>&1 >/dev/null"), S("exit 0"));
+    stage_shop_make(stage);
+    (void)stage_buy(stage, stage->platform.port);
     stage_close(stage);
 }
 

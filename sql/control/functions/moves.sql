@@ -40,8 +40,9 @@ begin
 end
 $$;
 
--- Refuses what can't be moved, or has no place to go to: --dry-run asks the same.
-create or replace function move_check(p_slug text, p_input jsonb) returns void language plpgsql stable set search_path from current as $$
+-- Refuses what can't be moved, or has no place to go to: --dry-run asks the same. Gives the target's cell; null: one of its own is made.
+drop function if exists move_check(text, jsonb);
+create or replace function move_check(p_slug text, p_input jsonb) returns text language plpgsql stable set search_path from current as $$
 declare
     v_tenant tenants := tenant_of(p_slug);
 begin
@@ -54,13 +55,13 @@ begin
         if p_input ? 'host' then
             perform place_check(move_document(v_tenant, p_input), p_input);
         end if;
-        perform cell_choose(p_input ->> 'cell', v_tenant.cell);
-    else
-        if p_input ? 'cell' then
-            perform place_check(move_document(v_tenant, p_input), p_input);
-        end if;
-        perform host_choose(move_wish(v_tenant, p_input));
+        return cell_choose(p_input ->> 'cell', v_tenant.cell);
     end if;
+    if p_input ? 'cell' then
+        perform place_check(move_document(v_tenant, p_input), p_input);
+    end if;
+    perform host_choose(move_wish(v_tenant, p_input));
+    return null;
 end
 $$;
 
@@ -161,7 +162,8 @@ end
 $$;
 
 -- The move of a tenant that can be ended or turned back; none is no row.
-create or replace function move_pending(p_slug text) returns table (is_back boolean, is_dedicated boolean)
+drop function if exists move_pending(text);
+create or replace function move_pending(p_slug text) returns table (is_back boolean, is_dedicated boolean, cell text, old_cell text)
     language plpgsql stable set search_path from current as $$
 declare
     v_move moves := move_of(p_slug);
@@ -171,7 +173,7 @@ begin
                        format('it goes from the cell ''%s'' to ''%s''', v_move.source_cell, v_move.target_cell),
                        format('finish that first, or take it back: shopctl operation resume|revert %s', abs(v_move.operation)));
     end if;
-    return query select v_move.is_back, c.host is not null from cells c where c.name = v_move.source_cell;
+    return query select v_move.is_back, c.host is not null, v_move.target_cell, v_move.source_cell from cells c where c.name = v_move.source_cell;
 end
 $$;
 

@@ -1,0 +1,89 @@
+// tests/test_existing_move.c: shops that move on a PostgreSQL that was there before, by a login that is no superuser.
+#include "tests/support/existing_stage.h"
+#include "tests/support/pg_server.h"
+
+static void restart_with(Stage *stage, const char *sql)
+{
+    own_server_run(&stage->server, sql);
+    own_server_kill(&stage->server);
+    own_server_restart(&stage->server);
+}
+
+// Two cells, and the shop 'acme' in the first one; ops may replicate where `can_move` says so.
+static void open_two_cells(Stage *stage, bool can_move)
+{
+    stage_open(stage);
+    if (can_move) {
+        own_server_run(&stage->server, "alter role ops replication");
+        restart_with(stage, "alter system set wal_level = logical");
+    }
+    SAYS(stage, "$S up", "started shopd-main");
+    stage_shop_make(stage);
+    SAYS(stage, "$S cell add second --url http://$M", "exit 0");
+}
+
+TEST(a_shop_moves_and_goes_back_and_moves_for_good)
+{
+    Stage one, *stage = &one;
+    open_two_cells(stage, true);
+    Str first = stage_buy(stage, stage->platform.port);
+    SAYS(stage, "$S tenant move acme --dry-run", "copy");
+    SAYS(stage, "$S tenant move acme -o json | tr -d ' \\n'", "\"checksums_equal\":true");
+    ck_assert_int_eq(stage_status(stage, "GET", first.data), 200);
+    Str second = stage_buy(stage, stage->platform.port);
+    SAYS(stage, "$S tenant show acme -o json | tr -d ' \\n'", "\"cell\":\"second\"");
+    SAYS(stage, "$S tenant move acme --rollback -o json | tr -d ' \\n'", "\"checksums_equal\":true");
+    SAYS(stage, "$S tenant show acme -o json | tr -d ' \\n'", "\"cell\":\"main\"");
+    ck_assert_int_eq(stage_status(stage, "GET", second.data), 200);
+    SAYS(stage, "$S tenant move acme --cell second && $S tenant move acme --finalize -o json | tr -d ' \\n'",
+         "\"cell\":\"second\",\"is_pending\":false");
+    ck_assert_int_eq(stage_status(stage, "GET", first.data), 200);
+    (void)stage_buy(stage, stage->platform.port);
+    SAYS(stage, "[ $($S order list acme -o name | wc -l) = 3 ]", "exit 0");
+    CLEANUP(db_close) Db *db = test_db_open(stage->server.admin_dsn);
+    ck_assert_str(test_value(db, stage->arena, "select count(*) from pg_replication_slots"), S("0"));
+    stage_close(stage);
+}
+
+TEST(what_a_move_lacks_is_named_and_nothing_is_begun)
+{
+    static const char *const COMMANDS[] = {"$S tenant move acme", "$S tenant move acme --dry-run"};
+    static const struct {
+        const char *sql;    // beforehand
+        const char *says[3];
+    } ROWS[] = {
+        {"alter system reset wal_level", {"lacks REPLICATION", "alter role \"ops\" replication;", "exit 77"}},
+        {"alter role ops replication",
+         {"wal_level is replica", "alter system set wal_level = logical; then restart it", "exit 1"}},
+        {"alter system set wal_level = logical", {NULL}},
+        {"alter system set max_replication_slots = 2",
+         {"max_replication_slots is 2, of which 2 are free", "alter system set max_replication_slots = 64;", "exit 1"}},
+        {"alter system reset max_replication_slots", {NULL}},
+        {"alter system set max_wal_senders = 1", {"max_wal_senders is 1", "max_wal_senders = 64;", "exit 1"}},
+    };
+    Stage one, *stage = &one;
+    open_two_cells(stage, false);
+    for (size_t i = 0; i < COUNT(ROWS); i++) {
+        restart_with(stage, ROWS[i].sql);
+        for (size_t j = 0; ROWS[i].says[0] && j < COUNT(COMMANDS); j++) {
+            Str said = stage_script(stage, COMMANDS[j]);
+            for (size_t k = 0; k < COUNT(ROWS[i].says); k++)
+                ck_assert_msg(str_find(said, str_of(ROWS[i].says[k])) < said.len, "%s (%s): '%.*s' doesn't say '%s'",
+                              COMMANDS[j], ROWS[i].sql, STR_ARG(said), ROWS[i].says[k]);
+        }
+    }
+    SAYS(stage, "$S operation list -o name | wc -l", "1\nexit 0");    // that made the shop
+    own_server_run(&stage->server, "alter system reset max_wal_senders");
+    restart_with(stage, "alter system set max_replication_slots = 3");
+    SAYS(stage, "$S tenant move acme -o json | tr -d ' \\n'", "\"checksums_equal\":true");
+    own_server_run(&stage->server, "alter role ops noreplication");
+    SAYS(stage, "$S tenant move acme --rollback --dry-run", "lacks REPLICATION");
+    SAYS(stage, "$S tenant move acme --rollback", "lacks REPLICATION");
+    SAYS(stage, "$S operation list -o name | wc -l", "2\nexit 0");
+    own_server_run(&stage->server, "alter role ops replication");
+    SAYS(stage, "$S tenant move acme --rollback -o json | tr -d ' \\n'", "\"checksums_equal\":true");
+    stage_close(stage);
+}
+
+SUITE(existing_move, ONCE(a_shop_moves_and_goes_back_and_moves_for_good),
+      ONCE(what_a_move_lacks_is_named_and_nothing_is_begun))
