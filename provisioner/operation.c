@@ -201,7 +201,7 @@ static bool run_back(Operation *op, size_t from, const Error *failure, Error *er
 static bool give_up(Operation *op, size_t at, Error *err)
 {
     Error failure = *err, trouble = {0};
-    if (can_try_again(err->code))
+    if (can_try_again(err->code) && !op->is_hopeless)
         return fail(op, at, "failed", err);
     if (!check_revertible(op, &trouble))
         return fail(op, at, "failed", err);

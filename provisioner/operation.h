@@ -23,6 +23,7 @@ typedef struct Operation {
     bool is_fenced;          // and can write into the cell no more
     bool is_other_fenced;    // nor into the other one
     bool is_revert;
+    bool is_hopeless;    // set by a step whose error is to take the operation back, though it may pass
     int64_t beat_ms;                        // when the record last heard of it
     const struct TenantContext *context;    // see tenant_steps.h; NULL until a step read it
 } Operation;
@@ -77,7 +78,7 @@ typedef struct OperationSpec {
 
 // Records an operation and runs it to its end. One unfinished operation of the same kind for this slug whose process is
 // gone is resumed instead; one that is alive is ERR_BUSY. What can be tried again (ERR_UNREACHABLE, ERR_BUSY,
-// ERR_NO_MEMORY) leaves it "failed", for `operation resume` or the controller; any other failure reverts it. In both
+// ERR_NO_MEMORY, unless its step calls it hopeless) leaves it "failed", for `operation resume` or the controller; any other failure reverts it. In both
 // cases the step's error is returned. *out_id may be NULL.
 MUST_CHECK bool operation_run(Platform *platform, const OperationSpec *spec, int64_t *out_id, Error *err);
 

@@ -264,11 +264,25 @@ static bool way_back_keep(Follow *follow, Error *err)
     return replica_slot_make(op->platform, op->cell, op->number, &follow->tables, follow->arena, &slot, &keeper, err);
 }
 
+// A shop that sells isn't held for a target that can't go on with it. What was written while that was asked is done
+// first.
+static bool target_answers(Follow *follow, Error *err)
+{
+    Operation *op = follow->op;
+    if (!str_eq(op->context->status, S("active")))
+        return true;
+    op->is_hopeless = !cell_answers(op, err);
+    if (!op->is_hopeless)
+        return come_near(follow, err);
+    error_next(err, "start it, then move the shop again");
+    return false;
+}
+
 // An earlier try that was killed may have left the source closed, and comparing all takes long.
 static bool hold(Follow *follow, Error *err)
 {
     if (!follow_open(follow, err) || !replica_release(follow->op, err) || !way_back_keep(follow, err) ||
-        !come_near_compared(follow, err))
+        !come_near_compared(follow, err) || !target_answers(follow, err))
         return false;
     if (close_and_compare(follow, err))
         return true;

@@ -272,6 +272,33 @@ bool smoke_probe(Operation *op, bool *out_done, Error *err)
 // made in the cell.
 #define SMOKE_PAGE "/search"
 
+// What is asked of the cell's shopd, and what an error calls that.
+typedef struct Page {
+    const char *path;
+    Str host, name;
+} Page;
+
+static bool is_good(int status) { return status >= 200 && status < 300; }
+
+// Asks until the answer is a good one, as long as a new shop may take. *out_status is that of the last answer.
+static bool page_wait(Operation *op, const Page *page, int *out_status, Error *err)
+{
+    Str cell = op->context->cell_url;
+    int64_t deadline_ms = clock_ms() + platform_options(op->platform)->smoke_ms;
+    Str url = str_format(op->arena, "%.*s%s", STR_ARG(cell), page->path + (cell.data[cell.len - 1] == '/'));
+    if (!arena_ok(op->arena, err))
+        return false;
+    for (int64_t pause_ms = SMOKE_PAUSE_FIRST_MS;; pause_ms = MIN(pause_ms * 2, (int64_t)SMOKE_PAUSE_MAX_MS)) {
+        bool is_answered = http_get_status(url, page->host, SMOKE_REQUEST_MS, out_status, err);
+        if ((is_answered && is_good(*out_status)) || clock_ms() + pause_ms >= deadline_ms)
+            return is_answered || error_wrap(err, "%.*s doesn't answer", STR_ARG(page->name));
+        error_clear(err);
+        clock_sleep_ms(pause_ms);
+        if (!operation_beat(op, err))
+            return false;
+    }
+}
+
 static bool smoke_refused(const Operation *op, int status, Error *err)
 {
     bool is_unknown = status == 404 || status == 503;    // its shopd may not have read the cell's news yet
@@ -283,6 +310,7 @@ static bool smoke_refused(const Operation *op, int status, Error *err)
 
 bool smoke_apply(Operation *op, Error *err)
 {
+    int status = 0;
     if (!tenant_context(op, err))
         return false;
     if (op->context->cell_url.len == 0) {    // placed there by an older program
@@ -290,24 +318,27 @@ bool smoke_apply(Operation *op, Error *err)
         error_why(err, "its cell '%.*s' has no address", STR_ARG(op->cell));
         return error_next(err, "shopctl cell add %.*s --url http://HOST:PORT", STR_ARG(op->cell));
     }
-    int64_t deadline_ms = clock_ms() + platform_options(op->platform)->smoke_ms;
-    bool has_slash = op->context->cell_url.data[op->context->cell_url.len - 1] == '/';
-    Str url = str_format(op->arena, "%.*s%s", STR_ARG(op->context->cell_url), has_slash ? &SMOKE_PAGE[1] : SMOKE_PAGE);
-    if (!arena_ok(op->arena, err))
+    Page page = {.path = SMOKE_PAGE,
+                 .host = op->context->host,
+                 .name = str_format(op->arena, "the new shop '%.*s'", STR_ARG(op->slug))};
+    return page_wait(op, &page, &status, err) && (is_good(status) || smoke_refused(op, status, err));
+}
+
+bool cell_answers(Operation *op, Error *err)
+{
+    int status = 0;
+    Page page = {.path = "/readyz",
+                 .host = S("localhost"),
+                 .name = str_format(op->arena, "the shopd of the cell '%.*s'", STR_ARG(op->cell))};
+    if (op->context->cell_url.len == 0)
+        return error_set(err, ERR_STATE, "the cell '%.*s' has no address", STR_ARG(op->cell));
+    if (!page_wait(op, &page, &status, err))
         return false;
-    for (int64_t pause_ms = SMOKE_PAUSE_FIRST_MS;; pause_ms = MIN(pause_ms * 2, (int64_t)SMOKE_PAUSE_MAX_MS)) {
-        int status = 0;
-        bool is_answered = http_get_status(url, op->context->host, SMOKE_REQUEST_MS, &status, err);
-        if (is_answered && status >= 200 && status < 300)
-            return true;
-        if (clock_ms() + pause_ms >= deadline_ms)
-            return is_answered ? smoke_refused(op, status, err)
-                               : error_wrap(err, "the new shop '%.*s' doesn't answer", STR_ARG(op->slug));
-        error_clear(err);
-        clock_sleep_ms(pause_ms);
-        if (!operation_beat(op, err))
-            return false;
-    }
+    if (is_good(status))
+        return true;
+    error_set(err, ERR_UNREACHABLE, "%.*s isn't ready", STR_ARG(page.name));
+    error_where(err, "%.*s", STR_ARG(op->context->cell_url));
+    return error_why(err, "it answers with status %d", status);
 }
 
 // ---- activate: in the cell, then in the record

@@ -53,6 +53,8 @@ MUST_CHECK bool register_apply(Operation *operation, Error *err);
 MUST_CHECK bool register_revert(Operation *operation, Error *err);    // the tenant isn't known to shopd any more
 MUST_CHECK bool smoke_probe(Operation *operation, bool *out_done, Error *err);
 MUST_CHECK bool smoke_apply(Operation *operation, Error *err);
+// The cell's shopd is ready for shops. Fails with ERR_UNREACHABLE when it isn't within the time of a new shop.
+MUST_CHECK bool cell_answers(Operation *operation, Error *err);
 MUST_CHECK bool activate_probe(Operation *operation, bool *out_done, Error *err);
 MUST_CHECK bool activate_apply(Operation *operation, Error *err);
 MUST_CHECK bool activate_revert(Operation *operation, Error *err);

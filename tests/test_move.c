@@ -1,6 +1,7 @@
 // tests/test_move.c: shops that go to another cell and back while buyers buy: nothing is lost, and what goes wrong on
 // the way leaves the shop where it was. test_kill kills each step.
 #include <pthread.h>
+#include <signal.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -13,7 +14,7 @@
 #include "tests/support/pg_server.h"
 #include "tests/support/test_world.h"
 
-enum { BUYERS = 8, MOVES = 6, BETWEEN_MS = 200 };
+enum { BUYERS = 8, MOVES = 6, BETWEEN_MS = 200, STOP_MS = 10000 };
 
 static TestWorld world;
 
@@ -171,6 +172,17 @@ static void lose_a_row_of_the_copy(void)
                  &err);
 }
 
+// Where it was: an order is taken there.
+static void check_it_sells(void)
+{
+    const unsigned ports[] = {world.port};
+    Buyers *buyers = buyers_start(1, "acme.localhost", ports, COUNT(ports));
+    while (buyers_orders(buyers) == 0)
+        clock_sleep_ms(BETWEEN_MS);
+    buyers_stop(buyers);
+    buyers_close(&buyers);
+}
+
 static const struct {
     void (*act)(void);
     const char *says;
@@ -188,12 +200,7 @@ TEST(a_copy_that_differs_is_found_and_the_shop_stays_where_it_is)
     ck_assert_says(&err, ERR_FAILED, SPOILED[_i].says);
     ck_assert_str(cell_of("acme"), S("main"));
     test_world_check(&world, "acme", "after a copy that differed");
-    const unsigned ports[] = {world.port};
-    Buyers *buyers = buyers_start(1, "acme.localhost", ports, COUNT(ports));
-    while (buyers_orders(buyers) == 0)    // it may be written again
-        clock_sleep_ms(BETWEEN_MS);
-    buyers_stop(buyers);
-    buyers_close(&buyers);
+    check_it_sells();
     move("acme");
     test_world_check(&world, "acme", "moved after all");
     test_world_close(&world);
@@ -234,6 +241,46 @@ TEST(while_it_is_held_pages_are_served_and_writers_are_told_to_come_again)
     platform_observe(world.platform, NULL, NULL);
     ck_assert(moment.is_done);
     test_world_check(&world, "acme", "moved while somebody wrote");
+    test_world_close(&world);
+}
+
+static void stop_the_target(void) { test_world_stop_other(&world); }
+
+static Str newest_state(void)
+{
+    return test_value(world.control, world.arena, "select state from control.operations order by id desc limit 1");
+}
+
+TEST(a_shop_is_not_held_for_a_target_that_does_not_answer)
+{
+    open_all();
+    Error err = {0};
+    Json *answer = NULL;
+    CLEANUP(platform_close) Platform *hasty = NULL;
+    ck_assert_ok(platform_open_with(&(PlatformOptions){.control_dsn = world.control_dsn, .smoke_ms = 30}, &hasty, &err),
+                 &err);
+    Moment moment = {.step = "hold", .phase = EVENT_BEFORE, .act = stop_the_target};
+    platform_observe(hasty, act_at, &moment);
+    ck_assert(!tenant_move(hasty, test_slug("acme"), &(TenantMove){.plan = NULL}, &answer, &err));
+    ck_assert_says(&err, ERR_UNREACHABLE, "the shopd of the cell 'other' doesn't answer");
+    ck_assert_str(newest_state(), S("reverted"));
+    check_it_sells();
+    test_world_start_other(&world);
+    ck_assert_str(cell_of("acme"), S("main"));
+    test_world_check(&world, "acme", "after a target that didn't answer");
+
+    error_clear(&err);
+    move("acme");
+    test_world_mark(&world, "acme");
+    ck_assert_int_eq(process_stop(&world.shopd, SIGTERM, STOP_MS), true);    // the way back's target
+    ck_assert(!tenant_move_rollback(hasty, test_slug("acme"), &answer, &err));
+    ck_assert_says(&err, ERR_UNREACHABLE, "the shopd of the cell 'main' doesn't answer");
+    ck_assert_str(newest_state(), S("reverted"));
+    ck_assert_str(cell_of("acme"), S("other"));
+    ck_assert_str(test_value(world.other.db, world.arena,
+                             "select count(*) from pg_replication_slots where database = current_database()"),
+                  S("1"));    // what is written is kept for the next way back
+    test_world_mark(&world, "acme");
     test_world_close(&world);
 }
 
@@ -409,7 +456,8 @@ TEST(a_move_that_cannot_be_is_refused_and_changes_nothing)
 SUITE(move, ONCE(a_shop_sells_on_while_it_moves_and_moves_back),
       EACH(a_copy_that_differs_is_found_and_the_shop_stays_where_it_is, SPOILED),
       ONCE(while_it_is_held_pages_are_served_and_writers_are_told_to_come_again),
-      ONCE(what_is_being_imported_moves_with_the_shop), ONCE(the_way_back_is_copied_anew_where_its_changes_are_lost),
+      ONCE(a_shop_is_not_held_for_a_target_that_does_not_answer), ONCE(what_is_being_imported_moves_with_the_shop),
+      ONCE(the_way_back_is_copied_anew_where_its_changes_are_lost),
 
       ONCE(a_copy_of_the_way_back_that_failed_is_not_taken_for_one),
       ONCE(an_old_place_that_differs_is_copied_anew_by_the_next_try), ONCE(a_suspended_shop_moves_and_stays_suspended),

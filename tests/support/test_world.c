@@ -149,8 +149,15 @@ void test_world_open_other(TestWorld *world)
     ck_assert_ok(cell_add(world->platform, &(CellSpec){.name = other->name, .dsn = other->dsn, .url = url}, &err),
                  &err);
     other->db = test_db_open(other->dsn);
-    if (!other->port)
-        return;
+    if (other->port)
+        test_world_start_other(world);
+}
+
+void test_world_stop_other(TestWorld *world) { ck_assert(process_stop(&world->other.shopd, SIGTERM, STOP_MS)); }
+
+void test_world_start_other(TestWorld *world)
+{
+    WorldCell *other = &world->other;
     shopd_start(world, other->dsn, other->port, &other->shopd);
     guard_start(world, &other->shopd);
     shopd_wait(world, other->port);

@@ -35,6 +35,9 @@ void test_world_close(TestWorld *world);
 
 // Opens the cell "other", with a shopd of its own where the first one has one.
 void test_world_open_other(TestWorld *world);
+// Ends the shopd of that one, and brings it back.
+void test_world_stop_other(TestWorld *world);
+void test_world_start_other(TestWorld *world);
 // A row more in the shop, wherever it lives; then fails the test unless it has as many as then.
 void test_world_mark(TestWorld *world, const char *slug);
 void test_world_check_marked(TestWorld *world, const char *slug, const char *moment);
