@@ -244,6 +244,16 @@ bool db_is_broken(const Db *db)
            PQstatus(db->conn) != CONNECTION_OK;
 }
 
+int db_pid(const Db *db) { return PQbackendPID(db->conn); }
+
+void db_cancel(const Db *db)
+{
+    char ignored[256];
+    PGcancel *cancel = PQgetCancel(db->conn);
+    (void)PQcancel(cancel, ignored, sizeof(ignored));
+    PQfreeCancel(cancel);
+}
+
 static int64_t deadline_of(const Db *db) { return clock_ms() + db->statement_timeout_ms + GRACE_MS; }
 
 static bool error_no_answer(const Db *db, Error *err)
@@ -424,11 +434,8 @@ static bool chunk_wait(Db *db, char **out, int *length, Error *err)
 // The rest of a COPY is thrown away with the connection's transaction: the server is told to stop.
 static void copy_out_cancel(Db *db)
 {
-    char ignored[256];
     Error lost = {0};
-    PGcancel *cancel = PQgetCancel(db->conn);
-    (void)PQcancel(cancel, ignored, sizeof(ignored));
-    PQfreeCancel(cancel);
+    db_cancel(db);
     char *chunk = NULL;
     int length = 0;
     while (chunk_wait(db, &chunk, &length, &lost) && length > 0)
@@ -504,18 +511,33 @@ bool wal_position_read(Str text, uint64_t *out, Error *err)
     return true;
 }
 
-bool db_replication_slot_make(Db *db, Str slot, bool is_temporary, Arena *arena, ReplicationSlot *out, Error *err)
+bool db_replication_slot_begin(Db *db, Str slot, bool is_temporary, Error *err)
 {
-    Str name = db_name(db, arena, slot);
-    Str sql = str_format(arena, "CREATE_REPLICATION_SLOT %.*s%s LOGICAL pgoutput (SNAPSHOT 'export')", STR_ARG(name),
-                         is_temporary ? " TEMPORARY" : "");
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Str sql = str_format(arena, "CREATE_REPLICATION_SLOT %.*s%s LOGICAL pgoutput (SNAPSHOT 'export')",
+                         STR_ARG(db_name(db, arena, slot)), is_temporary ? " TEMPORARY" : "");
+    return arena_ok(arena, err) && script_send(db, sql, err);
+}
+
+bool db_replication_slot_wait(Db *db, int64_t timeout_ms, Arena *arena, ReplicationSlot *out, bool *out_made,
+                              Error *err)
+{
+    int64_t deadline_ms = clock_ms() + timeout_ms;
     Rows rows = {0};
-    if (!arena_ok(arena, err) || !script_send(db, sql, err) || !results_read(db, &rows.result, err))
+    *out_made = false;
+    while (PQflush(db->conn) == 1 || PQisBusy(db->conn)) {
+        if (!socket_wait(db->conn, PQflush(db->conn) == 1 ? POLLIN | POLLOUT : POLLIN, deadline_ms))
+            return true;
+        if (!PQconsumeInput(db->conn))
+            return error_from_connection(err, db->conn);
+    }
+    if (!results_read(db, &rows.result, err))
         return false;
     bool ok = wal_position_read(rows_str(&rows, 0, rows_column(&rows, "consistent_point")), &out->position, err);
     out->snapshot = str_copy(arena, rows_str(&rows, 0, rows_column(&rows, "snapshot_name")));
     PQclear(rows.result);
-    return ok && arena_ok(arena, err);
+    *out_made = ok && arena_ok(arena, err);
+    return *out_made;
 }
 
 bool db_replication_start(Db *db, Str slot, Str publication, uint64_t position, Error *err)

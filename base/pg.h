@@ -26,6 +26,11 @@ Str dsn_database(Str dsn, Arena *arena);
 // Whether the connection is lost, as far as its socket knows by now: every further call fails.
 bool db_is_broken(const Db *db);
 
+// The server's process for this connection, as pg_stat_activity names it.
+int db_pid(const Db *db);
+// Asks the server to end the statement that is under way, and doesn't wait for that.
+void db_cancel(const Db *db);
+
 // One value of a connection string ("host", "dbname", "user"), empty when it names none; and the same connection string
 // with one value replaced. Fail with ERR_INVALID, saying what libpq can't read.
 MUST_CHECK bool dsn_value(Str dsn, const char *key, Arena *arena, Str *out, Error *err);

@@ -16,9 +16,12 @@ typedef struct ReplicationSlot {
     uint64_t position;    // what was committed before is in the snapshot, the rest comes by the stream
 } ReplicationSlot;
 
-// Makes a logical slot of the plugin pgoutput; it waits for the transactions that are under way. A temporary one ends
-// with the connection. The snapshot's name is in `arena`. Fails with ERR_EXISTS, or as db_query.
-MUST_CHECK bool db_replication_slot_make(Db *db, Str slot, bool is_temporary, Arena *arena, ReplicationSlot *out,
+// Begins to make a logical slot of the plugin pgoutput; a temporary one ends with the connection. Fails as db_script.
+MUST_CHECK bool db_replication_slot_begin(Db *db, Str slot, bool is_temporary, Error *err);
+// Waits up to `timeout_ms` until it is made, which the server does once the transactions that write in its cluster have
+// ended. *out_made tells whether it is; then *out is set, with the snapshot's name in `arena`. Fails with ERR_EXISTS,
+// or as db_query.
+MUST_CHECK bool db_replication_slot_wait(Db *db, int64_t timeout_ms, Arena *arena, ReplicationSlot *out, bool *out_made,
                                          Error *err);
 
 // Starts the stream of a slot, with the changes to a publication's tables, from the later of `position` and what was

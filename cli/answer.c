@@ -3,6 +3,8 @@
 
 #include "base/arena.h"
 
+void answer_warned(void *context, const char *text) { command_note(context, "warning: %s", text); }
+
 bool answer_say(const CommandCall *call, const Json *answer, Str text, Error *err)
 {
     return call->format == OUTPUT_TABLE ? command_print(call, text, err) : command_answer(call, answer, err);

@@ -1,6 +1,10 @@
 // cli/answer.h: answers that a person reads as a text of their own.
 #pragma once
 #include "cli/command.h"
+#include "provisioner/platform.h"
+
+// Notes what an operator should know; its context is the CommandCall.
+PlatformWarned answer_warned;
 
 // For a person the text, a line or two; for scripts the answer.
 MUST_CHECK bool answer_say(const CommandCall *call, const Json *answer, Str text, Error *err);

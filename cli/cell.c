@@ -26,8 +26,6 @@ static const OutputKey KEYS[] = {
     {0},
 };
 
-static void warned(void *context, const char *text) { command_note(context, "warning: %s", text); }
-
 // The last lines of a failed program's log, and what an operator should know.
 static void say(void *context, const char *text)
 {
@@ -51,7 +49,7 @@ static bool add_run(CommandCall *call, Error *err)
         return false;
     if (call->is_dry_run)
         return cell_preview(platform, &spec, &answer, err) && answer_changes(call, answer, err);
-    platform_warned(platform, warned, call);
+    platform_warned(platform, answer_warned, call);
     if (!cell_add(platform, &spec, err))
         return false;
     if (!installation_follow(&options, err))

@@ -82,6 +82,7 @@ static bool open_platform(CommandCall *call, Platform **out, Error *err)
     if (!platform_open(call->settings, out, err))
         return false;
     platform_ask(*out, passphrase_ask, call);
+    platform_warned(*out, answer_warned, call);
     return true;
 }
 

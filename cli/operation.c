@@ -69,6 +69,7 @@ static bool act_run(CommandCall *call, bool is_revert, Error *err)
         return false;
     if (call->is_dry_run)
         return preview(call, platform, id, is_revert, err);
+    platform_warned(platform, answer_warned, call);
     return (is_revert ? operation_revert(platform, id, err) : operation_resume(platform, id, err)) &&
            show(call, platform, id, err);
 }

@@ -110,6 +110,7 @@ bool tenant_move_run(CommandCall *call, Error *err)
     if (!options_check(call, err) || !place_read(call, &move, &labels, err) ||
         !slug_parse(command_argument(call, 0), &slug, err) || !platform_open(call->settings, &platform, err))
         return false;
+    platform_warned(platform, answer_warned, call);
     bool is_end = command_flag(call, "finalize") || command_flag(call, "rollback");
     if (is_end ? !end_run(call, platform, slug, &answer, err)
                : !(call->is_dry_run ? tenant_move_preview(platform, slug, &move, &answer, err)
@@ -133,5 +134,6 @@ bool tenant_set_plan_run(CommandCall *call, Error *err)
         return false;
     if (call->is_dry_run)
         return tenant_set_plan_preview(platform, slug, &move, &answer, err) && answer_preview(call, answer, err);
+    platform_warned(platform, answer_warned, call);
     return tenant_set_plan(platform, slug, &move, &answer, err) && moved_answer(call, answer, err);
 }

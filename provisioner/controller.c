@@ -126,6 +126,15 @@ static bool watches_start(const Settings *settings, WatchThread threads[COUNT(WA
     return true;
 }
 
+static void warned(void *context, const char *text)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(LINE_BUDGET);
+    StrBuf fields = {.arena = arena};
+    (void)context;
+    log_field_str(&fields, "what", str_of(text));
+    log_line(LOG_WARNING, "operator_warned", strbuf_str(&fields));
+}
+
 static void wait_log(int64_t wait_ms)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(LINE_BUDGET);
@@ -145,8 +154,11 @@ bool controller_run(const Settings *settings, Error *err)
         return false;
     for (int64_t wait_ms = RECONNECT_FIRST_MS; !is_stopping;) {
         CLEANUP(platform_close) Platform *platform = NULL;
-        if (platform_open(settings, &platform, err) && rounds_run(platform, &wait_ms, err))
-            break;
+        if (platform_open(settings, &platform, err)) {
+            platform_warned(platform, warned, NULL);
+            if (rounds_run(platform, &wait_ms, err))
+                break;
+        }
         log_error("platform_unreachable", err);
         error_clear(err);
         wait_log(wait_ms);

@@ -24,7 +24,7 @@ typedef struct Operation {
     bool is_other_fenced;    // nor into the other one
     bool is_revert;
     bool is_hopeless;    // set by a step whose error is to take the operation back, though it may pass
-    int64_t beat_ms;                        // when the record last heard of it
+    int64_t beat_ms;     // when the record last heard of it
     const struct TenantContext *context;    // see tenant_steps.h; NULL until a step read it
 } Operation;
 
@@ -78,8 +78,8 @@ typedef struct OperationSpec {
 
 // Records an operation and runs it to its end. One unfinished operation of the same kind for this slug whose process is
 // gone is resumed instead; one that is alive is ERR_BUSY. What can be tried again (ERR_UNREACHABLE, ERR_BUSY,
-// ERR_NO_MEMORY, unless its step calls it hopeless) leaves it "failed", for `operation resume` or the controller; any other failure reverts it. In both
-// cases the step's error is returned. *out_id may be NULL.
+// ERR_NO_MEMORY, unless its step calls it hopeless) leaves it "failed", for `operation resume` or the controller; any
+// other failure reverts it. In both cases the step's error is returned. *out_id may be NULL.
 MUST_CHECK bool operation_run(Platform *platform, const OperationSpec *spec, int64_t *out_id, Error *err);
 
 // The unfinished operation of this kind for this slug whose process is gone; *out is 0 where there is none.

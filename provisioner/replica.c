@@ -176,7 +176,7 @@ bool replica_copy(Operation *op, Error *err)
             tenant_tables_read(source, op->other_number, arena, &tables, err) &&
             replica_position_set(op, copying.target, SQL_NULL, false,
                                  err) &&    // of an earlier copy: the new slot doesn't go back that far
-            replica_slot_make(op->platform, op->other_cell, op->other_number, &tables, arena, &slot, &keeper, err) &&
+            replica_slot_make(op, op->other_cell, op->other_number, &tables, arena, &slot, &keeper, err) &&
             copy_at(&copying, &tables, &slot, err) &&
             json_set(op->data, "bytes", json_build("I", (json_int)copying.bytes), err)) ||
            error_wrap(err, "the tenant '%.*s' can't be copied to the cell '%.*s'", STR_ARG(op->slug),

@@ -168,7 +168,7 @@ static bool compare_all(Follow *follow, int64_t *out_rows, Error *err)
     Operation *op = follow->op;
     Db *db = follow->source.db;
     ReplicationSlot moment;
-    if (!replica_snapshot_take(op->platform, op->other_cell, op->other_number, arena, &moment, &keeper, err))
+    if (!replica_snapshot_take(op, op->other_cell, op->other_number, arena, &moment, &keeper, err))
         return false;
     if (!replica_snapshot_begin(db, &moment, err))
         return false;
@@ -179,14 +179,26 @@ static bool compare_all(Follow *follow, int64_t *out_rows, Error *err)
     return ok;
 }
 
-// Both ends have been compared, and what was written since is known row by row.
+// A shop that sells isn't held for a target that can't go on with it.
+static bool target_answers(Operation *op, Error *err)
+{
+    if (!str_eq(op->context->status, S("active")) || cell_answers(op, err))
+        return true;
+    if (err->code == ERR_UNREACHABLE) {
+        op->is_hopeless = true;
+        error_next(err, "start it, then move the shop again");
+    }
+    return false;
+}
+
+// Both ends have been compared, the target answers, and what was written since is known row by row.
 static bool come_near_compared(Follow *follow, Error *err)
 {
     ReplicaTouched *touched = NULL;
     for (int tried = 0; tried < TRIES_MAX; tried++) {
         int64_t rows = 0;
-        if (!come_near(follow, err) || !compare_all(follow, &rows, err) || !come_near(follow, err) ||
-            !json_set(follow->op->data, "rows", json_build("I", (json_int)rows), err))
+        if (!come_near(follow, err) || !compare_all(follow, &rows, err) || !target_answers(follow->op, err) ||
+            !come_near(follow, err) || !json_set(follow->op->data, "rows", json_build("I", (json_int)rows), err))
             return false;
         if (applier_touched(follow->applier, &touched))
             return true;
@@ -196,6 +208,15 @@ static bool come_near_compared(Follow *follow, Error *err)
 }
 
 // ---- the pause
+
+// The next try would only hold the shop still once more.
+static bool writers_refuse(Operation *op, Str writers, Error *err)
+{
+    op->is_hopeless = true;
+    error_set(err, ERR_BUSY, "transactions go on writing in the shop '%.*s'", STR_ARG(op->slug));
+    error_why(err, "in the cell '%.*s': %.*s", STR_ARG(op->other_cell), STR_ARG(writers));
+    return error_next(err, "let them end, then move the shop again");
+}
 
 static bool writers_wait(Follow *follow, Error *err)
 {
@@ -209,11 +230,10 @@ static bool writers_wait(Follow *follow, Error *err)
         if (!db_query(follow->source.db, S("select cell.gate_writers_left($1::text[])"),
                       PARAMS(rows_str(writers, 0, 0)), &left, err))
             return false;
-        if (rows_int64(left, 0, 0) == 0)
+        if (rows_is_null(left, 0, 0))
             return true;
         if (clock_ms() > deadline_ms)
-            return error_set(err, ERR_BUSY, "a transaction goes on writing in the shop '%.*s'",
-                             STR_ARG(follow->op->slug));
+            return writers_refuse(follow->op, rows_str(left, 0, 0), err);
         clock_sleep_ms(WRITERS_PAUSE_MS);
     }
 }
@@ -259,30 +279,16 @@ static bool close_and_compare(Follow *follow, Error *err)
 static bool way_back_keep(Follow *follow, Error *err)
 {
     CLEANUP(db_close) Db *keeper = NULL;
-    const Operation *op = follow->op;
-    ReplicationSlot slot;
-    return replica_slot_make(op->platform, op->cell, op->number, &follow->tables, follow->arena, &slot, &keeper, err);
-}
-
-// A shop that sells isn't held for a target that can't go on with it. What was written while that was asked is done
-// first.
-static bool target_answers(Follow *follow, Error *err)
-{
     Operation *op = follow->op;
-    if (!str_eq(op->context->status, S("active")))
-        return true;
-    op->is_hopeless = !cell_answers(op, err);
-    if (!op->is_hopeless)
-        return come_near(follow, err);
-    error_next(err, "start it, then move the shop again");
-    return false;
+    ReplicationSlot slot;
+    return replica_slot_make(op, op->cell, op->number, &follow->tables, follow->arena, &slot, &keeper, err);
 }
 
 // An earlier try that was killed may have left the source closed, and comparing all takes long.
 static bool hold(Follow *follow, Error *err)
 {
     if (!follow_open(follow, err) || !replica_release(follow->op, err) || !way_back_keep(follow, err) ||
-        !come_near_compared(follow, err) || !target_answers(follow, err))
+        !come_near_compared(follow, err))
         return false;
     if (close_and_compare(follow, err))
         return true;

@@ -13,11 +13,13 @@ typedef enum ReplicaSlotState { REPLICA_SLOT_NONE, REPLICA_SLOT_KEPT, REPLICA_SL
 // _LOST: the cluster gave up what it was to keep, since it was too much.
 MUST_CHECK bool replica_slot_state(Db *cell, int64_t number, ReplicaSlotState *out, Error *err);
 
-// Makes publication and slot anew; *out_connection, which the caller closes, holds the slot's snapshot until then.
-MUST_CHECK bool replica_slot_make(Platform *platform, Str cell_name, int64_t number, const TenantTables *tables,
+// Makes publication and slot anew; *out_connection, which the caller closes, holds the slot's snapshot until then. The
+// server waits for all transactions that write in its cluster: after a few seconds the platform is warned of them, and
+// after its writers_ms it fails with ERR_BUSY, names them, and the operation is hopeless.
+MUST_CHECK bool replica_slot_make(Operation *operation, Str cell_name, int64_t number, const TenantTables *tables,
                                   Arena *arena, ReplicationSlot *out, Db **out_connection, Error *err);
-// Another slot, gone with its connection: a snapshot and the position that belongs to it.
-MUST_CHECK bool replica_snapshot_take(Platform *platform, Str cell_name, int64_t number, Arena *arena,
+// Another slot, gone with its connection: a snapshot and the position that belongs to it. Waits and fails likewise.
+MUST_CHECK bool replica_snapshot_take(Operation *operation, Str cell_name, int64_t number, Arena *arena,
                                       ReplicationSlot *out, Db **out_connection, Error *err);
 
 // Begins a transaction that reads what a slot's snapshot has.

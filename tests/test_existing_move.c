@@ -85,5 +85,61 @@ TEST(what_a_move_lacks_is_named_and_nothing_is_begun)
     stage_close(stage);
 }
 
+// $A is the superuser's way to the first cell.
+#define ADMIN "A=\"host=$(dirname $SHOPCTL_CONFIG) port=$P user=postgres dbname=cell_main\"; "
+
+TEST(who_writes_is_named_to_a_login_that_may_not_see_all)
+{
+    Stage one, *stage = &one;
+    open_two_cells(stage, true);
+    Str said = stage_script(stage, ADMIN "mkfifo $D.in; psql -qAtX \"$A\" <$D.in >$D.writer & exec 3>$D.in; "
+                                         "echo 'begin; select pg_current_xact_id();' >&3; "
+                                         "until [ -s $D.writer ]; do sleep 0.1; done; "
+                                         "$S tenant move acme -o json >$D.said 2>&1 & move=$!; "
+                                         "until grep -q 'warning: ' $D.said || ! kill -0 $move; do sleep 0.1; done; "
+                                         "echo 'commit;' >&3; exec 3>&-; wait $move; cat $D.said");
+    ck_assert_contains(said, S("waits for who writes in the cell 'main': process "));
+    ck_assert_contains(said, S("(postgres, cell_main"));
+    ck_assert_contains(said, S("\"checksums_equal\": true"));
+    stage_close(stage);
+}
+
+// A transaction that is prepared at the very moment when the gate closes, on a connection of its own.
+static const char LATE_ONE[] =
+    ADMIN "cat >$D.sql <<END\n"
+          "create extension dblink schema public;\n"
+          "create function public.late() returns trigger language plpgsql security definer as \\$\\$ begin\n"
+          "    perform public.dblink_exec('$A', format('begin; insert into t_%s.customers (email) values "
+          "(''late@buyer.example''); prepare transaction ''late''', new.tenant));\n"
+          "    return null;\n"
+          "end \\$\\$;\n"
+          "create trigger late after insert on cell.gates for each row execute function public.late();\n"
+          "END\n"
+          "psql -qX -v ON_ERROR_STOP=1 -f $D.sql \"$A\"";
+
+TEST(what_is_prepared_when_the_gate_closes_is_waited_for)
+{
+    Stage one, *stage = &one;
+    open_two_cells(stage, true);
+    restart_with(stage, "alter system set max_prepared_transactions = 4");
+    SAYS(stage, LATE_ONE, "exit 0");
+    Str said = stage_script(stage, "$S tenant move acme");
+    ck_assert_contains(said, S("the prepared transaction 'late' (postgres, cell_main"));
+    ck_assert_contains(said, S("exit 75"));
+    SAYS(stage, "$S operation list | grep ' move '", "reverted");
+    (void)stage_buy(stage, stage->platform.port);
+    SAYS(stage, ADMIN "psql -qX \"$A\" -c \"rollback prepared 'late'\"", "exit 0");
+    said = stage_script(stage, ADMIN "(until psql -qX \"$A\" -c \"commit prepared 'late'\" 2>/dev/null; do sleep 0.1; "
+                                     "done) & $S tenant move acme -o json | tr -d ' \\n'; wait");
+    ck_assert_contains(said, S("\"checksums_equal\":true"));
+    CLEANUP(db_close) Db *db = test_db_open(stage_dsn(stage, "cell_second"));
+    Str schema = test_value(db, stage->arena, "select 't_' || number from cell.tenants where slug = 'acme'");
+    Str sql =
+        str_format(stage->arena, "select count(*) from %.*s.customers where email like 'late@%%'", STR_ARG(schema));
+    ck_assert_str(test_value(db, stage->arena, sql.data), S("1"));
+    stage_close(stage);
+}
+
 SUITE(existing_move, ONCE(a_shop_moves_and_goes_back_and_moves_for_good),
-      ONCE(what_a_move_lacks_is_named_and_nothing_is_begun))
+      ONCE(what_a_move_lacks_is_named_and_nothing_is_begun), ONCE(who_writes_is_named_to_a_login_that_may_not_see_all),
+      ONCE(what_is_prepared_when_the_gate_closes_is_waited_for))

@@ -2,6 +2,7 @@
 // the way leaves the shop where it was. test_kill kills each step.
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -284,6 +285,100 @@ TEST(a_shop_is_not_held_for_a_target_that_does_not_answer)
     test_world_close(&world);
 }
 
+// ---- who writes in the cluster, in whatever database
+
+// Lives as long as its thread: it ends its transaction once the move has named it and said that it is alive.
+typedef struct Writer {
+    Db *db;
+    Str name;    // "process 4711 ("
+    atomic_bool is_named, is_over;
+} Writer;
+
+static void named_by(void *context, const char *text)
+{
+    Writer *writer = context;
+    if (str_find(str_of(text), writer->name) < strlen(text))
+        writer->is_named = true;
+}
+
+static void writer_open(Writer *writer)
+{
+    Error err = {0};
+    *writer = (Writer){.db = test_db_open(str_of(getenv("TEST_PG")))};
+    ck_assert_ok(db_begin(writer->db, &err), &err);
+    (void)test_value(writer->db, world.arena, "select pg_current_xact_id()");
+    writer->name = str_format(world.arena, "process %d (", db_pid(writer->db));
+}
+
+static void *writer_end(void *context)
+{
+    static const char HEARD[] = "select coalesce(max(heard_at), 'epoch') from control.leases";
+    Writer *writer = context;
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    CLEANUP(db_close) Db *control = test_db_open(world.control_dsn);
+    while (!writer->is_named && !writer->is_over)
+        clock_sleep_ms(BETWEEN_MS);
+    Str heard = test_value(control, arena, HEARD);
+    while (!writer->is_over && str_eq(test_value(control, arena, HEARD), heard))
+        clock_sleep_ms(BETWEEN_MS);
+    db_close(&writer->db);
+    return NULL;
+}
+
+TEST(who_writes_is_waited_for_and_named_while_the_move_says_that_it_is_alive)
+{
+    open_all();
+    Error err = {0};
+    Writer writer;
+    pthread_t thread;
+    CLEANUP(json_close) Json *answer = NULL;
+    writer_open(&writer);
+    platform_warned(world.platform, named_by, &writer);
+    ck_assert_int_eq(pthread_create(&thread, NULL, writer_end, &writer), 0);
+    bool ok = tenant_move(world.platform, test_slug("acme"), &(TenantMove){.plan = NULL}, &answer, &err);
+    writer.is_over = true;
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert_ok(ok, &err);
+    ck_assert(writer.is_named);
+    test_world_check(&world, "acme", "moved after somebody wrote");
+    test_world_close(&world);
+}
+
+static Writer endless;
+
+static void begin_to_write(void) { writer_open(&endless); }
+
+static const char *const MADE_SLOTS[] = {"copy", "hold"};    // the steps before which a writer appears
+
+TEST(a_move_that_waits_in_vain_names_whom_and_is_taken_back)
+{
+    static const char LEFT[] =
+        "select (select count(*) from pg_replication_slots where database = current_database()) + "
+        "(select count(*) from pg_stat_activity where backend_type = 'walsender' and datname = current_database()) + "
+        "(select count(*) from pg_publication)";
+    open_all();
+    Error err = {0};
+    Json *answer = NULL;
+    CLEANUP(platform_close) Platform *hasty = NULL;
+    Moment moment = {.step = MADE_SLOTS[_i], .phase = EVENT_BEFORE, .act = begin_to_write};
+    ck_assert_ok(
+        platform_open_with(&(PlatformOptions){.control_dsn = world.control_dsn, .writers_ms = 3000}, &hasty, &err),
+        &err);
+    platform_observe(hasty, act_at, &moment);
+    ck_assert(!tenant_move(hasty, test_slug("acme"), &(TenantMove){.plan = NULL}, &answer, &err));
+    ck_assert_int_eq(err.code, ERR_BUSY);
+    ck_assert_msg(str_find(str_of(err.why), endless.name) < strlen(err.why), "%s", err.why);
+    ck_assert_str(newest_state(), S("reverted"));
+    ck_assert_str(test_value(world.cell, world.arena, LEFT), S("0"));
+    check_it_sells();
+    db_close(&endless.db);
+    ck_assert_str(cell_of("acme"), S("main"));
+    test_world_check(&world, "acme", "after it waited in vain");
+    error_clear(&err);
+    move("acme");
+    test_world_close(&world);
+}
+
 // An import that is under way is waited for, and what it wrote moves with the shop.
 static Db *importer;
 static pthread_t importing;
@@ -456,8 +551,10 @@ TEST(a_move_that_cannot_be_is_refused_and_changes_nothing)
 SUITE(move, ONCE(a_shop_sells_on_while_it_moves_and_moves_back),
       EACH(a_copy_that_differs_is_found_and_the_shop_stays_where_it_is, SPOILED),
       ONCE(while_it_is_held_pages_are_served_and_writers_are_told_to_come_again),
-      ONCE(a_shop_is_not_held_for_a_target_that_does_not_answer), ONCE(what_is_being_imported_moves_with_the_shop),
-      ONCE(the_way_back_is_copied_anew_where_its_changes_are_lost),
+      ONCE(a_shop_is_not_held_for_a_target_that_does_not_answer),
+      ONCE(who_writes_is_waited_for_and_named_while_the_move_says_that_it_is_alive),
+      EACH(a_move_that_waits_in_vain_names_whom_and_is_taken_back, MADE_SLOTS),
+      ONCE(what_is_being_imported_moves_with_the_shop), ONCE(the_way_back_is_copied_anew_where_its_changes_are_lost),
 
       ONCE(a_copy_of_the_way_back_that_failed_is_not_taken_for_one),
       ONCE(an_old_place_that_differs_is_copied_anew_by_the_next_try), ONCE(a_suspended_shop_moves_and_stays_suspended),

@@ -56,19 +56,49 @@ begin
 end
 $$;
 
--- The transactions that hold a lock for writing on a table of the tenant's, but for our own. Asked after the gate was closed: whoever
--- takes such a lock later finds it closed, so that once those named here are gone, nobody writes.
+-- What a person finds a transaction by: its process, or the name that it was prepared by.
+create or replace function transaction_name(p_pid integer, p_transaction xid) returns text language sql stable as $$
+    select coalesce((select format('process %s (%s)', pid,
+                                   concat_ws(', ', usename, datname, extract(epoch from clock_timestamp() - xact_start)::bigint || ' s'))
+                     from pg_stat_activity where pid = p_pid),
+                    (select format('the prepared transaction ''%s'' (%s)', gid,
+                                   concat_ws(', ', owner, database, extract(epoch from clock_timestamp() - prepared)::bigint || ' s'))
+                     from pg_prepared_xacts where transaction = p_transaction),
+                    'process ' || p_pid, 'a transaction')    -- that has ended meanwhile
+$$;
+
+-- The transactions that hold a lock for writing on a table of the tenant's, but for our own; one that is prepared has no process. Asked
+-- after the gate was closed: whoever takes such a lock later finds it closed, so that once those named here are gone, nobody writes.
 create or replace function gate_writers(p_number bigint) returns text[] language sql set search_path from current as $$
     select coalesce(array_agg(distinct l.virtualtransaction), '{}')
     from pg_locks l join pg_class c on c.oid = l.relation
     where l.locktype = 'relation' and l.database = (select oid from pg_database where datname = current_database())
-      and c.relnamespace = ('t_' || p_number)::regnamespace and l.pid <> pg_backend_pid()
+      and c.relnamespace = ('t_' || p_number)::regnamespace and l.pid is distinct from pg_backend_pid()
       and l.mode in ('RowShareLock', 'RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
 $$;
 
--- How many of them are still there.
-create or replace function gate_writers_left(p_writers text[]) returns bigint language sql as $$
-    select count(distinct virtualtransaction) from pg_locks where virtualtransaction = any (p_writers) and pid <> pg_backend_pid()
+-- Those of them that are still there, by name; null: none.
+drop function if exists gate_writers_left(text[]);
+create or replace function gate_writers_left(p_writers text[]) returns text language sql set search_path from current as $$
+    select string_agg(transaction_name(w.pid, w.transaction), '; ')
+    from (select l.pid, (array_agg(l.transactionid) filter (where l.locktype = 'transactionid' and l.granted))[1] as transaction
+          from pg_locks l
+          where l.virtualtransaction = any (p_writers) and l.pid is distinct from pg_backend_pid()
+          group by l.virtualtransaction, l.pid) w
+$$;
+
+-- Whom the process that makes a logical slot waits for: the oldest transactions of the cluster that write since before p_since, and the
+-- one whose end it waits for now. How old another login's is, only pg_read_all_stats may know.
+create or replace function slot_awaits(p_pid integer, p_since xid) returns text language sql stable set search_path from current as $$
+    select string_agg(transaction_name(w.pid, w.transaction), '; ' order by w.age desc)
+    from (select l.pid, (array_agg(l.transactionid order by age(l.transactionid) desc))[1] as transaction, max(age(l.transactionid)) as age
+          from pg_locks l
+          where l.locktype = 'transactionid' and l.granted
+            and (age(l.transactionid) > age(p_since)
+                 or exists (select from pg_locks a where a.pid = p_pid and not a.granted and a.transactionid = l.transactionid))
+          group by l.virtualtransaction, l.pid
+          order by 3 desc
+          limit 3) w
 $$;
 
 -- Up to where the tenant's rows are copied; null ends it being a copy.
