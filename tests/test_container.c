@@ -19,8 +19,14 @@ static OwnShops shops;
 
 #define LINE(...) str_format(shops.runner.world.arena, __VA_ARGS__).data
 
+static void prepare(void)
+{
+    (void)command_ends(&shops.runner, 0, "tenant create bazar --plan own --email a@b.example");
+}
+
 static void open_all(void) { own_shops_open(&shops, HOST_UNIX); }
 static void close_all(void) { own_shops_close(&shops); }
+static void borrow(void) { own_shops_borrow(&shops, prepare); }
 static Str run(int exit_code, const char *line) { return command_ends(&shops.runner, exit_code, line); }
 static size_t things_of(const char *slug) { return own_shops_things(&shops, slug); }
 static int try_status(const char *slug, const char *path) { return own_shops_status(&shops, slug, path); }
@@ -92,8 +98,7 @@ TEST(containers_have_no_rights_and_their_plans_limits)
                                          "\"RestartPolicy\":{\"Name\":\"unless-stopped\"",
                                          "\"max-size\":\"10m\"",
                                          "\"PidsLimit\":"};
-    open_all();
-    (void)run(0, "tenant create bazar --plan own --email a@b.example");
+    borrow();
     Engine *connection = own_shops_engine(&shops);
     Json *list = NULL;
     Error err = {0};
@@ -123,7 +128,7 @@ TEST(containers_have_no_rights_and_their_plans_limits)
     }
     json_close(&list);
     engine_close(&connection);
-    close_all();
+    own_shops_give_back();
 }
 
 // Something else listens there on the host.
@@ -180,8 +185,7 @@ TEST(a_shop_without_a_place_is_refused_and_leaves_nothing)
 
 TEST(logs_psql_and_restart_reach_the_shops_own_containers)
 {
-    open_all();
-    (void)run(0, "tenant create bazar --plan own --email a@b.example");
+    borrow();
     (void)run(0, "tenant create stall --plan free --email a@b.example");
     ck_assert_int_eq(status_of("bazar", "/nowhere"), 404);
     ck_assert_contains(run(0, "tenant logs bazar --since 1h"), S("\"status\":404"));
@@ -207,7 +211,10 @@ TEST(logs_psql_and_restart_reach_the_shops_own_containers)
     static const char *const OWN[] = {"tenant logs stall", "tenant psql stall", "tenant restart stall"};
     for (size_t i = 0; i < COUNT(OWN); i++)
         ck_assert_contains(run(1, OWN[i]), S("has no containers of its own"));
-    close_all();
+    (void)run(0, "tenant suspend stall");
+    (void)run(0, "tenant archive stall");
+    (void)run(0, "tenant delete stall --yes");
+    own_shops_give_back();
 }
 
 static void engine_do(const char *method, const char *path, const Json *body)
@@ -224,8 +231,7 @@ static void answers_again(void)
 
 TEST(what_somebody_changed_on_a_host_is_mended_and_what_is_nobodys_is_named)
 {
-    open_all();
-    (void)run(0, "tenant create bazar --plan own --email a@b.example");
+    borrow();
     ck_assert_str(mended(ERR_NONE, ""), S("[]"));
     ck_assert_contains(run(0, "doctor"), S("0 problems"));
 
@@ -258,7 +264,6 @@ TEST(what_somebody_changed_on_a_host_is_mended_and_what_is_nobodys_is_named)
     Str said = run(2, "doctor");
     ck_assert_contains(said, S("3 problems"));    // shopd, the network, the volume of secrets
     ck_assert_contains(said, S("it was made for 'bazar' by operation"));
-    close_all();
 }
 
 // Asks the shop with a header of the gateway's, from here or from its host; gives the head of the answer.
@@ -299,24 +304,32 @@ static void await_log(Str part)
     ck_assert_contains(log, part);
 }
 
+static void host_address_change(const char *address)
+{
+    command_sql(shops.runner.world.control,
+                str_of(LINE("update control.hosts set address = '%s'; update control.cells set url = "
+                            "control.cell_url('%s', port) where host is not null",
+                            address, address)));
+    engine_do("DELETE", LINE("/containers/%.*s?force=true", STR_ARG(name_of("shopd"))), NULL);
+    ck_assert_contains(mended(ERR_NONE, NULL), S("made the container"));
+}
+
 TEST(who_asks_is_told_by_the_gateway_and_by_nobody_else)
 {
     static const Str SECURE = S("Strict-Transport-Security");
-    open_all();
-    (void)run(0, "tenant create bazar --plan own --email a@b.example");
+    borrow();
     // From where shopctl runs, and so the gateway; then from the host, which isn't the gateway's.
     ck_assert_contains(forwarded(false, "192.0.2.1"), SECURE);
     ck_assert_lacks(forwarded(true, "192.0.2.2"), SECURE);
     await_log(S("\"client\":\"192.0.2.1\""));
     ck_assert_lacks(run(0, "tenant logs bazar"), S("192.0.2.2"));
     // The gateway on the host itself: there the engine's own proxy asks in its place.
-    command_sql(shops.runner.world.control, S("update control.hosts set address = '127.0.0.1'; update control.cells "
-                                              "set url = control.cell_url('127.0.0.1', port) where host is not null"));
-    engine_do("DELETE", LINE("/containers/%.*s?force=true", STR_ARG(name_of("shopd"))), NULL);
-    ck_assert_contains(mended(ERR_NONE, NULL), S("made the container"));
+    host_address_change("127.0.0.1");
     ck_assert_contains(forwarded(true, "192.0.2.3"), SECURE);
     await_log(S("\"client\":\"192.0.2.3\""));
-    close_all();
+    host_address_change(shops.engine->address.data);
+    answers_again();
+    own_shops_give_back();
 }
 
 TEST(a_host_whose_address_pools_are_used_up_has_shops_too)
@@ -341,8 +354,7 @@ TEST(a_host_whose_address_pools_are_used_up_has_shops_too)
 
 TEST(a_host_is_gone_after_a_silence_until_it_answers_again)
 {
-    open_all();
-    (void)run(0, "tenant create bazar --plan own --email a@b.example");
+    borrow();
     command_sql(shops.runner.world.control, S("select control.host_silent('here', 60000)"));
     ck_assert_contains(run(0, "host list -o json"), S("\"state\": \"ready\""));
     command_sql(shops.runner.world.control, S("update control.hosts set heard_at = now() - interval '61 seconds'"));
@@ -356,7 +368,9 @@ TEST(a_host_is_gone_after_a_silence_until_it_answers_again)
     engine_server_restart(shops.engine);
     (void)run(0, "host check here");
     ck_assert_contains(run(0, "host list -o json"), S("\"state\": \"ready\""));
-    close_all();
+    (void)mended(ERR_NONE, "");
+    answers_again();
+    own_shops_give_back();
 }
 
 // ---- kills
@@ -367,26 +381,53 @@ static bool create(Platform *platform, Error *err)
     return tenant_create(platform, &spec, NULL, err);
 }
 
-TEST(a_creation_that_is_killed_at_any_step_goes_on_or_back)
+static int64_t newest(void)
+{
+    Error err = {0};
+    int64_t id = 0;
+    ck_assert_ok(str_int64(value("select max(id) from control.operations"), 1, INT64_MAX, &id, &err), &err);
+    return id;
+}
+
+static int64_t killed_id;
+
+static bool resume(Platform *platform, Error *err) { return operation_resume(platform, killed_id, err); }
+static bool revert(Platform *platform, Error *err) { return operation_revert(platform, killed_id, err); }
+
+static void check_nothing_is_left(void)
+{
+    ck_assert_uint_eq(things_of("bazar"), 0);
+    ck_assert_str(value("select count(*) from control.cells where host is not null"), S("0"));
+}
+
+// Whoever goes on is killed at the next step, and so on to the end. torture_own_shops ends each of them.
+TEST(a_creation_that_is_killed_at_each_step_goes_on_to_its_end)
 {
     open_all();
-    for (size_t step = 1; step < CONTAINER_CREATE.count; step += 2) {    // torture_own_shops has all of them
-        EventPhase phase = step % 4 == 1 ? EVENT_BEFORE : EVENT_AFTER;
-        own_shops_killed(&shops, create, step, phase);
-        Str id = value("select max(id) from control.operations");
-        if (step % 6 == 5) {
-            (void)run(0, LINE("operation resume %s", id.data));
-            ck_assert_int_eq(status_of("bazar", "/"), 200);
-            ck_assert_uint_eq(things_of("bazar"), 5);
-            (void)run(0, "tenant suspend bazar");
-            (void)run(0, "tenant archive bazar");
-            (void)run(0, "tenant delete bazar --yes");
-        } else {
-            (void)run(0, LINE("operation revert %s", id.data));
-        }
-        ck_assert_msg(things_of("bazar") == 0, "step %zu leaves something", step);
-        ck_assert_str(value("select count(*) from control.cells where host is not null"), S("0"));
+    for (size_t step = 0; step < CONTAINER_CREATE.count; step++) {
+        own_shops_killed(&shops, step ? resume : create, step, step % 2 ? EVENT_BEFORE : EVENT_AFTER);
+        killed_id = newest();
     }
+    (void)run(0, LINE("operation resume %lld", (long long)killed_id));
+    ck_assert_int_eq(status_of("bazar", "/"), 200);
+    ck_assert_uint_eq(things_of("bazar"), 5);
+    ck_assert_str(value("select count(*) from control.operations where kind = 'create-dedicated'"), S("1"));
+    (void)run(0, "tenant suspend bazar");
+    (void)run(0, "tenant archive bazar");
+    (void)run(0, "tenant delete bazar --yes");
+    check_nothing_is_left();
+    close_all();
+}
+
+TEST(a_creation_that_is_killed_at_each_step_of_its_way_back_leaves_nothing)
+{
+    open_all();
+    own_shops_killed(&shops, create, CONTAINER_CREATE.count - 2, EVENT_AFTER);
+    killed_id = newest();
+    for (size_t step = CONTAINER_CREATE.count - 1; step-- > 0;)
+        own_shops_killed(&shops, revert, step, step % 2 ? EVENT_BEFORE : EVENT_REVERTED);
+    (void)run(0, LINE("operation revert %lld", (long long)killed_id));
+    check_nothing_is_left();
     close_all();
 }
 
@@ -428,12 +469,13 @@ TEST(an_image_is_the_same_bytes_each_time_and_small)
 }
 
 SUITE(container, ONCE(an_image_is_the_same_bytes_each_time_and_small),
-      ONCE(a_shop_of_its_own_lives_from_creation_to_restoration),
       ONCE(containers_have_no_rights_and_their_plans_limits),
-      ONCE(a_shop_without_a_place_is_refused_and_leaves_nothing),
-      ONCE(who_asks_is_told_by_the_gateway_and_by_nobody_else),
       ONCE(logs_psql_and_restart_reach_the_shops_own_containers),
-      ONCE(what_somebody_changed_on_a_host_is_mended_and_what_is_nobodys_is_named),
-      ONCE(a_host_whose_address_pools_are_used_up_has_shops_too),
+      ONCE(who_asks_is_told_by_the_gateway_and_by_nobody_else),
       ONCE(a_host_is_gone_after_a_silence_until_it_answers_again),
-      ONCE(a_creation_that_is_killed_at_any_step_goes_on_or_back))
+      ONCE(what_somebody_changed_on_a_host_is_mended_and_what_is_nobodys_is_named),
+      ONCE(a_shop_of_its_own_lives_from_creation_to_restoration),
+      ONCE(a_shop_without_a_place_is_refused_and_leaves_nothing),
+      ONCE(a_host_whose_address_pools_are_used_up_has_shops_too),
+      ONCE(a_creation_that_is_killed_at_each_step_goes_on_to_its_end),
+      ONCE(a_creation_that_is_killed_at_each_step_of_its_way_back_leaves_nothing))

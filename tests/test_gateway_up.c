@@ -286,5 +286,5 @@ TEST(a_shop_of_its_own_brings_it_in_and_is_reached_there)
 SUITE(gateway_up, ONCE(the_second_cell_brings_the_gateway_in_and_no_request_is_lost),
       ONCE(the_controller_brings_it_in_where_nobody_else_does),
       ONCE(whoever_of_it_is_killed_who_comes_waits_and_is_served), ONCE(it_is_there_always_or_never_as_it_is_said),
-      ONCE(what_stands_in_its_way_is_named_and_the_shops_go_on), ONCE(another_user_than_root_has_it_too),
-      ONCE(a_shop_of_its_own_brings_it_in_and_is_reached_there))
+      ONCE(what_stands_in_its_way_is_named_and_the_shops_go_on), LONG(another_user_than_root_has_it_too),
+      LONG(a_shop_of_its_own_brings_it_in_and_is_reached_there))

@@ -400,4 +400,4 @@ SUITE(installation, ONCE(what_runs_is_private_and_holds_nothing_of_its_caller),
       ONCE(a_directory_that_bars_the_way_is_named), ONCE(what_cannot_start_says_why_and_leaves_nothing),
       ONCE(a_dry_run_fails_as_the_run_would), ONCE(in_the_foreground_it_stays_until_a_signal_and_stops_all),
       ONCE(another_user_than_root_runs_all_of_it_under_his_own_name), ONCE(what_is_killed_runs_again_within_the_second),
-      EACH(whatever_is_killed_up_mends_it_and_down_ends_it, KILLS))
+      LONG_EACH(whatever_is_killed_up_mends_it_and_down_ends_it, KILLS))

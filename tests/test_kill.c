@@ -137,9 +137,10 @@ static void kill_while_reverting(TestWorld *world, const OperationKind *kind, si
 
 // One world for all of a kind's moments: each check compares everything that is in it, so a moment that left something
 // behind is seen by those after it as well.
-// Afterwards it goes on, is taken back and is asked for again; where that takes too long, one of the three in turn.
-static void kill_at_every_moment(const OperationKind *kind, bool is_all)
+// Afterwards it goes on, is taken back and is asked for again: one of the three in turn, with TEST_ALL each.
+static void kill_at_every_moment(const OperationKind *kind)
 {
+    const bool is_all = getenv("TEST_ALL") != NULL;
     static const EventPhase FORWARD[] = {EVENT_BEFORE, EVENT_AFTER}, BACK[] = {EVENT_BEFORE, EVENT_REVERTED};
     TestWorld world;
     test_world_open(&world, "kill", true);
@@ -154,19 +155,14 @@ static void kill_at_every_moment(const OperationKind *kind, bool is_all)
     while (last < kind->driver->count && is_past_return(kind->driver, (Point){last, EVENT_AFTER}))
         last--;    // to SIZE_MAX where no step can be taken back
     for (size_t step = 0; step <= last && last < kind->driver->count; step++)
-        for (size_t phase = 0; phase < COUNT(BACK); phase++)
+        for (size_t phase = is_all ? 0 : step % COUNT(BACK); phase < COUNT(BACK); phase += is_all ? 1 : COUNT(BACK))
             kill_while_reverting(&world, kind, last, (Point){step, BACK[phase]}, count++);
     test_world_close(&world);
 }
 
 TEST(killed_at_any_moment_it_goes_on_or_is_taken_back_or_is_asked_for_again)
 {
-    kill_at_every_moment(&KINDS[_i], true);
-}
-
-TEST(a_move_killed_at_any_moment_goes_on_or_is_taken_back_or_is_asked_for_again)
-{
-    kill_at_every_moment(&KINDS[KIND_OF_MOVE + _i], getenv("TEST_ALL") != NULL);
+    kill_at_every_moment(&KINDS[_i]);
 }
 
 // Those that need a container engine are killed in test_container, test_own_move and torture_own_shops.
@@ -317,8 +313,7 @@ TEST(a_shop_that_does_not_answer_waits_for_whoever_goes_on)
 }
 
 SUITE(kill, ONCE(every_kind_of_operation_is_killed_here_or_where_its_engine_is),
-      {killed_at_any_moment_it_goes_on_or_is_taken_back_or_is_asked_for_again, KIND_OF_MOVE},
-      {a_move_killed_at_any_moment_goes_on_or_is_taken_back_or_is_asked_for_again, KIND_COUNT - KIND_OF_MOVE},
+      TIMES(killed_at_any_moment_it_goes_on_or_is_taken_back_or_is_asked_for_again, KIND_COUNT),
       ONCE(the_controller_goes_on_with_what_is_silent_for_long), ONCE(a_process_that_was_overtaken_writes_nothing_more),
       ONCE(an_operation_goes_on_after_its_connections_were_cut),
       ONCE(a_shop_that_does_not_answer_waits_for_whoever_goes_on))

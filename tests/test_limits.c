@@ -1,5 +1,7 @@
 // tests/test_limits.c: a shop of its own that wants more than its plan has harms itself alone: what its containers do
-// to CPU and processes, its neighbour on the same host doesn't notice.
+// to CPU, memory and processes, its neighbour on the same host doesn't notice.
+#include <signal.h>
+
 #include "base/clock.h"
 #include "tests/support/more_check.h"
 #include "tests/support/own_market.h"
@@ -8,7 +10,7 @@
 enum {
     WAIT_MS = 60000,
     PAUSE_MS = 20,
-    MILLICPU = 600,                   // of PostgreSQL by the plan "own"
+    MILLICPU = 150,                   // PostgreSQL's part of 250
     PROCESSES = 256,                  // of PostgreSQL's container
     PERIOD_NS = 100 * 1000 * 1000,    // of the kernel's CPU limit
 };
@@ -16,7 +18,8 @@ enum {
 static OwnShops shops;
 static OwnGateway gateway;
 static Engine *engine;
-static Str postgres, other_postgres, other_shopd;    // the containers of 'bazar' and of its neighbour 'stall'
+static Buyers *buyers, *others;                             // of 'bazar', and of its neighbour 'stall'
+static Str postgres, shopd, other_postgres, other_shopd;    // their containers
 
 #define LINE(...) str_format(shops.runner.world.arena, __VA_ARGS__).data
 
@@ -41,6 +44,7 @@ static void open_all(void)
     engine = own_shops_engine(&shops);
     postgres = name_of("bazar", "postgres");
     other_postgres = name_of("stall", "postgres");
+    shopd = name_of("bazar", "shopd");
     other_shopd = name_of("stall", "shopd");
 }
 
@@ -73,6 +77,17 @@ static Life life_of(Str container)
     const Json *state = json_get(there, "State");
     return (Life){.started = str_copy(shops.runner.world.arena, json_str(json_get(state, "StartedAt"))),
                   .restarts = json_int64(json_get(there, "RestartCount"))};
+}
+
+// Its main process is killed, and its engine starts it again.
+static void life_end(Str container)
+{
+    CLEANUP(json_close) Json *there = call(LINE("/containers/%.*s/json", STR_ARG(container)));
+    Life before = life_of(container);
+    ck_assert_int_eq(kill((pid_t)json_int64(json_get(json_get(there, "State"), "Pid")), SIGKILL), 0);
+    for (int64_t deadline_ms = clock_ms() + WAIT_MS; life_of(container).restarts == before.restarts;
+         clock_sleep_ms(PAUSE_MS))
+        ck_assert_msg(clock_ms() < deadline_ms, "%.*s isn't started again", STR_ARG(container));
 }
 
 typedef struct Lives {
@@ -146,11 +161,8 @@ static const char *const FORKS[] = {
     "exec 3<&0; (i=0; while [ $i -lt 1000 ]; do (read x <&3) & i=$((i+1)); done; echo made $i); echo tried; read x",
     NULL};
 
-TEST(who_makes_more_processes_than_allowed_is_refused_alone)
+static void too_many_processes(void)
 {
-    open_all();
-    Lives before = neighbours_lives();
-    Buyers *others = own_buyers_open(&gateway, "stall", 1);
     Shell shell = shell_open(postgres, FORKS);
     shell_await(&shell, S("tried"));
     ck_assert_contains(strbuf_str(&shell.said), S("Cannot fork"));
@@ -158,12 +170,9 @@ TEST(who_makes_more_processes_than_allowed_is_refused_alone)
     ck_assert_int_le(processes_of(postgres), PROCESSES);
     ck_assert_int_gt(processes_of(postgres), PROCESSES / 2);
     ck_assert_contains(run(0, "tenant psql stall -c select(1234567)"), S("1234567"));    // by a process more in each
+    own_buyers_await(others);
     engine_exec_close(&shell.exec);
-    ck_assert_uint_eq(own_buyers_end(&shops, "stall", &others), 0);
-    check_unharmed(&before);
-    Buyers *buyers = own_buyers_open(&gateway, "bazar", 1);    // it can sell again
-    (void)own_buyers_end(&shops, "bazar", &buyers);
-    close_all();
+    own_buyers_await(buyers);
 }
 
 // As the kernel counts: periods in which the container had something to do, those in which it was stopped, and CPU
@@ -184,22 +193,57 @@ static CpuUse cpu_of(Str container)
 static const char *const BURNS[] = {"sh", "-c",
                                     "for i in 1 2 3 4; do (while :; do :; done) & done; while :; do :; done", NULL};
 
-TEST(who_burns_cpu_gets_what_its_plan_has)
+static void too_much_cpu(void)
 {
     enum { PERIODS = 20 };
-    open_all();
-    Lives before = neighbours_lives();
-    Buyers *others = own_buyers_open(&gateway, "stall", 1);
+    (void)run(0, "tenant resize bazar --cpu 250m");    // less than a machine with other work has for it
     Shell shell = shell_open(postgres, BURNS);
     CpuUse first = cpu_of(postgres), now = first;
     for (int64_t deadline_ms = clock_ms() + WAIT_MS; now.stopped < first.stopped + PERIODS; now = cpu_of(postgres))
         ck_assert_msg(clock_ms() < deadline_ms, "the kernel doesn't stop it");
     int64_t allowed_ns = (now.periods - first.periods + 1) * PERIOD_NS / 1000 * MILLICPU;
     ck_assert_int_le(now.used_ns - first.used_ns, allowed_ns * 3 / 2);
+    own_buyers_await(others);
+    engine_exec_close(&shell.exec);
+    life_end(postgres);    // and with it what burns
+    own_buyers_await(buyers);
+    (void)run(0, "tenant resize bazar --plan-size");
+}
+
+// ---- memory
+
+// A query whose result has to be in memory at once: some gigabytes, for a container that may have 256 MiB.
+#define HOGS                                                                                                           \
+    "tenant psql bazar -c "                                                                                            \
+    "select(length((array_agg(repeat(md5(i::text),30000)))::text))from\tgenerate_series(1,9000)t(i)"
+
+static void too_much_memory(void)
+{
+    CommandResult hog = command_runner_run(&shops.runner, HOGS, S(""), NULL, NULL);
+    ck_assert_int_ne(hog.exit_code, 0);
+    Str log = run(0, "tenant logs bazar --container postgres");
+    ck_assert_msg(str_find(log, S("was terminated by signal 9")) < log.len, "nothing was killed: %.*s%.*s",
+                  STR_ARG(hog.said), STR_ARG(str_skip(log, log.len - MIN(log.len, (size_t)(2 * KIB)))));
+    own_buyers_await(others);
+    own_buyers_await(buyers);
+    life_end(postgres);    // as where the kernel takes its first process
+    life_end(shopd);
+    own_buyers_await(buyers);
+}
+
+TEST(who_takes_more_than_allowed_harms_nobody_else_and_loses_no_order)
+{
+    open_all();
+    Lives before = neighbours_lives();
+    others = own_buyers_open(&gateway, "stall", 1);
+    buyers = own_buyers_open(&gateway, "bazar", 2);
+    too_many_processes();
+    too_much_cpu();
+    too_much_memory();
+    (void)own_buyers_end(&shops, "bazar", &buyers);    // which counts its orders
     ck_assert_uint_eq(own_buyers_end(&shops, "stall", &others), 0);
     check_unharmed(&before);
-    engine_exec_close(&shell.exec);
     close_all();
 }
 
-SUITE(limits, ONCE(who_makes_more_processes_than_allowed_is_refused_alone), ONCE(who_burns_cpu_gets_what_its_plan_has))
+SUITE(limits, ONCE(who_takes_more_than_allowed_harms_nobody_else_and_loses_no_order))

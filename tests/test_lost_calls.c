@@ -185,5 +185,5 @@ TEST(what_is_lost_by_one_who_goes_on_or_back_is_done_by_the_next)
     test_world_close(&later.world);
 }
 
-SUITE(lost_calls, {what_is_lost_is_done_when_it_is_asked_for_again, KIND_OF_MOVE},
-      {what_is_lost_by_one_who_goes_on_or_back_is_done_by_the_next, KIND_OF_MOVE})
+SUITE(lost_calls, TIMES(what_is_lost_is_done_when_it_is_asked_for_again, KIND_OF_MOVE),
+      TIMES(what_is_lost_by_one_who_goes_on_or_back_is_done_by_the_next, KIND_OF_MOVE))

@@ -16,13 +16,13 @@ static OwnShops shops;
 
 #define LINE(...) str_format(shops.runner.world.arena, __VA_ARGS__).data
 
-static void open_all(void)
+static void prepare(void)
 {
-    own_shops_open(&shops, HOST_UNIX);
     (void)command_ends(&shops.runner, 0, "tenant create bazar --plan own --email a@b.example");
 }
 
-static void close_all(void) { own_shops_close(&shops); }
+static void open_all(void) { own_shops_borrow(&shops, prepare); }
+static void close_all(void) { own_shops_give_back(); }
 static Str run(int exit_code, const char *line) { return command_ends(&shops.runner, exit_code, line); }
 static Str value(const char *sql) { return test_value(shops.runner.world.control, shops.runner.world.arena, sql); }
 static Str name_of(const char *end) { return own_shops_name(&shops, end); }
@@ -164,6 +164,7 @@ TEST(an_operation_begins_when_nobody_mends_and_nobody_mends_while_one_is_under_w
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_int_eq(status, 0);
     check_limits("postgres", 900, 256);
+    (void)run(0, "tenant resize bazar --plan-size");
     close_all();
 }
 

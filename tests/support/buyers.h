@@ -15,6 +15,6 @@ size_t buyers_retries(Buyers *buyers);    // calls that had to be sent again: fo
 // Lets each end what it is at. Fails the test where one was told something wrong, or nothing for a minute.
 void buyers_stop(Buyers *buyers);
 // Fails the test unless the shop, in whose schema the connection is, has every acknowledged order once and whole, and
-// no other.
+// no other of theirs.
 void buyers_check(Buyers *buyers, Db *schema);
 void buyers_close(Buyers **buyers);

@@ -5,12 +5,24 @@
 
 enum { CASE_TIMEOUT_S = 120, BUDGET_STEP = 16, BUDGET_MAX = 4 * MIB };
 
+static void (*at_end)(void);
+
+void check_at_end(void (*end)(void)) { at_end = end; }
+
+static void end_run(void)
+{
+    if (at_end)
+        at_end();
+}
+
 int check_main(const char *noun, const CheckCase *cases, size_t count)
 {
     const char *part = getenv("TEST");
     Suite *suite = suite_create(noun);
+    TCase *last = NULL;
     for (size_t i = 0; i < count; i++) {
-        if (part && *part && !strstr(cases[i].test->name, part))
+        bool is_asked = part && *part;
+        if (is_asked ? !strstr(cases[i].test->name, part) : cases[i].is_long && !getenv("TEST_ALL"))
             continue;
         TCase *tcase = tcase_create(cases[i].test->name);
         tcase_set_timeout(tcase, CASE_TIMEOUT_S);
@@ -19,7 +31,10 @@ int check_main(const char *noun, const CheckCase *cases, size_t count)
         else
             tcase_add_test(tcase, cases[i].test);
         suite_add_tcase(suite, tcase);
+        last = tcase;
     }
+    if (last)
+        tcase_add_unchecked_fixture(last, NULL, end_run);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);

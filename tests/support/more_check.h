@@ -11,18 +11,31 @@
 
 typedef struct CheckCase {
     const TTest *test;
-    size_t rows;    // 0: once
+    size_t rows;     // 0: once
+    bool is_long;    // for `make torture`, which sets TEST_ALL, or when TEST names it
 } CheckCase;
 #define ONCE(test)                                                                                                     \
     {                                                                                                                  \
-        test, 0                                                                                                        \
+        test, 0, false                                                                                                 \
+    }
+#define LONG(test)                                                                                                     \
+    {                                                                                                                  \
+        test, 0, true                                                                                                  \
+    }
+#define LONG_EACH(test, rows)                                                                                          \
+    {                                                                                                                  \
+        test, COUNT(rows), true                                                                                        \
+    }
+#define TIMES(test, count)                                                                                             \
+    {                                                                                                                  \
+        test, count, false                                                                                             \
     }
 #define EACH(test, rows)                                                                                               \
     {                                                                                                                  \
-        test, COUNT(rows)                                                                                              \
+        test, COUNT(rows), false                                                                                       \
     }
 
-// The last line of a test file. Environment: TEST runs only what contains it.
+// The last line of a test file. Environment: TEST runs only what contains it, TEST_ALL also what takes long.
 #define SUITE(noun, ...)                                                                                               \
     int main(void)                                                                                                     \
     {                                                                                                                  \
@@ -30,6 +43,8 @@ typedef struct CheckCase {
         return check_main(#noun, cases, COUNT(cases));                                                                 \
     }
 int check_main(const char *noun, const CheckCase *cases, size_t count);
+// Runs once after a suite's last test, where its tests share a process.
+void check_at_end(void (*end)(void));
 
 // A row of what a parser refuses, and a part of what it says about it.
 typedef struct Refused {

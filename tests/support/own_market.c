@@ -44,8 +44,9 @@ void own_gateway_open(OwnGateway *gateway, OwnShops *shops)
     gateway->port = test_free_port();
     (void)setenv("SHOPCTL_GATEWAY_LISTEN", LINE("127.0.0.1:%u", gateway->port), 1);
     const SettingSources sources = {.environment = (const char *const *)environ};
+    gateway->link = str_of(LINE("%.*s/gateway", STR_ARG(shops->runner.world.data)));
     ck_assert_int_eq(rmdir(directory), 0);
-    ck_assert_int_eq(symlink(directory, LINE("%.*s/gateway", STR_ARG(shops->runner.world.data))), 0);
+    ck_assert_int_eq(symlink(directory, gateway->link.data), 0);
     ck_assert_int_eq(mkdir(directory, 0755), 0);
     atomic_store(&gateway->is_over, false);
     ck_assert_ok(settings_gather(&sources, shops->runner.world.arena, &gateway->settings, &err), &err);
@@ -59,6 +60,7 @@ void own_gateway_close(OwnGateway *gateway)
     atomic_store(&gateway->is_over, true);
     ck_assert_int_eq(pthread_join(gateway->thread, NULL), 0);
     (void)unsetenv("SHOPCTL_GATEWAY_LISTEN");
+    (void)unlink(gateway->link.data);
     haproxy_process_close(&gateway->haproxy);
 }
 

@@ -13,6 +13,7 @@ void own_shop_stock(OwnShops *shops, const char *slug);
 
 typedef struct OwnGateway {
     HaproxyProcess haproxy;
+    Str link;                    // of the platform to its files
     const Settings *settings;    // of the platform, with where it listens
     pthread_t thread;
     atomic_bool is_over;

@@ -111,8 +111,37 @@ static void images_share(const OwnShops *shops)
     ck_assert_int_eq(symlink(images, LINE("%.*s/images", STR_ARG(shops->runner.world.data))), 0);
 }
 
+static struct {
+    OwnShops *shops;
+    pid_t owner;
+    bool is_out;
+} lent;
+
+static void lent_close(void)
+{
+    if (lent.owner == getpid() && !lent.is_out)
+        own_shops_close(lent.shops);
+    lent.owner = 0;
+}
+
+void own_shops_borrow(OwnShops *shops, void (*prepare)(void))
+{
+    if (lent.owner != getpid() || lent.is_out) {
+        own_shops_open(shops, HOST_UNIX);
+        lent.shops = shops;
+        lent.owner = getpid();
+        lent.is_out = true;
+        check_at_end(lent_close);
+        prepare();
+    }
+    lent.is_out = true;
+}
+
+void own_shops_give_back(void) { lent.is_out = false; }
+
 void own_shops_open(OwnShops *shops, HostTransport transport)
 {
+    lent_close();
     *shops = (OwnShops){.transport = transport, .engine = kept_engine(transport)};
     if (transport == HOST_SSH) {
         ssh_daemon_start(&shops->ssh);

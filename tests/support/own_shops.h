@@ -18,6 +18,10 @@ typedef struct OwnShops {
 // with the small plans "free" (shared), "own" (container) and "alone" (server); shopd is that of the build under test.
 void own_shops_open(OwnShops *shops, HostTransport transport);
 void own_shops_close(OwnShops *shops);
+// The same, reached by its socket, for tests that leave it as they find it: `prepare` makes what they all want, for the
+// first of them, and again after one that didn't give it back.
+void own_shops_borrow(OwnShops *shops, void (*prepare)(void));
+void own_shops_give_back(void);
 
 // A platform of its own on the same databases; the caller closes it.
 Platform *own_shops_platform(const OwnShops *shops);
