@@ -5,6 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 build=$1 suite=${2:-} test=${3:-} kind=${4:-check} jobs=$(($(nproc) + 1))    # containers wait for their own CPU
 programs=test scripts=suite
+longest='kill upgrade container own_move installation move resize limits gateway_up existing existing_move registry survival memory host gateway'
 if [ "$kind" = torture ]; then programs=torture scripts=torture jobs=1 CK_TIMEOUT_MULTIPLIER=30; export CK_TIMEOUT_MULTIPLIER; fi
 work=$(mktemp -d /tmp/shop-check.XXXXXX)
 pg_bin=$(find /usr/lib/postgresql -path '*/bin/initdb' | sort -V | tail -n 1)
@@ -43,7 +44,11 @@ if [ -n "$suite" ]; then
     mv "$work/one" "$work/suites"
 fi
 mkdir "$work/out"
-xargs -P "$jobs" -I{} sh tests/run_suite.sh {} "$work/out" "$kind" <"$work/suites" || true
+# Those that take minutes begin first, so that none of them is left alone at the end.
+for name in $longest; do grep -x "$name" "$work/suites" || true; done >"$work/ordered"
+grep -vxFf "$work/ordered" "$work/suites" >>"$work/ordered.rest" || true
+cat "$work/ordered.rest" >>"$work/ordered"
+xargs -P "$jobs" -I{} sh tests/run_suite.sh {} "$work/out" "$kind" <"$work/ordered" || true
 passed=0 failed=0
 for name in $(cat "$work/suites"); do
     line=$(grep -E "^$name: [0-9]+ passed, [0-9]+ failed" "$work/out/$name" | tail -n 1 || true)
