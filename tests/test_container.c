@@ -264,6 +264,7 @@ TEST(what_somebody_changed_on_a_host_is_mended_and_what_is_nobodys_is_named)
     Str said = run(2, "doctor");
     ck_assert_contains(said, S("3 problems"));    // shopd, the network, the volume of secrets
     ck_assert_contains(said, S("it was made for 'bazar' by operation"));
+    own_shops_give_up();
 }
 
 // Asks the shop with a header of the gateway's, from here or from its host; gives the head of the answer.

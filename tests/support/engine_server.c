@@ -78,10 +78,12 @@ void engine_server_restart(EngineServer *server)
         }
 }
 
-// A namespace that is called like the directory, with a pair of addresses that follows from our number.
+// A namespace that is called like the directory, with a pair of addresses that follows from our number and how many
+// came before.
 static void network_make(EngineServer *server)
 {
-    unsigned number = (unsigned)getpid() & 0x3fff;
+    static unsigned count = 0;    // of this process
+    unsigned number = ((unsigned)getpid() * 4 + count++ % 4) & 0x3fff;
     const char *name = memrchr(server->directory.data, '/', server->directory.len);
     assert(name);
     server->network = str_format(server->arena, "/run/netns%s", name);

@@ -139,6 +139,12 @@ void own_shops_borrow(OwnShops *shops, void (*prepare)(void))
 
 void own_shops_give_back(void) { lent.is_out = false; }
 
+void own_shops_give_up(void)
+{
+    own_shops_give_back();
+    lent_close();
+}
+
 void own_shops_open(OwnShops *shops, HostTransport transport)
 {
     lent_close();
@@ -335,7 +341,10 @@ void own_shops_killed(const OwnShops *shops, OwnShopsAct *act, size_t step, Even
         KillPoint point = {.step = step, .phase = phase};
         Platform *platform = own_shops_platform(shops);
         platform_observe(platform, kill_self, &point);
-        _exit(act(platform, &err) ? 0 : 1);
+        bool ok = act(platform, &err);
+        (void)fprintf(stderr, "not killed at step %zu: %s %s %s\n", step, ok ? "done" : err.what, err.why,
+                      err.cause_count ? err.causes[0] : "");
+        _exit(ok ? 0 : 1);
     }
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "step %zu: status %d", step, status);

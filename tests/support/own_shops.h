@@ -22,6 +22,7 @@ void own_shops_close(OwnShops *shops);
 // first of them, and again after one that didn't give it back.
 void own_shops_borrow(OwnShops *shops, void (*prepare)(void));
 void own_shops_give_back(void);
+void own_shops_give_up(void);    // in place of that: nobody else can use it
 
 // A platform of its own on the same databases; the caller closes it.
 Platform *own_shops_platform(const OwnShops *shops);
