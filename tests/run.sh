@@ -3,7 +3,7 @@
 # fourth word those that take long (tests/torture_*), one after the other.
 set -eu
 cd "$(dirname "$0")/.."
-build=$1 suite=${2:-} test=${3:-} kind=${4:-check} jobs=$(($(nproc) + 1))    # containers wait for their own CPU
+build=$1 suite=${2:-} test=${3:-} kind=${4:-check} jobs=$(nproc)
 programs=test scripts=suite
 longest='kill upgrade container own_move installation move resize limits gateway_up existing existing_move registry survival memory host gateway'
 if [ "$kind" = torture ]; then programs=torture scripts=torture jobs=1 CK_TIMEOUT_MULTIPLIER=30; export CK_TIMEOUT_MULTIPLIER; fi

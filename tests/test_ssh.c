@@ -14,7 +14,7 @@
 #include "tests/support/more_check.h"
 #include "tests/support/ssh_daemon.h"
 
-enum { TIMEOUT_MS = 5000, BIG_BYTES = 3 * MIB, VISITORS = 12 };
+enum { TIMEOUT_MS = 30000, BIG_BYTES = 3 * MIB, VISITORS = 12 };
 
 static SshServer server_of(const SshDaemon *daemon)
 {
