@@ -20,12 +20,20 @@ enum {
 
 // ---- references
 
+#define HEX_DIGITS "0123456789abcdef"
+
+static bool has_only(Str text, const char *letters)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!text.data[i] || !strchr(letters, text.data[i]))
+            return false;
+    return true;
+}
+
 static bool is_path(Str text)
 {
-    bool ok = text.len > 0;
-    for (size_t i = 0; i < text.len; i++)
-        ok = ok && text.data[i] && strchr("abcdefghijklmnopqrstuvwxyz0123456789._-/:", text.data[i]) != NULL;
-    return ok && !str_has_prefix(text, S("/")) && !str_has_suffix(text, S("/"));
+    return text.len > 0 && has_only(text, "abcdefghijklmnopqrstuvwxyz0123456789._-/:") &&
+           !str_has_prefix(text, S("/")) && !str_has_suffix(text, S("/"));
 }
 
 // "registry.example.com:5000" of "registry.example.com:5000/shop/shopd"; empty where it names none.
@@ -41,10 +49,7 @@ bool image_reference_check(Str reference, Error *err)
 {
     size_t at = str_find(reference, S(DIGEST));
     Str digits = str_skip(reference, at + S(DIGEST).len);
-    bool is_digest = digits.len == DIGEST_DIGITS;
-    for (size_t i = 0; i < digits.len; i++)
-        is_digest = is_digest && digits.data[i] && strchr("0123456789abcdef", digits.data[i]) != NULL;
-    if (is_digest && registry_of(str_slice(reference, 0, at)).len)
+    if (digits.len == DIGEST_DIGITS && has_only(digits, HEX_DIGITS) && registry_of(str_slice(reference, 0, at)).len)
         return true;
     error_set(err, ERR_INVALID, "'%.*s' isn't an image of a registry", STR_ARG(reference));
     return error_next(err, "write it as shopctl image push prints it: registry.example.com/shop/shopd" DIGEST "DIGEST");

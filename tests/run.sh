@@ -45,9 +45,10 @@ if [ -n "$suite" ]; then
 fi
 mkdir "$work/out"
 # Those that take minutes begin first, so that none of them is left alone at the end.
-for name in $longest; do grep -x "$name" "$work/suites" || true; done >"$work/ordered"
-grep -vxFf "$work/ordered" "$work/suites" >>"$work/ordered.rest" || true
-cat "$work/ordered.rest" >>"$work/ordered"
+{
+    for name in $longest; do grep -x "$name" "$work/suites" || true; done
+    printf '%s\n' "$longest" | tr ' ' '\n' | grep -vxFf - "$work/suites" || true
+} >"$work/ordered"
 xargs -P "$jobs" -I{} sh tests/run_suite.sh {} "$work/out" "$kind" <"$work/ordered" || true
 passed=0 failed=0
 for name in $(cat "$work/suites"); do

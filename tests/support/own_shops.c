@@ -126,15 +126,16 @@ static void lent_close(void)
 
 void own_shops_borrow(OwnShops *shops, void (*prepare)(void))
 {
-    if (lent.owner != getpid() || lent.is_out) {
-        own_shops_open(shops, HOST_UNIX);
-        lent.shops = shops;
-        lent.owner = getpid();
+    if (lent.owner == getpid() && !lent.is_out) {
         lent.is_out = true;
-        check_at_end(lent_close);
-        prepare();
+        return;
     }
+    own_shops_open(shops, HOST_UNIX);
+    lent.shops = shops;
+    lent.owner = getpid();
     lent.is_out = true;
+    check_at_end(lent_close);
+    prepare();
 }
 
 void own_shops_give_back(void) { lent.is_out = false; }
