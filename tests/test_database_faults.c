@@ -67,6 +67,7 @@ static void stage_open(Stage *stage)
     stage->proxy = database_proxy_open(stage->cell.dsn, stage->cell.arena, &dsn);
     stage->cell.database_timeout_ms = TIMEOUT_MS;
     test_cell_serve(&stage->cell, 1, dsn);
+    test_cell_await_news(&stage->cell);
     stage->acme = shop_client_open(stage->cell.port, "acme.localhost");
     await_status(stage, &WARM, 200);
     await_status(stage, &READ, 200);

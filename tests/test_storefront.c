@@ -33,6 +33,7 @@ static void stage_open(Stage *stage)
     *stage = (Stage){0};
     test_cell_open(&stage->cell, "storefront");
     test_cell_serve(&stage->cell, 2, S(""));
+    test_cell_await_news(&stage->cell);
     stage->acme = shop_client_open(stage->cell.port, "acme.localhost");
     stage->beta = shop_client_open(stage->cell.port, "beta.localhost");
 }

@@ -3,11 +3,14 @@
 
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/embed.h"
 #include "runtime/shop.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
 #include "tests/support/shop_schema.h"
+
+enum { NEWS_MS = 30000, NEWS_PAUSE_MS = 5 };
 
 static const char CELL[] =
     "create table cell.tenants (number bigint primary key, slug text, state text, limits jsonb default '{}',"
@@ -59,6 +62,20 @@ void test_cell_serve(TestCell *cell, unsigned threads, Str dsn)
     Error err = {0};
     ck_assert_ok(server_open(&options, &cell->server, &err), &err);
     cell->port = server_port(cell->server);
+}
+
+void test_cell_await_news(TestCell *cell)
+{
+    ShopClient *client = shop_client_open(cell->port, "localhost");
+    ShopAnswer answer = {0};
+    bool is_up = false;
+    for (int64_t deadline_ms = clock_ms() + NEWS_MS; !is_up; clock_sleep_ms(NEWS_PAUSE_MS)) {
+        ck_assert_msg(clock_ms() < deadline_ms, "shopd doesn't hear of changes");
+        is_up = shop_call(client, &(ShopRequest){.method = "GET", .path = "/metrics"}, cell->arena, &answer) &&
+                str_find(answer.body, S("\nshopd_news_up 1\n")) < answer.body.len;
+        shop_answer_close(&answer);
+    }
+    shop_client_close(&client);
 }
 
 void test_cell_stop(TestCell *cell)

@@ -20,6 +20,8 @@ typedef struct TestCell {
 void test_cell_open(TestCell *cell, const char *noun);
 // Starts the server with `threads` threads on a free port; `dsn` empty: the cell's own.
 void test_cell_serve(TestCell *cell, unsigned threads, Str dsn);
+// Waits until it hears of changes: the pages that it keeps before are forgotten then.
+void test_cell_await_news(TestCell *cell);
 void test_cell_stop(TestCell *cell);    // the server alone: it may be served again
 void test_cell_close(TestCell *cell);
 
