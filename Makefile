@@ -27,6 +27,9 @@ FLAGS_coverage := -O0 -g --coverage
 FLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all -DDEF_SANITIZE
 FLAGS_tsan := -O1 -g -fsanitize=thread
 FLAGS := $(FLAGS_$(BUILD))
+# What the sanitizer is told, in each of its programs.
+TOLD_asan := $(O)/tests/asan_options.o
+TOLD := $(TOLD_$(BUILD))
 ifeq ($(findstring clang,$(CC)),clang)
 FLAGS := $(subst -flto=auto,,$(FLAGS)) -Wno-gnu-statement-expression
 endif
@@ -59,7 +62,7 @@ SQL_FILES := $(sort $(wildcard sql/*/*.sql sql/*/*/*.sql))
 PLAN_FILES := $(sort $(wildcard plans/*.yaml))
 THEME_FILES := $(sort $(wildcard web/theme/* web/theme/*/* web/theme/*/*/*))
 
-ALL_C := $(BASE) $(PROVISIONER) $(CLI) $(RUNTIME) $(SUPPORT) $(SUITES:%=tests/%.c) $(sort $(wildcard bench/*.c tests/fuzz/*.c))
+ALL_C := $(BASE) $(PROVISIONER) $(CLI) $(RUNTIME) $(SUPPORT) $(SUITES:%=tests/%.c) tests/asan_options.c $(sort $(wildcard bench/*.c tests/fuzz/*.c))
 ALL_H := $(sort $(wildcard base/*.h provisioner/*.h provisioner/*/*.h cli/*.h runtime/*.h runtime/*/*.h tests/support/*.h))
 
 .PHONY: all build deps deps_build demo demo-dedicated demo-dedicated-down check torture bench lint fmt coverage fuzz install clean docs help
@@ -134,15 +137,15 @@ $(O)/libcli.a: $(call objects,$(filter-out $(MAINS),$(CLI))); $(archive)
 $(O)/libruntime.a: $(call objects,$(filter-out $(MAINS),$(RUNTIME))) $(O)/embed/theme.o $(LLHTTP); $(archive)
 $(O)/libsupport.a: $(call objects,$(SUPPORT)); $(archive)
 
-$(O)/bin/shopctl: $(O)/cli/main.o $(O)/libcli.a $(O)/libprovisioner.a $(O)/libbase.a
+$(O)/bin/shopctl: $(O)/cli/main.o $(TOLD) $(O)/libcli.a $(O)/libprovisioner.a $(O)/libbase.a
 	@mkdir -p $(@D)
 	@echo 'ld $@'
 	@$(CC) $(LDFLAGS) $^ $(LIBS_shopctl) -o $@
-$(O)/bin/shopd: $(O)/runtime/main.o $(O)/libruntime.a $(O)/libbase.a
+$(O)/bin/shopd: $(O)/runtime/main.o $(TOLD) $(O)/libruntime.a $(O)/libbase.a
 	@mkdir -p $(@D)
 	@echo 'ld $@'
 	@$(CC) $(LDFLAGS) $^ $(LIBS_shopd) -o $@
-$(O)/tests/bin/%: $(O)/tests/%.o $(O)/libsupport.a $(O)/libcli.a $(O)/libprovisioner.a $(O)/libruntime.a $(O)/libbase.a
+$(O)/tests/bin/%: $(O)/tests/%.o $(TOLD) $(O)/libsupport.a $(O)/libcli.a $(O)/libprovisioner.a $(O)/libruntime.a $(O)/libbase.a
 	@mkdir -p $(@D)
 	@echo 'ld $@'
 	@$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS_tests) -o $@

@@ -31,7 +31,7 @@ trap 'exit 130' INT TERM
         ${TEST_PG_OPTIONS:-}" >/dev/null
 )
 export TEST_PG="host=$work user=postgres dbname=postgres" TEST_BUILD="$PWD/$build" TEST_WORK="$work" TEST="$test"
-export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=1:malloc_context_size=8:quarantine_size_mb=16}" UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
+export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}"
 case $build in *asan | *tsan) export CK_FORK=no ;; esac
 for file in tests/"$programs"_*.c tests/"$scripts"_*.sh; do

@@ -38,7 +38,7 @@ struct Buyers {
     char variants[2][32];
     pthread_mutex_t lock;
     char fault[512];      // the first thing that a buyer found wrong
-    char retried[256];    // the first call that had to be sent again, and why
+    char retried[512];    // the first call that had to be sent again, and why
 };
 
 __attribute__((format(printf, 2, 3))) static bool buyer_fails(Buyers *buyers, const char *format, ...)
@@ -53,13 +53,15 @@ __attribute__((format(printf, 2, 3))) static bool buyer_fails(Buyers *buyers, co
     return false;
 }
 
-static void note_retry(Buyers *buyers, const ShopRequest *request, const ShopAnswer *answer)
+static void note_retry(Buyers *buyers, const ShopRequest *request, const ShopAnswer *answer, int64_t took_ms)
 {
     (void)pthread_mutex_lock(&buyers->lock);
     if (atomic_fetch_add(&buyers->retry_count, 1) == 0)
-        (void)snprintf(buyers->retried, sizeof(buyers->retried), "%s %s: %s %d %.*s", request->method, request->path,
-                       answer ? "answered by" : "no answer", answer ? answer->status : 0,
-                       answer ? (int)MIN(answer->body.len, (size_t)120) : 0, answer ? answer->body.data : "");
+        (void)snprintf(buyers->retried, sizeof(buyers->retried),
+                       "%s %s: %s %d after %lld ms, %lld ms from the start %.*s", request->method, request->path,
+                       answer ? "answered by" : "no answer", answer ? answer->status : 0, (long long)took_ms,
+                       (long long)(clock_ms() - buyers->since_ms), answer ? (int)MIN(answer->body.len, (size_t)120) : 0,
+                       answer ? answer->body.data : "");
     (void)pthread_mutex_unlock(&buyers->lock);
 }
 
@@ -80,10 +82,11 @@ static bool call_until_settled(Buyer *buyer, const ShopRequest *request, Arena *
 {
     bool is_moving = buyer->buyers->port_count > 1;
     for (int64_t until_ms = clock_ms() + RETRY_MS; clock_ms() < until_ms; clock_sleep_ms(RETRY_PAUSE_MS)) {
+        int64_t since_ms = clock_ms();
         bool is_answered = shop_call(buyer->clients[buyer->at], request, arena, out);
         if (is_answered && out->status < 500 && out->status != 429 && !(is_moving && out->status == 404))
             return true;
-        note_retry(buyer->buyers, request, is_answered ? out : NULL);
+        note_retry(buyer->buyers, request, is_answered ? out : NULL, clock_ms() - since_ms);
         shop_answer_close(out);
         if (is_moving && (!is_answered || out->status == 404))
             buyer->at = (buyer->at + 1) % buyer->buyers->port_count;

@@ -135,7 +135,7 @@ static void *proxy_run(void *argument)
         (void)pthread_mutex_lock(&proxy->lock);
         char woken;
         if (polled[0].revents)
-            (void)read(proxy->wake[0], &woken, 1);
+            (void)!read(proxy->wake[0], &woken, 1);
         else {
             pairs_run(proxy, polled + 2, count);
             if (polled[1].revents)
@@ -173,7 +173,7 @@ void database_proxy_set(DatabaseProxy *proxy, ProxyMode mode)
 {
     (void)pthread_mutex_lock(&proxy->lock);
     proxy->wanted = mode;
-    (void)write(proxy->wake[1], "", 1);
+    (void)!write(proxy->wake[1], "", 1);
     while (proxy->mode != mode)
         (void)pthread_cond_wait(&proxy->changed, &proxy->lock);
     (void)pthread_mutex_unlock(&proxy->lock);
@@ -184,7 +184,7 @@ void database_proxy_close(DatabaseProxy **proxy)
     DatabaseProxy *closed = *proxy;
     (void)pthread_mutex_lock(&closed->lock);
     closed->is_over = true;
-    (void)write(closed->wake[1], "", 1);
+    (void)!write(closed->wake[1], "", 1);
     (void)pthread_mutex_unlock(&closed->lock);
     (void)pthread_join(closed->thread, NULL);
     while (closed->count > 0)
