@@ -84,6 +84,8 @@ bool error_wrap(Error *err, const char *format, ...)
         char *cause = err->causes[err->cause_count++];
         text_end(cause, ERROR_CAUSE, snprintf(cause, ERROR_CAUSE, "%s", err->what));
     }
+    if (err->why[0] == '\0')
+        memcpy(err->why, err->what, sizeof(err->why));
     TEXT_FROM_ARGUMENTS(err->what);
     return false;
 }

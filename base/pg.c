@@ -151,11 +151,13 @@ static bool error_from_pg(Error *err, const PGconn *conn, const PGresult *result
         return error_from_connection(err, conn);
     bool is_ours = strcmp(state, "SH001") == 0;
     const char *constraint = field(result, PG_DIAG_CONSTRAINT_NAME);
-    error_set(err, is_ours ? error_code_of(constraint) : code_of_state(state), "%s",
-              field(result, PG_DIAG_MESSAGE_PRIMARY));
+    const char *message = field(result, PG_DIAG_MESSAGE_PRIMARY);
+    if (is_ours)
+        error_set(err, error_code_of(constraint), "%s", message);
+    else
+        error_set(err, code_of_state(state), "%s (SQLSTATE %s)", message, state);
     error_where(err, "%s", field(result, is_ours ? PG_DIAG_COLUMN_NAME : PG_DIAG_CONSTRAINT_NAME));
-    const char *detail = field(result, PG_DIAG_MESSAGE_DETAIL);
-    why_of_lines(err, detail[0] || is_ours ? detail : state);
+    why_of_lines(err, field(result, PG_DIAG_MESSAGE_DETAIL));
     return error_next(err, "%s", field(result, PG_DIAG_MESSAGE_HINT));
 }
 

@@ -3,9 +3,10 @@
 # fourth word those that take long (tests/torture_*), one after the other.
 set -eu
 cd "$(dirname "$0")/.."
-build=$1 suite=${2:-} test=${3:-} kind=${4:-check} jobs=$(nproc)
+build=$1 suite=${2:-} test=${3:-} kind=${4:-check} jobs=$(($(nproc) + 1)) # some of them wait
 programs=test scripts=suite
-longest='kill upgrade container own_move installation move resize limits gateway_up existing existing_move registry survival memory host gateway'
+longest='kill upgrade container move own_move installation lost_calls browser cli tenant limits existing existing_move resize registry gateway_up
+    storefront product_import hardening memory shopd host lost_work gateway survival'
 if [ "$kind" = torture ]; then programs=torture scripts=torture jobs=1 CK_TIMEOUT_MULTIPLIER=30; export CK_TIMEOUT_MULTIPLIER; fi
 work=$(mktemp -d /tmp/shop-check.XXXXXX)
 pg_bin=$(find /usr/lib/postgresql -path '*/bin/initdb' | sort -V | tail -n 1)
@@ -22,12 +23,14 @@ stop() {
 }
 trap stop EXIT
 trap 'exit 130' INT TERM
+# Hundreds of databases that live for a minute: nobody is to vacuum them or to write them out.
 (
     cd /
     $as_postgres "$pg_bin/initdb" -D "$work/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null
     $as_postgres "$pg_bin/pg_ctl" -D "$work/data" -l "$work/data/log" -w start -o "-k $work -c listen_addresses='' \
         -c fsync=off -c wal_level=logical -c jit=off -c max_connections=300 -c max_locks_per_transaction=256 \
         -c max_replication_slots=64 -c max_wal_senders=64 \
+        -c autovacuum_naptime=1d -c max_wal_size=8GB -c checkpoint_timeout=1d -c full_page_writes=off \
         ${TEST_PG_OPTIONS:-}" >/dev/null
 )
 export TEST_PG="host=$work user=postgres dbname=postgres" TEST_BUILD="$PWD/$build" TEST_WORK="$work" TEST="$test"

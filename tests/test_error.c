@@ -18,6 +18,10 @@ TEST(an_error_keeps_what_each_layer_said)
     ck_assert_str_eq(err.causes[0], "the slug 'acme' is taken");
     ck_assert_str_eq(err.next, "choose another");
     ck_assert_uint_eq(err.cause_count, 1);
+    ck_assert_str_eq(err.why, "the slug 'acme' is taken");
+    error_why(&err, "there is one");
+    ck_assert(!error_wrap(&err, "nothing was made"));
+    ck_assert_str_eq(err.why, "there is one");
 }
 
 TEST(a_long_text_is_cut_at_a_character)

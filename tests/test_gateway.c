@@ -14,6 +14,7 @@
 #include "provisioner/gateway_watch.h"
 #include "tests/support/command_runner.h"
 #include "tests/support/echo_server.h"
+#include "tests/support/free_port.h"
 #include "tests/support/haproxy_process.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"

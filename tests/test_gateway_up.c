@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "tests/support/engine_server.h"
+#include "tests/support/free_port.h"
 #include "tests/support/more_check.h"
 #include "tests/support/platform_script.h"
 #include "tests/support/shop_client.h"

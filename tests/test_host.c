@@ -6,8 +6,8 @@
 #include "base/clock.h"
 #include "tests/support/command_runner.h"
 #include "tests/support/engine_server.h"
+#include "tests/support/free_port.h"
 #include "tests/support/more_check.h"
-#include "tests/support/shop_client.h"
 #include "tests/support/ssh_daemon.h"
 
 static CommandRunner runner;

@@ -6,9 +6,9 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/process.h"
+#include "tests/support/free_port.h"
 #include "tests/support/more_check.h"
 #include "tests/support/platform_script.h"
-#include "tests/support/shop_client.h"
 #include "tests/support/test_platform.h"
 
 enum {

@@ -12,26 +12,15 @@
 #include "tests/support/more_check.h"
 #include "tests/support/operation_kind.h"
 #include "tests/support/pg_server.h"
+#include "tests/support/step_moment.h"
 #include "tests/support/test_world.h"
 
 enum { QUICK_MS = 1, NEVER_STOPPED = 42 };
 
 // ---- the kill
 
-typedef struct Point {
-    size_t step;
-    EventPhase phase;
-} Point;
-
-static void kill_self(void *context, const Event *event)
-{
-    const Point *point = context;
-    if (event->step && event->position == point->step && event->phase == point->phase)
-        (void)kill(getpid(), SIGKILL);
-}
-
 // Runs the command (or takes operation `revert` back) in a process that kills itself at the point.
-static void run_killed(TestWorld *world, const OperationKind *kind, const char *slug, int64_t revert, Point point)
+static void run_killed(TestWorld *world, const OperationKind *kind, const char *slug, int64_t revert, StepMoment point)
 {
     (void)fflush(NULL);
     pid_t child = fork();
@@ -39,7 +28,7 @@ static void run_killed(TestWorld *world, const OperationKind *kind, const char *
     if (child == 0) {
         Error err = {0};
         Platform *platform = test_world_platform(world, 0);
-        platform_observe(platform, kill_self, &point);
+        platform_observe(platform, step_moment_kill, &point);
         bool ok = revert ? operation_revert(platform, revert, &err) : kind->run(platform, world, slug, &err);
         (void)fprintf(stderr, "%s: not killed: %s %s\n", kind->driver->kind, ok ? "done" : err.what, err.why);
         _exit(NEVER_STOPPED);
@@ -62,16 +51,7 @@ static int64_t unfinished(TestWorld *world, const char *slug)
     return id;
 }
 
-// A step that can't be taken back was done before the point.
-static bool is_past_return(const Driver *driver, Point point)
-{
-    for (size_t i = 0; i <= point.step; i++)
-        if (!driver->steps[i].revert && (i < point.step || point.phase == EVENT_AFTER))
-            return true;
-    return false;
-}
-
-static const char *moment_text(TestWorld *world, const Driver *driver, Point point, const char *then)
+static const char *moment_text(TestWorld *world, const Driver *driver, StepMoment point, const char *then)
 {
     return str_format(world->arena, "%s killed %s '%s', then %s", driver->kind,
                       point.phase == EVENT_BEFORE  ? "before"
@@ -87,7 +67,7 @@ static void resume(TestWorld *world, int64_t id, const char *moment)
     ck_assert_msg(operation_resume(world->platform, id, &err), "%s: %s: %s", moment, err.what, err.why);
 }
 
-static void kill_and_resume(TestWorld *world, const OperationKind *kind, Point point, size_t count)
+static void kill_and_resume(TestWorld *world, const OperationKind *kind, StepMoment point, size_t count)
 {
     const char *slug = kind_prepare(world, kind, count);
     const char *moment = moment_text(world, kind->driver, point, "resumed");
@@ -96,7 +76,7 @@ static void kill_and_resume(TestWorld *world, const OperationKind *kind, Point p
     kind_check_end(world, kind, slug, false, moment);
 }
 
-static void kill_and_revert(TestWorld *world, const OperationKind *kind, Point point, size_t count)
+static void kill_and_revert(TestWorld *world, const OperationKind *kind, StepMoment point, size_t count)
 {
     Error err = {0};
     const char *slug = kind_prepare(world, kind, count);
@@ -114,7 +94,7 @@ static void kill_and_revert(TestWorld *world, const OperationKind *kind, Point p
     kind_check_end(world, kind, slug, is_reverted, moment);
 }
 
-static void kill_and_repeat(TestWorld *world, const OperationKind *kind, Point point, size_t count)
+static void kill_and_repeat(TestWorld *world, const OperationKind *kind, StepMoment point, size_t count)
 {
     Error err = {0};
     const char *slug = kind_prepare(world, kind, count);
@@ -124,11 +104,12 @@ static void kill_and_repeat(TestWorld *world, const OperationKind *kind, Point p
     kind_check_end(world, kind, slug, false, moment);
 }
 
-static void kill_while_reverting(TestWorld *world, const OperationKind *kind, size_t last, Point point, size_t count)
+static void kill_while_reverting(TestWorld *world, const OperationKind *kind, size_t last, StepMoment point,
+                                 size_t count)
 {
     const char *slug = kind_prepare(world, kind, count);
     const char *moment = moment_text(world, kind->driver, point, "resumed backward");
-    run_killed(world, kind, slug, 0, (Point){last, EVENT_AFTER});
+    run_killed(world, kind, slug, 0, (StepMoment){last, EVENT_AFTER});
     int64_t id = unfinished(world, slug);
     run_killed(world, kind, slug, id, point);
     resume(world, id, moment);
@@ -145,18 +126,18 @@ static void kill_at_every_moment(const OperationKind *kind)
     TestWorld world;
     test_world_open(&world, "kill", true);
     size_t count = 0, last = kind->driver->count - 1;
-    static void (*const AFTERWARDS[])(TestWorld * world, const OperationKind *kind, Point point,
+    static void (*const AFTERWARDS[])(TestWorld * world, const OperationKind *kind, StepMoment point,
                                       size_t count) = {kill_and_resume, kill_and_revert, kill_and_repeat};
     for (size_t step = 0; step < kind->driver->count; step++)
         for (size_t phase = 0; phase < COUNT(FORWARD); phase++)
             for (size_t i = 0; i < COUNT(AFTERWARDS); i++)
                 if (is_all || (step * COUNT(FORWARD) + phase) % COUNT(AFTERWARDS) == i)
-                    AFTERWARDS[i](&world, kind, (Point){step, FORWARD[phase]}, count++);
-    while (last < kind->driver->count && is_past_return(kind->driver, (Point){last, EVENT_AFTER}))
+                    AFTERWARDS[i](&world, kind, (StepMoment){step, FORWARD[phase]}, count++);
+    while (last < kind->driver->count && is_past_return(kind->driver, (StepMoment){last, EVENT_AFTER}))
         last--;    // to SIZE_MAX where no step can be taken back
     for (size_t step = 0; step <= last && last < kind->driver->count; step++)
         for (size_t phase = is_all ? 0 : step % COUNT(BACK); phase < COUNT(BACK); phase += is_all ? 1 : COUNT(BACK))
-            kill_while_reverting(&world, kind, last, (Point){step, BACK[phase]}, count++);
+            kill_while_reverting(&world, kind, last, (StepMoment){step, BACK[phase]}, count++);
     test_world_close(&world);
 }
 
@@ -202,7 +183,7 @@ TEST(the_controller_goes_on_with_what_is_silent_for_long)
     for (size_t i = 0; i < KIND_COUNT; i++) {
         const OperationKind *kind = &KINDS[i];
         const char *slug = kind_prepare(&world, kind, 0);
-        run_killed(&world, kind, slug, 0, (Point){kind->driver->count / 2, EVENT_AFTER});
+        run_killed(&world, kind, slug, 0, (StepMoment){kind->driver->count / 2, EVENT_AFTER});
         int64_t left = unfinished(&world, slug);
         ck_assert_ok(operation_adopt(world.platform, &id, &err), &err);
         ck_assert_msg(id == 0, "an operation was taken up before its time");

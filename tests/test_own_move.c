@@ -4,6 +4,7 @@
 #include "tests/support/more_check.h"
 #include "tests/support/own_shops.h"
 #include "tests/support/pg_server.h"
+#include "tests/support/step_moment.h"
 
 static OwnShops shops;
 
@@ -116,11 +117,6 @@ TEST(a_drained_host_has_no_shops_and_can_be_removed)
 
 // ---- kills
 
-typedef struct Point {
-    size_t step;
-    EventPhase phase;
-} Point;
-
 static bool set_plan(Platform *platform, Error *err)
 {
     CLEANUP(json_close) Json *answer = NULL;
@@ -133,14 +129,6 @@ static bool finalize(Platform *platform, Error *err)
     return tenant_move_finalize(platform, test_slug("bazar"), &answer, err);
 }
 
-static bool is_past_return(const Driver *driver, Point point)
-{
-    for (size_t i = 0; i <= point.step; i++)
-        if (!driver->steps[i].revert && (i < point.step || point.phase == EVENT_AFTER))
-            return true;
-    return false;
-}
-
 // Around each step with TEST_ALL, else around some, resumed or taken back in turn.
 TEST(a_set_plan_that_is_killed_goes_on_or_back)
 {
@@ -150,10 +138,10 @@ TEST(a_set_plan_that_is_killed_goes_on_or_back)
     (void)run(0, "tenant create bazar --plan free --email a@b.example");
     mark("first");
     for (size_t step = 0; step < driver->count; step += getenv("TEST_ALL") ? 1 : 6) {
-        Point point = {.step = step, .phase = turn % 2 ? EVENT_BEFORE : EVENT_AFTER};
-        own_shops_killed(&shops, set_plan, point.step, point.phase);
+        StepMoment moment = {.step = step, .phase = turn % 2 ? EVENT_BEFORE : EVENT_AFTER};
+        own_shops_killed(&shops, set_plan, moment.step, moment.phase);
         const char *id = value("select max(id) from control.operations").data;
-        if (is_past_return(driver, point) || turn++ % 2) {
+        if (is_past_return(driver, moment) || turn++ % 2) {
             (void)run(0, LINE("operation resume %s", id));
             check_lives("own", 5);
             check_marks("1");

@@ -33,7 +33,7 @@ static const struct {
     {"select 1/0", ERR_INVALID, "division"},
     {"insert into t values (1)", ERR_EXISTS, "t_pkey"},
     {"insert into t values (-1)", ERR_INVALID, "t_id_check"},
-    {"select nothing", ERR_FAILED, "nothing"},
+    {"select nothing", ERR_FAILED, "nothing\" does not exist (SQLSTATE 42703)"},
     {"set role nobody_at_all", ERR_INVALID, "nobody_at_all"},
     {"create database postgres", ERR_EXISTS, "postgres"},
     {"create role postgres", ERR_EXISTS, "postgres"},

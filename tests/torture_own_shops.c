@@ -1,22 +1,24 @@
 // tests/torture_own_shops.c: a shop of its own is made by all three ways to a host, while shopctl, the engine or sshd
-// is killed around each step; it goes on or back, and nothing is left.
+// is killed around each step, or the host's link is cut; it goes on or back, and nothing is left.
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "provisioner/container_driver.h"
+#include "provisioner/move_driver.h"
+#include "provisioner/tenant_move.h"
 #include "provisioner/tenant_resize.h"
 #include "provisioner/tenant_upgrade.h"
 #include "tests/support/more_check.h"
 #include "tests/support/own_shops.h"
 #include "tests/support/pg_server.h"
+#include "tests/support/step_moment.h"
 
-typedef enum Victim { VICTIM_SHOPCTL, VICTIM_ENGINE, VICTIM_SSHD } Victim;
+typedef enum Victim { VICTIM_SHOPCTL, VICTIM_ENGINE, VICTIM_SSHD, VICTIM_LINK } Victim;
 
 static OwnShops shops;
-static size_t kill_step;
-static EventPhase kill_phase;
+static StepMoment kill_at;
 static Victim victim;
 
 #define LINE(...) str_format(shops.runner.world.arena, __VA_ARGS__).data
@@ -24,12 +26,13 @@ static Victim victim;
 static void observe(void *context, const Event *event)
 {
     (void)context;
-    if (!event->step || event->position != kill_step || event->phase != kill_phase)
+    if (!event->step || event->position != kill_at.step || event->phase != kill_at.phase)
         return;
     switch (victim) {
     case VICTIM_SHOPCTL: (void)kill(getpid(), SIGKILL); break;
     case VICTIM_ENGINE: engine_server_kill(shops.engine); break;
     case VICTIM_SSHD: ssh_daemon_kill(&shops.ssh); break;
+    case VICTIM_LINK: engine_server_cut(shops.engine); break;
     }
 }
 
@@ -58,6 +61,12 @@ static bool upgrade(Platform *platform, bool is_moved, Error *err)
 static bool upgrade_in_place(Platform *platform, Error *err) { return upgrade(platform, false, err); }
 static bool upgrade_moved(Platform *platform, Error *err) { return upgrade(platform, true, err); }
 
+static bool set_plan(Platform *platform, Error *err)
+{
+    CLEANUP(json_close) Json *answer = NULL;
+    return tenant_set_plan(platform, test_slug("bazar"), &(TenantMove){.plan = own_shops_plan(&shops)}, &answer, err);
+}
+
 // Does it in a process of its own, in which the victim is killed.
 static void strike(Act *act)
 {
@@ -80,6 +89,8 @@ static void victim_revive(void)
         engine_server_restart(shops.engine);
     if (victim == VICTIM_SSHD && has_process_ended(&shops.ssh.process, 0, &end))
         ssh_daemon_restart(&shops.ssh);
+    if (victim == VICTIM_LINK)
+        engine_server_join(shops.engine);
 }
 
 static Str state(void)
@@ -116,19 +127,20 @@ static const struct {
     {HOST_UNIX, VICTIM_SHOPCTL, "unix, shopctl"}, {HOST_UNIX, VICTIM_ENGINE, "unix, the engine"},
     {HOST_TCP, VICTIM_SHOPCTL, "tcp, shopctl"},   {HOST_TCP, VICTIM_ENGINE, "tcp, the engine"},
     {HOST_SSH, VICTIM_SHOPCTL, "ssh, shopctl"},   {HOST_SSH, VICTIM_ENGINE, "ssh, the engine"},
-    {HOST_SSH, VICTIM_SSHD, "ssh, sshd"},
+    {HOST_SSH, VICTIM_SSHD, "ssh, sshd"},         {HOST_UNIX, VICTIM_LINK, "unix, the link"},
+    {HOST_TCP, VICTIM_LINK, "tcp, the link"},     {HOST_SSH, VICTIM_LINK, "ssh, the link"},
 };
 
 TEST(a_creation_survives_whoever_is_killed_at_any_step)
 {
     victim = WAYS[_i].victim;
     own_shops_open(&shops, WAYS[_i].transport);
-    for (kill_step = 0; kill_step < CONTAINER_CREATE.count; kill_step++) {
-        kill_phase = kill_step % 2 ? EVENT_BEFORE : EVENT_AFTER;
-        const char *moment = LINE("%s, step %s", WAYS[_i].name, CONTAINER_CREATE.steps[kill_step].name);
+    for (kill_at.step = 0; kill_at.step < CONTAINER_CREATE.count; kill_at.step++) {
+        kill_at.phase = kill_at.step % 2 ? EVENT_BEFORE : EVENT_AFTER;
+        const char *moment = LINE("%s, step %s", WAYS[_i].name, CONTAINER_CREATE.steps[kill_at.step].name);
         strike(create);
         victim_revive();
-        ends_well(kill_step % 3 != 1, moment);
+        ends_well(kill_at.step % 3 != 1, moment);
     }
     own_shops_close(&shops);
 }
@@ -148,16 +160,16 @@ TEST(a_deletion_and_a_restoration_survive_a_kill_at_any_step)
     own_shops_open(&shops, HOST_UNIX);
     (void)command_ends(&shops.runner, 0, "tenant create bazar --plan own --email a@b.example");
     for (size_t round = 0; round < MAX(CONTAINER_DELETE.count, CONTAINER_RESTORE.count); round++) {
-        kill_phase = round % 2 ? EVENT_BEFORE : EVENT_AFTER;
+        kill_at.phase = round % 2 ? EVENT_BEFORE : EVENT_AFTER;
         (void)command_ends(&shops.runner, 0, "tenant suspend bazar");
         (void)command_ends(&shops.runner, 0, "tenant archive bazar");
-        kill_step = round % CONTAINER_DELETE.count;
-        const char *moment = LINE("deletion, step %s", CONTAINER_DELETE.steps[kill_step].name);
+        kill_at.step = round % CONTAINER_DELETE.count;
+        const char *moment = LINE("deletion, step %s", CONTAINER_DELETE.steps[kill_at.step].name);
         strike(delete_);
         finish(moment);
         ck_assert_msg(own_shops_things(&shops, "bazar") == 0, "%s: something is left", moment);
-        kill_step = round % CONTAINER_RESTORE.count;
-        moment = LINE("restoration, step %s", CONTAINER_RESTORE.steps[kill_step].name);
+        kill_at.step = round % CONTAINER_RESTORE.count;
+        moment = LINE("restoration, step %s", CONTAINER_RESTORE.steps[kill_at.step].name);
         strike(restore);
         finish(moment);
         ck_assert_msg(own_shops_status(&shops, "bazar", "/") == 200, "%s: the shop doesn't answer", moment);
@@ -185,15 +197,15 @@ TEST(a_resize_survives_whoever_is_killed_on_either_side_of_any_step)
     own_shops_open(&shops, WAYS[_i].transport);
     (void)command_ends(&shops.runner, 0, "tenant create bazar --plan own --email a@b.example");
     for (size_t round = 0; round < 4 * CONTAINER_RESIZE.count; round += _i ? 5 : 1) {
-        kill_step = round / 4;
-        kill_phase = round % 2 ? EVENT_AFTER : EVENT_BEFORE;
-        const char *moment = LINE("%s, step %s", WAYS[_i].name, CONTAINER_RESIZE.steps[kill_step].name);
+        kill_at.step = round / 4;
+        kill_at.phase = round % 2 ? EVENT_AFTER : EVENT_BEFORE;
+        const char *moment = LINE("%s, step %s", WAYS[_i].name, CONTAINER_RESIZE.steps[kill_at.step].name);
         strike(resize);
         victim_revive();
         Str id =
             test_value(shops.runner.world.control, shops.runner.world.arena, "select max(id) from control.operations");
         if (!str_eq(state(), S("done")) && !str_eq(state(), S("reverted"))) {
-            bool is_past = kill_step == CONTAINER_RESIZE.count - 1 && kill_phase == EVENT_AFTER;
+            bool is_past = kill_at.step == CONTAINER_RESIZE.count - 1 && kill_at.phase == EVENT_AFTER;
             (void)command_ends(&shops.runner, 0,
                                LINE("operation %s %s", round % 4 < 2 && !is_past ? "revert" : "resume", id.data));
         }
@@ -211,10 +223,10 @@ TEST(an_upgrade_survives_whoever_is_killed_on_either_side_of_any_step)
     (void)command_ends(&shops.runner, 0, "tenant create bazar --plan own --email a@b.example");
     own_shops_age(&shops, true, true);
     for (size_t round = 0; round < 4 * CONTAINER_UPGRADE.count; round += _i ? 5 : 1) {
-        kill_step = round / 4;
-        kill_phase = round % 2 ? EVENT_AFTER : EVENT_BEFORE;
-        const char *moment = LINE("%s, step %s", WAYS[_i].name, CONTAINER_UPGRADE.steps[kill_step].name);
-        bool is_past = kill_step == CONTAINER_UPGRADE.count - 1 && kill_phase == EVENT_AFTER;
+        kill_at.step = round / 4;
+        kill_at.phase = round % 2 ? EVENT_AFTER : EVENT_BEFORE;
+        const char *moment = LINE("%s, step %s", WAYS[_i].name, CONTAINER_UPGRADE.steps[kill_at.step].name);
+        bool is_past = kill_at.step == CONTAINER_UPGRADE.count - 1 && kill_at.phase == EVENT_AFTER;
         strike(round % 3 ? upgrade_moved : upgrade_in_place);
         victim_revive();
         Str id =
@@ -232,7 +244,34 @@ TEST(an_upgrade_survives_whoever_is_killed_on_either_side_of_any_step)
     own_shops_close(&shops);
 }
 
-SUITE(own_shops, EACH(an_upgrade_survives_whoever_is_killed_on_either_side_of_any_step, WAYS),
+TEST(a_move_to_a_cell_of_its_own_survives_whoever_is_killed_at_any_step)
+{
+    victim = WAYS[_i].victim;
+    own_shops_open(&shops, WAYS[_i].transport);
+    (void)command_ends(&shops.runner, 0, "tenant create bazar --plan free --email a@b.example");
+    for (kill_at.step = 0; kill_at.step < TENANT_MOVE_DEDICATED.count; kill_at.step += _i ? 3 : 1) {
+        kill_at.phase = kill_at.step % 2 ? EVENT_BEFORE : EVENT_AFTER;
+        const char *moment = LINE("%s, step %s", WAYS[_i].name, TENANT_MOVE_DEDICATED.steps[kill_at.step].name);
+        strike(set_plan);
+        victim_revive();
+        Str id =
+            test_value(shops.runner.world.control, shops.runner.world.arena, "select max(id) from control.operations");
+        bool is_resumed = kill_at.step % 3 == 1 || is_past_return(&TENANT_MOVE_DEDICATED, kill_at);
+        if (!str_eq(state(), S("done")) && !str_eq(state(), S("reverted")))
+            (void)command_ends(&shops.runner, 0, LINE("operation %s %s", is_resumed ? "resume" : "revert", id.data));
+        if (str_eq(state(), S("done"))) {
+            ck_assert_msg(own_shops_status(&shops, "bazar", "/") == 200, "%s: the shop doesn't answer", moment);
+            ck_assert_msg(own_shops_things(&shops, "bazar") == 5, "%s: it isn't whole", moment);
+            (void)command_ends(&shops.runner, 0, "tenant move bazar --rollback");
+        }
+        ck_assert_msg(own_shops_status(&shops, "bazar", "/") == 200, "%s: it doesn't answer where it was", moment);
+        ck_assert_msg(own_shops_things(&shops, "bazar") == 0, "%s: something is left", moment);
+    }
+    own_shops_close(&shops);
+}
+
+SUITE(own_shops, EACH(a_move_to_a_cell_of_its_own_survives_whoever_is_killed_at_any_step, WAYS),
+      EACH(an_upgrade_survives_whoever_is_killed_on_either_side_of_any_step, WAYS),
       EACH(a_resize_survives_whoever_is_killed_on_either_side_of_any_step, WAYS),
       ONCE(a_deletion_and_a_restoration_survive_a_kill_at_any_step),
       EACH(a_creation_survives_whoever_is_killed_at_any_step, WAYS))

@@ -88,14 +88,14 @@ static void network_make(EngineServer *server)
     assert(name);
     server->network = str_format(server->arena, "/run/netns%s", name);
     server->address = str_format(server->arena, "10.214.%u.%u", number >> 6, (number & 63) * 4 + 2);
-    Str near = str_format(server->arena, "10.214.%u.%u", number >> 6, (number & 63) * 4 + 1);
+    server->near = str_format(server->arena, "10.214.%u.%u", number >> 6, (number & 63) * 4 + 1);
     Str script = str_format(
         server->arena,
         "set -e; n=%s; ip netns del $n 2>/dev/null || true; ip link del shop%u 2>/dev/null || true; ip netns add $n; "
         "ip link add shop%u type veth peer name eth0 netns $n; ip addr add %s/30 dev shop%u; "
         "ip link set shop%u up; ip -n $n addr add %s/30 dev eth0; ip -n $n link set lo up; "
         "ip -n $n link set eth0 up; ip -n $n route add default via %s",
-        name + 1, number, number, near.data, number, number, server->address.data, near.data);
+        name + 1, number, number, server->near.data, number, number, server->address.data, server->near.data);
     run(server, script.data);
 }
 
@@ -163,6 +163,17 @@ void engine_server_kill(EngineServer *server)
     run(server,
         "while grep -qs containerd /proc/$(cat \"$1/exec/containerd/containerd.pid\")/cmdline; do sleep 0.05; done; "
         "rm -f \"$1/exec/containerd/containerd.pid\"");
+}
+
+void engine_server_cut(const EngineServer *server) { run(server, "ip -n \"$(basename \"$1\")\" link set eth0 down"); }
+
+void engine_server_join(const EngineServer *server)
+{
+    run(server,
+        str_format(server->arena,
+                   "n=$(basename \"$1\") && ip -n $n link set eth0 up && ip -n $n route replace default via %.*s",
+                   STR_ARG(server->near))
+            .data);
 }
 
 void engine_server_remove(EngineServer *server)

@@ -11,6 +11,7 @@ typedef struct EngineServer {
     Str url;        // "unix:///..."
     Str network;    // the path of its namespace
     Str address;    // of the namespace, reached from here
+    Str near;       // ours, by which it reaches us
     Process process;
     unsigned tls_port;    // of that address: it also listens there, by mutual TLS; 0: it doesn't
 } EngineServer;
@@ -25,6 +26,10 @@ void engine_server_empty(const EngineServer *server);    // no container, networ
 
 void engine_server_kill(EngineServer *server);    // SIGKILL
 void engine_server_restart(EngineServer *server);
+
+void engine_server_cut(
+    const EngineServer *server);    // its network's interface goes down: nothing arrives, nothing leaves
+void engine_server_join(const EngineServer *server);    // and up again
 
 // Makes a directory with ca.pem, cert.pem and key.pem of a client below the server's directory; `ca` tells one
 // authority from another.

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/process.h"
+#include "tests/support/free_port.h"
 #include "tests/support/pg_server.h"
 #include "tests/support/shop_client.h"
 

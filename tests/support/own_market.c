@@ -7,9 +7,9 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "provisioner/gateway_watch.h"
+#include "tests/support/free_port.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
-#include "tests/support/shop_client.h"
 
 enum { SOME_ORDERS = 4, SOME_ORDERS_MS = 120000, PAUSE_MS = 5 };
 

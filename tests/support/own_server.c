@@ -6,10 +6,10 @@
 
 #include "base/file.h"
 #include "base/process.h"
+#include "tests/support/free_port.h"
 #include "tests/support/guard.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
-#include "tests/support/shop_client.h"
 
 enum { TIMEOUT_MS = 120000, ARENA_BUDGET = 16 * MIB };
 

@@ -12,9 +12,10 @@
 #include "provisioner/dedicated_proxies.h"
 #include "provisioner/dedicated_ready.h"
 #include "provisioner/http_client.h"
+#include "tests/support/free_port.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
-#include "tests/support/shop_client.h"
+#include "tests/support/step_moment.h"
 
 enum { ANSWER_MS = 10000 };
 
@@ -50,7 +51,9 @@ static Str url_of(const OwnShops *shops)
     switch (shops->transport) {
     case HOST_UNIX: return engine->url;
     case HOST_TCP: return str_format(engine->arena, "tcp://%s:%u", engine->address.data, engine->tls_port);
-    case HOST_SSH: return str_format(engine->arena, "ssh://root@127.0.0.1:%u%s", shops->ssh.port, engine->socket.data);
+    case HOST_SSH:
+        return str_format(engine->arena, "ssh://root@%s:%u%s", engine->address.data, shops->ssh.port,
+                          engine->socket.data);
     }
     return S("");
 }
@@ -151,6 +154,8 @@ void own_shops_open(OwnShops *shops, HostTransport transport)
     lent_close();
     *shops = (OwnShops){.transport = transport, .engine = kept_engine(transport)};
     if (transport == HOST_SSH) {
+        shops->ssh.address = shops->engine->address;
+        shops->ssh.network = shops->engine->network;
         ssh_daemon_start(&shops->ssh);
         (void)setenv("SHOPCTL_SSH_KEY", shops->ssh.key.data, 1);
     }
@@ -320,18 +325,6 @@ void own_shops_age(const OwnShops *shops, bool has_postgres, bool has_shopd)
     engine_close(&engine);
 }
 
-typedef struct KillPoint {
-    size_t step;
-    EventPhase phase;
-} KillPoint;
-
-static void kill_self(void *context, const Event *event)
-{
-    const KillPoint *point = context;
-    if (event->step && event->position == point->step && event->phase == point->phase)
-        (void)kill(getpid(), SIGKILL);
-}
-
 void own_shops_killed(const OwnShops *shops, OwnShopsAct *act, size_t step, EventPhase phase)
 {
     int status = 0;
@@ -339,9 +332,9 @@ void own_shops_killed(const OwnShops *shops, OwnShopsAct *act, size_t step, Even
     ck_assert_int_ge(child, 0);
     if (child == 0) {
         Error err = {0};
-        KillPoint point = {.step = step, .phase = phase};
+        StepMoment point = {.step = step, .phase = phase};
         Platform *platform = own_shops_platform(shops);
-        platform_observe(platform, kill_self, &point);
+        platform_observe(platform, step_moment_kill, &point);
         bool ok = act(platform, &err);
         (void)fprintf(stderr, "not killed at step %zu: %s %s %s\n", step, ok ? "done" : err.what, err.why,
                       err.cause_count ? err.causes[0] : "");

@@ -18,16 +18,6 @@ struct ShopClient {
     char host[256];
 };
 
-unsigned test_free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof(address);
-    CLEANUP(fd_close) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert(fd >= 0 && bind(fd, (struct sockaddr *)&address, length) == 0 &&
-              getsockname(fd, (struct sockaddr *)&address, &length) == 0);
-    return ntohs(address.sin_port);
-}
-
 ShopClient *shop_client_open(unsigned port, const char *host)
 {
     ShopClient *client = calloc(1, sizeof(*client));

@@ -19,8 +19,6 @@ typedef struct ShopAnswer {
     Json *json;    // of a JSON body, else NULL; closed by shop_answer_close
 } ShopAnswer;
 
-unsigned test_free_port(void);    // of the loopback address, free when asked
-
 ShopClient *shop_client_open(unsigned port, const char *host);
 void shop_client_close(ShopClient **client);
 

@@ -7,10 +7,10 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "tests/support/free_port.h"
 #include "tests/support/guard.h"
 #include "tests/support/more_check.h"
 #include "tests/support/raw_client.h"
-#include "tests/support/shop_client.h"
 
 enum { ARENA_BUDGET = MIB, START_MS = 20000, STOP_MS = 10000, SCRIPT_MS = 60000 };
 
@@ -27,7 +27,7 @@ static bool is_listening(const SshDaemon *daemon)
 {
     Error ignored = {0};
     Str output;
-    Str script = str_format(daemon->arena, "exec 3<>/dev/tcp/127.0.0.1/%u", daemon->port);
+    Str script = str_format(daemon->arena, "exec 3<>/dev/tcp/%.*s/%u", STR_ARG(daemon->address), daemon->port);
     const char *argv[] = {"bash", "-c", script.data, NULL};
     return process_run(&(ProcessSpec){.argv = argv}, SCRIPT_MS, daemon->arena, &output, &ignored);
 }
@@ -37,8 +37,11 @@ void ssh_daemon_restart(SshDaemon *daemon)
     Error err = {0};
     Str configuration = str_format(daemon->arena, "%.*s/sshd_config", STR_ARG(daemon->directory));
     Str log = str_format(daemon->arena, "%.*s/log", STR_ARG(daemon->directory));
-    const char *argv[] = {"/usr/sbin/sshd", "-D", "-f", configuration.data, "-E", log.data, NULL};
-    ck_assert_ok(process_start(&(ProcessSpec){.argv = argv, .is_session = true}, &daemon->process, &err), &err);
+    Str network = str_format(daemon->arena, "--net=%.*s", STR_ARG(daemon->network));
+    const char *argv[] = {"nsenter",          network.data, "/usr/sbin/sshd", "-D", "-f",
+                          configuration.data, "-E",         log.data,         NULL};
+    const char *const *command = argv + (daemon->network.len ? 0 : 2);
+    ck_assert_ok(process_start(&(ProcessSpec){.argv = command, .is_session = true}, &daemon->process, &err), &err);
     for (int64_t deadline_ms = clock_ms() + START_MS; !is_listening(daemon); clock_sleep_ms(20))
         ck_assert_msg(clock_ms() < deadline_ms && is_process_alive(&daemon->process), "sshd doesn't listen: see %s",
                       log.data);
@@ -56,6 +59,8 @@ void ssh_daemon_start(SshDaemon *daemon)
     Error err = {0};
     daemon->arena = arena_open(ARENA_BUDGET);
     daemon->port = test_free_port();
+    if (daemon->address.len == 0)
+        daemon->address = S("127.0.0.1");
     ck_assert_ptr_nonnull(mkdtemp(directory));
     daemon->directory = str_copy(daemon->arena, str_of(directory));
     guard_start(daemon->directory, "kill $(pgrep -f \"sshd.*$2/\") 2>/dev/null");
@@ -73,9 +78,9 @@ void ssh_daemon_start(SshDaemon *daemon)
     ssh_daemon_rekey(daemon);
     StrBuf text = {.arena = daemon->arena};
     strbuf_format(&text,
-                  "Port %u\nListenAddress 127.0.0.1\nPidFile none\nAuthorizedKeysFile %s/authorized\nStrictModes no\n"
+                  "Port %u\nListenAddress %.*s\nPidFile none\nAuthorizedKeysFile %s/authorized\nStrictModes no\n"
                   "UsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\n%s",
-                  daemon->port, directory, daemon->more ? daemon->more : "");
+                  daemon->port, STR_ARG(daemon->address), directory, daemon->more ? daemon->more : "");
     Str types = str_of(daemon->host_keys ? daemon->host_keys : "ed25519 ecdsa"), type;
     while (str_cut(&types, ' ', &type))
         strbuf_format(&text, "\nHostKey %s/host_%.*s\n", directory, STR_ARG(type));

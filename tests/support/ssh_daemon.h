@@ -1,4 +1,4 @@
-// tests/support/ssh_daemon.h: an sshd of a test's own on the loopback address, with keys for both sides.
+// tests/support/ssh_daemon.h: an sshd of a test's own, with keys for both sides.
 #pragma once
 #include "base/arena.h"
 #include "base/process.h"
@@ -13,6 +13,7 @@ typedef struct SshDaemon {
     Str stranger_key;         // of nobody
     Str known_hosts;          // a file that isn't there yet
     const char *more;         // lines for its configuration, set before it starts; NULL: none
+    Str network, address;     // the path of its namespace, and where it listens; empty: ours, and the loopback address
     const char *host_keys;    // types, with blanks between; NULL: "ed25519 ecdsa"
     Process process;
 } SshDaemon;

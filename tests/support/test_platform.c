@@ -6,9 +6,9 @@
 
 #include "base/file.h"
 #include "base/process.h"
+#include "tests/support/free_port.h"
 #include "tests/support/guard.h"
 #include "tests/support/more_check.h"
-#include "tests/support/shop_client.h"
 
 enum { UP_TIMEOUT_MS = 120000, WORDS_MAX = 32, ARENA_BUDGET = 64 * MIB };
 

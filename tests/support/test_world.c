@@ -14,9 +14,9 @@
 #include "provisioner/address.h"
 #include "provisioner/cell.h"
 #include "provisioner/http_client.h"
+#include "tests/support/free_port.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
-#include "tests/support/shop_client.h"
 
 enum {
     ARENA_BUDGET = 256 * MIB,
