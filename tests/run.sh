@@ -3,7 +3,7 @@
 # fourth word those that take long (tests/torture_*), one after the other.
 set -eu
 cd "$(dirname "$0")/.."
-build=$1 suite=${2:-} test=${3:-} kind=${4:-check} jobs=$(($(nproc) + 1)) # some of them wait
+build=$1 suite=${2:-} test=${3:-} kind=${4:-check} jobs=$(nproc)
 programs=test scripts=suite
 longest='kill upgrade container move own_move installation lost_calls browser cli tenant limits existing existing_move resize registry gateway_up
     storefront product_import hardening memory shopd host lost_work gateway survival'
