@@ -2,7 +2,7 @@
 # Measures what issue "Proven" names, a script per figure; run.sh [NAME]. Lines of figures go to stdout, raw ones to stderr.
 set -eu
 cd "$(dirname "$0")/.."
-figures='warm-page warm-json checkout memory cold-page import hammer drip neighbours tenant-create dedicated-create engine-ssh move scale'
+figures='warm-page warm-json checkout memory cold-page import hammer drip neighbours tenant-create dedicated-create dedicated-neighbours engine-ssh move scale'
 peers='peer-vendure'
 only=${1:-}
 if [ -z "$only" ]; then

@@ -91,8 +91,8 @@ static Json *health_json(const char *command)
     while (str_cut(&rest, ' ', &word))
         (void)json_append(words, json_from_str(word));
     enum { SECOND = 1000000000 };
-    return json_build("{s:o, s:I, s:I, s:I, s:i}", "Test", words, "Interval", (json_int)5 * SECOND, "Timeout",
-                      (json_int)5 * SECOND, "StartPeriod", (json_int)120 * SECOND, "Retries", 3);
+    return json_build("{s:o, s:I, s:I, s:I, s:i}", "Test", words, "Interval", (json_int)IMAGE_HEALTH_S * SECOND,
+                      "Timeout", (json_int)5 * SECOND, "StartPeriod", (json_int)120 * SECOND, "Retries", 3);
 }
 
 static bool config_text(const ImageContent *content, ImageKind kind, const char *layer, Arena *arena, Str *out,

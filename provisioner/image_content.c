@@ -10,15 +10,9 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "provisioner/digest.h"
+#include "provisioner/image_libraries.h"
 
-enum {
-    LDD_MS = 20000,
-    VERSION_MS = 10000,
-    LDD_AT_ONCE = 16,
-    PATH_TEXT = PATH_MAX,
-    FILE_MODE = 0644,
-    PROGRAM_MODE = 0755
-};
+enum { VERSION_MS = 10000, PATH_TEXT = PATH_MAX, FILE_MODE = 0644, PROGRAM_MODE = 0755 };
 
 // ---- the list
 
@@ -94,42 +88,15 @@ static void list_order(ImageContent *content)
 
 // ---- finding
 
-// What the dynamic linker says: "	libpq.so.5 => /lib/x86_64-linux-gnu/libpq.so.5 (0x...)", after "PROGRAM:" where
-// it was asked of several.
-static void libraries_read(ImageContent *content, Str output)
+static bool libraries_add(ImageContent *content, Str directory, Error *err)
 {
-    Str line;
-    while (str_cut(&output, '\n', &line)) {
-        size_t arrow = str_find(line, S("=> "));
-        Str path = str_trim(arrow < line.len ? str_skip(line, arrow + 3) : line);
-        bool is_library = str_find(path, S(" (0x")) < path.len;
-        path = str_slice(path, 0, str_find_char(path, ' '));
-        if (is_library && str_has_prefix(path, S("/")))
+    Str paths, path;
+    if (!image_libraries(directory, content->programs, content->program_count, content->arena, &paths, err))
+        return false;
+    while (str_cut(&paths, '\n', &path))
+        if (path.len)
             copy_add(content, str_copy(content->arena, path), str_copy(content->arena, path), PROGRAM_MODE);
-    }
-}
-
-static bool libraries_of(ImageContent *content, const char *const *programs, size_t count, Error *err)
-{
-    const char *argv[LDD_AT_ONCE + 2] = {"ldd"};
-    Str output = S("");
-    memcpy(&argv[1], programs, count * sizeof(*programs));
-    if (!process_run(&(ProcessSpec){.argv = argv}, LDD_MS, content->arena, &output, err))
-        return error_wrap(err, "the libraries of '%s' can't be found", programs[0]);
-    if (str_find(output, S("not found")) < output.len) {
-        error_set(err, ERR_NOT_FOUND, "a library of '%s', or of a program beside it, is missing", programs[0]);
-        return error_next(err, "see ldd %s", programs[0]);
-    }
-    libraries_read(content, output);
     return arena_ok(content->arena, err);
-}
-
-static bool libraries_add(ImageContent *content, Error *err)
-{
-    for (size_t at = 0; at < content->program_count; at += LDD_AT_ONCE)
-        if (!libraries_of(content, &content->programs[at], MIN(content->program_count - at, (size_t)LDD_AT_ONCE), err))
-            return false;
-    return true;
 }
 
 // A program or a library; what it needs is found later, for all at once.
@@ -248,7 +215,7 @@ static bool is_shared(Str name)
     "set -eu\n"                                                                                                        \
     "if [ ! -f " IMAGE_DATA "/made ]; then\n"                                                                          \
     "    rm -rf " IMAGE_DATA "/cluster\n"                                                                              \
-    "    initdb -D " IMAGE_DATA "/cluster -U shop_owner -E UTF8 --locale=C.UTF-8 --data-checksums -A peer "            \
+    "    TZ=UTC initdb -D " IMAGE_DATA "/cluster -U shop_owner -E UTF8 --locale=C.UTF-8 --data-checksums -A peer "     \
     "--no-instructions\n"                                                                                              \
     "    : >" IMAGE_DATA "/made\n"                                                                                     \
     "fi\n"                                                                                                             \
@@ -352,7 +319,7 @@ bool image_content_find(const ImageStore *store, ImageKind kind, ImageContent *c
 {
     static bool (*const FIND[IMAGE_KINDS])(const ImageStore *store, ImageContent *content,
                                            Error *err) = {[IMAGE_POSTGRES] = postgres_find, [IMAGE_SHOPD] = shopd_find};
-    if (!FIND[kind](store, content, err) || !libraries_add(content, err))
+    if (!FIND[kind](store, content, err) || !libraries_add(content, store->directory, err))
         return false;
     parents_add(content);
     if (!arena_ok(content->arena, err))
@@ -374,7 +341,7 @@ bool image_content_signature(const ImageContent *content, Arena *arena, Str *out
                       STR_ARG(file->text), STR_ARG(file->target), file->mode, file->uid, (long long)status.st_size,
                       (long long)status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
     }
-    strbuf_format(&about, "%.*s %s\n", STR_ARG(content->entrypoint), content->health);
+    strbuf_format(&about, "%.*s %s %d\n", STR_ARG(content->entrypoint), content->health, IMAGE_HEALTH_S);
     if (!arena_ok(content->arena, err))
         return false;
     *out = str_copy(arena, str_slice(digest_text(strbuf_str(&about), text), 0, 16));

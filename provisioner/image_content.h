@@ -3,7 +3,10 @@
 #include "provisioner/image.h"
 #include "provisioner/tar.h"
 
-enum { IMAGE_PROGRAMS_MAX = 128 };
+enum {
+    IMAGE_PROGRAMS_MAX = 128,
+    IMAGE_HEALTH_S = 30    // between two checks: each is a process more, taken from the container's CPU
+};
 
 typedef struct ImageFile {
     Str path;      // in the image, without a slash before it
