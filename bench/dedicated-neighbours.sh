@@ -16,21 +16,18 @@ printf 'GET\tcalm.localhost\t/\n' >"$work/shopper"
 at=$(shop_url calm)
 at=${at#http://}
 
-# psql has a shell, and that loops and forks; the query wants more memory than there is, is killed, and tried again.
+# psql has a shell, and that loops, forks, and asks again and again for what wants more memory than there is and is killed: all of it in
+# the container, and nothing but one waiting shopctl outside.
 cat >"$work/burn" <<'END'
-\! for i in 1 2 3 4; do (while :; do :; done) & done; i=0; while [ $i -lt 1000 ]; do (while :; do :; done) & i=$((i + 1)); done; wait
+\! hog='select length((array_agg(repeat(md5(i::text), 30000)))::text) from generate_series(1, 90000) t(i)'; (while :; do psql -h /run/postgresql -U shop_owner -d cell -c "$hog"; done) & for i in 1 2 3 4; do (while :; do :; done) & done; i=0; while [ $i -lt 1000 ]; do (while :; do :; done) & i=$((i + 1)); done; wait
 END
-hog="select length((array_agg(repeat(md5(i::text), 30000)))::text) from generate_series(1, 90000) t(i)"
 wild_run() {
-    start "$shopctl" tenant psql wild <"$work/burn" >/dev/null 2>&1
+    start "$shopctl" tenant psql wild <"$work/burn" >"$work/burnt" 2>&1
     burns=$started
-    start sh -c "while :; do $shopctl tenant psql wild -c \"\$1\"; done" sh "$hog" >"$work/hog" 2>&1
-    hogs=$started
     sleep 2
 }
 # Its processes end with its container.
 wild_end() {
-    child_stop "$hogs"
     child_stop "$burns"
     "$shopctl" tenant restart wild --postgres -q >/dev/null
     sleep 1
