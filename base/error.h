@@ -33,8 +33,8 @@ bool error_set_at(Error *err, ErrorCode code, const char *file, int line, const 
 bool error_where(Error *err, const char *format, ...) PRINTF(2, 3);
 bool error_why(Error *err, const char *format, ...) PRINTF(2, 3);
 bool error_next(Error *err, const char *format, ...) PRINTF(2, 3);
-// Says what this layer knows: the old `what` becomes a cause, and the why, where there was none. The code, where and next
-// stay.
+// Says what this layer knows: the old `what` becomes a cause, and the why, where there was none. The code, where and
+// next stay.
 bool error_wrap(Error *err, const char *format, ...) PRINTF(2, 3);
 // Sets an error from errno's value: ENOENT is ERR_NOT_FOUND, EACCES and EPERM ERR_FORBIDDEN, ENOMEM ERR_NO_MEMORY,
 // EEXIST ERR_EXISTS, the rest ERR_FAILED; why is strerror's text.

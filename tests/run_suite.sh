@@ -3,7 +3,7 @@
 set -u
 noun=$1 out=$2 kind=$3 began=$(date +%s)
 program=test_$noun script=suite_$noun limit_s=1800
-[ "$kind" = check ] || program=torture_$noun script=torture_$noun limit_s=3600
+[ "$kind" = check ] || program=torture_$noun script=torture_$noun limit_s=14400
 if [ -n "${TEST_TIMES:-}" ]; then export CK_XML_LOG_FILE_NAME="$TEST_TIMES/$noun.xml"; fi
 if [ -f "tests/$script.sh" ]; then
     timeout "$limit_s" sh "tests/$script.sh" >"$out/$noun" 2>&1
