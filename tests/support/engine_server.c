@@ -1,8 +1,11 @@
 // tests/support/engine_server.c: dockerd around a test.
 #include "tests/support/engine_server.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -167,6 +170,17 @@ void engine_server_kill(EngineServer *server)
 
 void engine_server_cut(const EngineServer *server) { run(server, "ip -n \"$(basename \"$1\")\" link set eth0 down"); }
 
+// Who was told that there is no such neighbour believes it for some seconds more.
+static bool is_reachable(const EngineServer *server)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(1)};
+    struct timeval timeout = {.tv_sec = 1};
+    CLEANUP(fd_close) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(inet_pton(AF_INET, server->address.data, &to.sin_addr), 1);
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)), 0);
+    return connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 || errno == ECONNREFUSED;
+}
+
 void engine_server_join(const EngineServer *server)
 {
     run(server,
@@ -174,6 +188,8 @@ void engine_server_join(const EngineServer *server)
                    "n=$(basename \"$1\") && ip -n $n link set eth0 up && ip -n $n route replace default via %.*s",
                    STR_ARG(server->near))
             .data);
+    for (int64_t deadline_ms = clock_ms() + START_MS; !is_reachable(server); clock_sleep_ms(50))
+        ck_assert_msg(clock_ms() < deadline_ms, "the engine's network isn't reached again");
 }
 
 void engine_server_remove(EngineServer *server)

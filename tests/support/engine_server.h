@@ -29,7 +29,7 @@ void engine_server_restart(EngineServer *server);
 
 void engine_server_cut(
     const EngineServer *server);    // its network's interface goes down: nothing arrives, nothing leaves
-void engine_server_join(const EngineServer *server);    // and up again
+void engine_server_join(const EngineServer *server);    // and up again, until it is reached
 
 // Makes a directory with ca.pem, cert.pem and key.pem of a client below the server's directory; `ca` tells one
 // authority from another.
