@@ -35,6 +35,7 @@ enum {
 typedef struct Connection {
     int fd;
     LIBSSH2_SESSION *session;
+    bool has_received;    // something, since it was last set to false
 } Connection;
 
 // One connection to the local socket, and its channel. The place is free while it has neither.
@@ -758,17 +759,34 @@ static bool channels_pass(Ssh *ssh, bool *out_moved)
     return true;
 }
 
-// What one channel's reading took from the connection may be another one's, so there is a pass more after each that
-// moved something.
+// Any call to libssh2 may take in what is another channel's than its own: bytes, room to send, the answer to an opening
+// or to a closing. So there is a pass more after each that received or moved something.
 static bool channels_go_on(Ssh *ssh)
 {
     bool has_moved = true;
-    while (has_moved) {
-        has_moved = false;
+    while (has_moved || ssh->connection.has_received) {
+        has_moved = ssh->connection.has_received = false;
         if (!channels_pass(ssh, &has_moved))
             return false;
     }
     return true;
+}
+
+// libssh2's way to read from the socket: the bytes, or -errno.
+static LIBSSH2_RECV_FUNC(receive)
+{
+    Connection *connection = *abstract;
+    ssize_t len = recv(socket, buffer, length, flags);
+    connection->has_received = connection->has_received || len > 0;
+    return len < 0 ? -errno : len;
+}
+
+static void connection_prepare(Connection *connection)
+{
+    libssh2_session_set_blocking(connection->session, 0);
+    libssh2_keepalive_config(connection->session, 1, 0);
+    *libssh2_session_abstract(connection->session) = connection;
+    (void)libssh2_session_callback_set(connection->session, LIBSSH2_CALLBACK_RECV, (void *)receive);
 }
 
 // A new connection to the host, for somebody who came after the old one was lost.
@@ -776,8 +794,7 @@ static bool connection_again(Ssh *ssh)
 {
     Error failure = {0};
     if (connection_open(&ssh->server, &ssh->connection, &failure)) {
-        libssh2_session_set_blocking(ssh->connection.session, 0);
-        libssh2_keepalive_config(ssh->connection.session, 1, 0);
+        connection_prepare(&ssh->connection);
         failure_set(ssh, &failure);
         return true;
     }
@@ -890,8 +907,7 @@ bool ssh_forward(Ssh *ssh, Str remote_socket, Str *out_path, Error *err)
     if (!private_socket_listen(S("engine.sock"), ssh->arena, &ssh->listener, &ssh->path, err))
         return false;
     ssh->wake = eventfd(0, EFD_CLOEXEC);
-    libssh2_session_set_blocking(ssh->connection.session, 0);
-    libssh2_keepalive_config(ssh->connection.session, 1, 0);
+    connection_prepare(&ssh->connection);
     if (ssh->wake < 0 || pthread_create(&ssh->thread, NULL, carry, ssh) != 0)
         return error_set(err, ERR_NO_MEMORY, "no thread for SSH to %.*s", STR_ARG(ssh->server.name));
     ssh->has_thread = true;

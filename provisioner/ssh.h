@@ -37,7 +37,7 @@ MUST_CHECK bool ssh_run(Ssh *ssh, const char *command, Arena *arena, Str *out, E
 // Brings a Unix socket of the host here: what connects to *out_path (which lives as long as `ssh`) talks to it, up to
 // SSH_CHANNELS_MAX at once, the rest waits. A thread does it; it connects again when the connection was lost and
 // somebody comes. Once for each Ssh.
-enum { SSH_CHANNELS_MAX = 8 };    // sshd's MaxSessions is 10
+enum { SSH_CHANNELS_MAX = 32 };    // a connection to a database takes two; MaxSessions of sshd doesn't count them
 MUST_CHECK bool ssh_forward(Ssh *ssh, Str remote_socket, Str *out_path, Error *err);
 // After a call through the socket has failed: makes the error say what SSH knows of it, when it knows something.
 // Returns false.

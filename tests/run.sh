@@ -22,7 +22,7 @@ stop() {
     rm -rf "$work"
 }
 trap stop EXIT
-trap 'exit 130' INT TERM
+trap 'exit 130' INT TERM PIPE
 # Hundreds of databases that live for a minute: nobody is to vacuum them or to write them out.
 (
     cd /

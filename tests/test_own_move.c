@@ -55,7 +55,7 @@ static void check_shared_is_empty(void)
 
 TEST(a_shop_gets_a_cell_of_its_own_and_goes_back_with_all_that_it_has)
 {
-    own_shops_open(&shops, HOST_UNIX);
+    own_shops_open(&shops, HOST_SSH);
     (void)run(0, "tenant create bazar --plan free --email a@b.example");
     mark("first");
     ck_assert_contains(run(0, "tenant set-plan bazar own --dry-run"), S("hold"));
@@ -139,7 +139,7 @@ TEST(a_set_plan_that_is_killed_goes_on_or_back)
     mark("first");
     for (size_t step = 0; step < driver->count; step += getenv("TEST_ALL") ? 1 : 6) {
         StepMoment moment = {.step = step, .phase = turn % 2 ? EVENT_BEFORE : EVENT_AFTER};
-        own_shops_killed(&shops, set_plan, moment.step, moment.phase);
+        own_shops_killed(&shops, set_plan, moment);
         const char *id = value("select max(id) from control.operations").data;
         if (is_past_return(driver, moment) || turn++ % 2) {
             (void)run(0, LINE("operation resume %s", id));
@@ -157,7 +157,7 @@ TEST(a_set_plan_that_is_killed_goes_on_or_back)
         (void)run(0, "tenant set-plan bazar own");
         (void)run(0, "tenant move bazar --finalize");
         (void)run(0, "tenant set-plan bazar free");
-        own_shops_killed(&shops, finalize, step, EVENT_AFTER);
+        own_shops_killed(&shops, finalize, (StepMoment){step, EVENT_AFTER});
         (void)run(0, "tenant move bazar --finalize");
         check_lives("free", 0);
         check_marks("1");

@@ -14,7 +14,7 @@
 #include "tests/support/more_check.h"
 #include "tests/support/ssh_daemon.h"
 
-enum { TIMEOUT_MS = 30000, BIG_BYTES = 3 * MIB, VISITORS = 12 };
+enum { TIMEOUT_MS = 30000, BIG_BYTES = 3 * MIB, VISITORS = 12, ROUNDS = 3000 };
 
 static SshServer server_of(const SshDaemon *daemon)
 {
@@ -353,6 +353,38 @@ TEST(bytes_come_and_go_as_they_are_for_many_at_once)
     ssh_daemon_remove(&daemon);
 }
 
+TEST(what_came_in_beside_another_channels_is_not_left_lying)
+{
+    SshDaemon daemon = {0};
+    Echo echo;
+    Ssh *ssh = NULL;
+    Str path = S("");
+    Error err = {0};
+    int idle[SSH_CHANNELS_MAX - 1];
+    const struct timeval patience = {.tv_sec = 5};
+    ssh_daemon_start(&daemon);
+    SshServer server = server_of(&daemon);
+    server.keepalive_ms = TIMEOUT_MS;    // its answer would wake what sleeps
+    trust(&server);
+    echo_start(&echo, &daemon);
+    ck_assert_ok(ssh_open(&server, &ssh, &err), &err);
+    ck_assert_ok(ssh_forward(ssh, str_of(echo.path), &path, &err), &err);
+    CLEANUP(fd_close) int fd = unix_socket(path.data, false);
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    for (size_t i = 0; i < COUNT(idle); i++)
+        idle[i] = unix_socket(path.data, false);
+    for (int round = 0; round < ROUNDS; round++) {
+        char byte = (char)round, back = 0;
+        ck_assert_int_eq(send(fd, &byte, 1, MSG_NOSIGNAL), 1);
+        ck_assert_msg(recv(fd, &back, 1, 0) == 1 && back == byte, "nothing came back in round %d", round);
+    }
+    for (size_t i = 0; i < COUNT(idle); i++)
+        fd_close(&idle[i]);
+    ssh_close(&ssh);
+    echo_stop(&echo);
+    ssh_daemon_remove(&daemon);
+}
+
 static const char *const CONFIGURATIONS[] = {NULL, "AllowStreamLocalForwarding no"};
 
 TEST(a_socket_that_cant_be_reached_is_explained)
@@ -415,5 +447,6 @@ SUITE(ssh, ONCE(a_host_is_believed_by_its_key_alone), ONCE(the_kind_of_key_that_
       ONCE(a_host_with_an_rsa_key_alone_is_refused_with_advice), ONCE(whose_key_is_right_is_let_in),
       ONCE(the_agents_keys_are_used), ONCE(a_host_that_isnt_there_or_says_nothing_is_given_up_in_time),
       ONCE(bytes_come_and_go_as_they_are_for_many_at_once),
+      ONCE(what_came_in_beside_another_channels_is_not_left_lying),
       EACH(a_socket_that_cant_be_reached_is_explained, CONFIGURATIONS),
       ONCE(a_lost_connection_is_made_again_for_who_comes_next))
