@@ -127,3 +127,16 @@ bool file_exists(Str path)
     Error ignored = {0};
     return path_of(path, name, &ignored) && access(name, F_OK) == 0;
 }
+
+bool file_stamp(Str path, StrBuf *out, Error *err)
+{
+    char name[PATH_MAX];
+    struct stat status;
+    if (!path_of(path, name, err))
+        return false;
+    if (stat(name, &status) != 0)
+        return error_from_errno(err, errno, "the file '%s' can't be read", name);
+    strbuf_format(out, "%s %lld %lld.%09ld\n", name, (long long)status.st_size, (long long)status.st_mtim.tv_sec,
+                  status.st_mtim.tv_nsec);
+    return true;
+}

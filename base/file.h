@@ -17,6 +17,11 @@ MUST_CHECK bool file_write(Str path, Str content, unsigned mode, Error *err);
 MUST_CHECK bool directory_make(Str path, unsigned mode, Error *err);
 
 bool file_exists(Str path);
+
+// Appends a line that is another one when the file has changed: its path, size, and when it was written. Fails as
+// file_read does.
+MUST_CHECK bool file_stamp(Str path, StrBuf *out, Error *err);
+
 // Hands a descriptor on and leaves -1 behind, so that its CLEANUP does nothing.
 static inline int fd_take(int *fd)
 {

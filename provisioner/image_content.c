@@ -334,12 +334,10 @@ bool image_content_signature(const ImageContent *content, Arena *arena, Str *out
     StrBuf about = {.arena = content->arena};
     for (size_t i = 0; i < content->count; i++) {
         const ImageFile *file = &content->files[i];
-        struct stat status = {0};
-        if (file->source.len && stat(file->source.data, &status) != 0)
-            return error_from_errno(err, errno, "the file '%.*s' can't be read", STR_ARG(file->source));
-        strbuf_format(&about, "%.*s %.*s %.*s %.*s %o %u %lld %lld.%09ld\n", STR_ARG(file->path), STR_ARG(file->source),
-                      STR_ARG(file->text), STR_ARG(file->target), file->mode, file->uid, (long long)status.st_size,
-                      (long long)status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+        strbuf_format(&about, "%.*s %.*s %.*s %o %u\n", STR_ARG(file->path), STR_ARG(file->text), STR_ARG(file->target),
+                      file->mode, file->uid);
+        if (file->source.len && !file_stamp(file->source, &about, err))
+            return false;
     }
     strbuf_format(&about, "%.*s %s %d\n", STR_ARG(content->entrypoint), content->health, IMAGE_HEALTH_S);
     if (!arena_ok(content->arena, err))

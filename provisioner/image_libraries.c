@@ -1,9 +1,6 @@
 // provisioner/image_libraries.c: asks ldd, and remembers what it said.
 #include "provisioner/image_libraries.h"
 
-#include <errno.h>
-#include <sys/stat.h>
-
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/process.h"
@@ -41,24 +38,14 @@ static bool some_ask(const char *const *programs, size_t count, StrBuf *paths, E
     return true;
 }
 
-static bool state_add(StrBuf *about, const char *path, Error *err)
-{
-    struct stat status = {0};
-    if (stat(path, &status) != 0)
-        return error_from_errno(err, errno, "the file '%s' can't be read", path);
-    strbuf_format(about, "%s %lld %lld.%09ld\n", path, (long long)status.st_size, (long long)status.st_mtim.tv_sec,
-                  status.st_mtim.tv_nsec);
-    return true;
-}
-
 static bool known_path(Str directory, const char *const *programs, size_t count, Arena *arena, Str *out, Error *err)
 {
     char digest[DIGEST_TEXT];
     StrBuf about = {.arena = arena};
-    if (!state_add(&about, "/etc/ld.so.cache", err))
+    if (!file_stamp(S("/etc/ld.so.cache"), &about, err))
         return false;
     for (size_t i = 0; i < count; i++)
-        if (!state_add(&about, programs[i], err))
+        if (!file_stamp(str_of(programs[i]), &about, err))
             return false;
     Str name = str_slice(digest_text(strbuf_str(&about), digest), 0, 16);
     *out = str_format(arena, "%.*s/libraries-%.*s", STR_ARG(directory), STR_ARG(name));

@@ -93,6 +93,25 @@ TEST(a_file_is_read_whole_or_memory_ran_out)
     check_every_budget(file_in_memory);
 }
 
-SUITE(file, EACH(a_file_that_cannot_be_written_is_named, NOT_WRITTEN), ONCE(a_directory_is_no_file),
-      ONCE(a_file_is_read_whole_or_memory_ran_out), ONCE(a_file_is_replaced_whole_and_read_back),
-      ONCE(a_file_that_is_missing_or_too_large_is_named))
+TEST(a_stamp_is_another_one_when_the_file_is)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Error err = {0};
+    StrBuf before = {.arena = arena}, same = {.arena = arena}, after = {.arena = arena};
+    Str path = work_path(arena, "stamped");
+    ck_assert_ok(directory_make(work_path(arena, ""), 0755, &err), &err);
+    ck_assert(file_write(path, S("one"), 0600, &err));
+    ck_assert(file_stamp(path, &before, &err));
+    ck_assert(file_stamp(path, &same, &err));
+    ck_assert_str(strbuf_str(&same), strbuf_str(&before));
+    ck_assert(file_write(path, S("four"), 0600, &err));
+    ck_assert(file_stamp(path, &after, &err));
+    ck_assert(!str_eq(strbuf_str(&after), strbuf_str(&before)));
+    ck_assert(unlink(path.data) == 0);
+    ck_assert(!file_stamp(path, &after, &err));
+    ck_assert_says(&err, ERR_NOT_FOUND, "can't be read");
+}
+
+SUITE(file, ONCE(a_stamp_is_another_one_when_the_file_is), EACH(a_file_that_cannot_be_written_is_named, NOT_WRITTEN),
+      ONCE(a_directory_is_no_file), ONCE(a_file_is_read_whole_or_memory_ran_out),
+      ONCE(a_file_is_replaced_whole_and_read_back), ONCE(a_file_that_is_missing_or_too_large_is_named))
