@@ -407,7 +407,7 @@ TEST(a_creation_that_is_killed_at_each_step_goes_on_to_its_end)
 {
     open_all();
     for (size_t step = 0; step < CONTAINER_CREATE.count; step++) {
-        own_shops_killed(&shops, step ? resume : create, step, step % 2 ? EVENT_BEFORE : EVENT_AFTER);
+        own_shops_killed(&shops, step ? resume : create, (StepMoment){step, step % 2 ? EVENT_BEFORE : EVENT_AFTER});
         killed_id = newest();
     }
     (void)run(0, LINE("operation resume %lld", (long long)killed_id));
@@ -424,10 +424,10 @@ TEST(a_creation_that_is_killed_at_each_step_goes_on_to_its_end)
 TEST(a_creation_that_is_killed_at_each_step_of_its_way_back_leaves_nothing)
 {
     open_all();
-    own_shops_killed(&shops, create, CONTAINER_CREATE.count - 2, EVENT_AFTER);
+    own_shops_killed(&shops, create, (StepMoment){CONTAINER_CREATE.count - 2, EVENT_AFTER});
     killed_id = newest();
     for (size_t step = CONTAINER_CREATE.count - 1; step-- > 0;)
-        own_shops_killed(&shops, revert, step, step % 2 ? EVENT_BEFORE : EVENT_REVERTED);
+        own_shops_killed(&shops, revert, (StepMoment){step, step % 2 ? EVENT_BEFORE : EVENT_REVERTED});
     (void)run(0, LINE("operation revert %lld", (long long)killed_id));
     check_nothing_is_left();
     close_all();

@@ -201,7 +201,7 @@ TEST(a_resize_that_is_killed_at_any_step_goes_on_or_back)
          step += getenv("TEST_ALL") ? 1 : 2) {    // torture has all, and both sides
         EventPhase phase = step % 2 ? EVENT_BEFORE : EVENT_AFTER;
         bool is_past = step == CONTAINER_RESIZE.count - 1, is_resumed = step % 3 == 1;
-        own_shops_killed(&shops, resize, step, phase);
+        own_shops_killed(&shops, resize, (StepMoment){step, phase});
         const char *id = value("select max(id) from control.operations").data;
         if (is_past)
             ck_assert_contains(run(1, LINE("operation revert %s", id)), S("only goes forward"));

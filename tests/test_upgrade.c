@@ -203,16 +203,15 @@ TEST(an_upgrade_that_is_killed_goes_on_or_back)
     open_all();
     age(true, true);
     for (size_t i = 0; i < COUNT(KILLS); i += getenv("TEST_ALL") ? 1 : 3) {
-        size_t kill_step = step_of(KILLS[i].step);
-        EventPhase kill_phase = KILLS[i].phase;
-        own_shops_killed(&shops, KILLS[i].is_moved ? upgrade_moved : upgrade_in_place, kill_step, kill_phase);
+        StepMoment moment = {step_of(KILLS[i].step), KILLS[i].phase};
+        own_shops_killed(&shops, KILLS[i].is_moved ? upgrade_moved : upgrade_in_place, moment);
         const char *id = value("select max(id) from control.operations").data;
         if (KILLS[i].then == REVERTED) {
             (void)run(0, LINE("operation revert %s", id));
             check_old(KILLS[i].step);
             continue;
         }
-        bool is_past = kill_step == CONTAINER_UPGRADE.count - 1 && kill_phase == EVENT_AFTER;
+        bool is_past = moment.step == CONTAINER_UPGRADE.count - 1 && moment.phase == EVENT_AFTER;
         if (is_past)
             ck_assert_contains(run(1, LINE("operation revert %s", id)), S("only goes forward"));
         (void)run(0, KILLS[i].then == RESUMED ? LINE("operation resume %s", id) : "tenant upgrade bazar");

@@ -26,7 +26,7 @@ static Victim victim;
 static void observe(void *context, const Event *event)
 {
     (void)context;
-    if (!event->step || event->position != kill_at.step || event->phase != kill_at.phase)
+    if (!is_step_moment(event, kill_at))
         return;
     switch (victim) {
     case VICTIM_SHOPCTL: (void)kill(getpid(), SIGKILL); break;
@@ -35,8 +35,6 @@ static void observe(void *context, const Event *event)
     case VICTIM_LINK: engine_server_cut(shops.engine); break;
     }
 }
-
-typedef bool Act(Platform *platform, Error *err);
 
 static bool create(Platform *platform, Error *err)
 {
@@ -68,7 +66,7 @@ static bool set_plan(Platform *platform, Error *err)
 }
 
 // Does it in a process of its own, in which the victim is killed.
-static void strike(Act *act)
+static void strike(OwnShopsAct *act)
 {
     pid_t child = fork();
     ck_assert_int_ge(child, 0);
@@ -99,12 +97,18 @@ static Str state(void)
                       "select state from control.operations order by id desc limit 1");
 }
 
-static void ends_well(bool is_resumed, const char *moment)
+// Takes the operation that was struck to its end, unless it has come to one.
+static void settle(bool is_resumed)
 {
     Str id = test_value(shops.runner.world.control, shops.runner.world.arena, "select max(id) from control.operations");
     Str was = state();
     if (!str_eq(was, S("done")) && !str_eq(was, S("reverted")))
         (void)command_ends(&shops.runner, 0, LINE("operation %s %s", is_resumed ? "resume" : "revert", id.data));
+}
+
+static void ends_well(bool is_resumed, const char *moment)
+{
+    settle(is_resumed);
     if (str_eq(state(), S("done"))) {
         ck_assert_msg(own_shops_status(&shops, "bazar", "/") == 200, "%s: the shop doesn't answer", moment);
         ck_assert_msg(own_shops_things(&shops, "bazar") == 5, "%s: it isn't whole", moment);
@@ -123,19 +127,26 @@ static const struct {
     HostTransport transport;
     Victim victim;
     const char *name;
+    size_t create_stride, move_stride, sides_stride;    // from one step, or side of one, that it strikes to the next
 } WAYS[] = {
-    {HOST_UNIX, VICTIM_SHOPCTL, "unix, shopctl"}, {HOST_UNIX, VICTIM_ENGINE, "unix, the engine"},
-    {HOST_TCP, VICTIM_SHOPCTL, "tcp, shopctl"},   {HOST_TCP, VICTIM_ENGINE, "tcp, the engine"},
-    {HOST_SSH, VICTIM_SHOPCTL, "ssh, shopctl"},   {HOST_SSH, VICTIM_ENGINE, "ssh, the engine"},
-    {HOST_SSH, VICTIM_SSHD, "ssh, sshd"},         {HOST_UNIX, VICTIM_LINK, "unix, the link"},
-    {HOST_TCP, VICTIM_LINK, "tcp, the link"},     {HOST_SSH, VICTIM_LINK, "ssh, the link"},
-};    // what a link that is cut holds up is only given up after two minutes: fewer steps of it
+    {HOST_UNIX, VICTIM_SHOPCTL, "unix, shopctl", 1, 1, 1},
+    {HOST_UNIX, VICTIM_ENGINE, "unix, the engine", 1, 3, 5},
+    {HOST_TCP, VICTIM_SHOPCTL, "tcp, shopctl", 1, 3, 5},
+    {HOST_TCP, VICTIM_ENGINE, "tcp, the engine", 1, 3, 5},
+    {HOST_SSH, VICTIM_SHOPCTL, "ssh, shopctl", 1, 3, 5},
+    {HOST_SSH, VICTIM_ENGINE, "ssh, the engine", 1, 3, 5},
+    {HOST_SSH, VICTIM_SSHD, "ssh, sshd", 1, 3, 5},
+    // What a link that is cut holds up is only given up after two minutes.
+    {HOST_UNIX, VICTIM_LINK, "unix, the link", 4, 7, 5},
+    {HOST_TCP, VICTIM_LINK, "tcp, the link", 4, 7, 5},
+    {HOST_SSH, VICTIM_LINK, "ssh, the link", 4, 7, 5},
+};
 
 TEST(a_creation_survives_whoever_is_killed_at_any_step)
 {
     victim = WAYS[_i].victim;
     own_shops_open(&shops, WAYS[_i].transport);
-    for (kill_at.step = 0; kill_at.step < CONTAINER_CREATE.count; kill_at.step += victim == VICTIM_LINK ? 4 : 1) {
+    for (kill_at.step = 0; kill_at.step < CONTAINER_CREATE.count; kill_at.step += WAYS[_i].create_stride) {
         kill_at.phase = kill_at.step % 2 ? EVENT_BEFORE : EVENT_AFTER;
         const char *moment = LINE("%s, step %s", WAYS[_i].name, CONTAINER_CREATE.steps[kill_at.step].name);
         strike(create);
@@ -145,12 +156,9 @@ TEST(a_creation_survives_whoever_is_killed_at_any_step)
     own_shops_close(&shops);
 }
 
-// Takes the operation that was struck to its end, whatever became of it.
 static void finish(const char *moment)
 {
-    Str id = test_value(shops.runner.world.control, shops.runner.world.arena, "select max(id) from control.operations");
-    if (!str_eq(state(), S("done")))
-        (void)command_ends(&shops.runner, 0, LINE("operation resume %s", id.data));
+    settle(true);
     ck_assert_msg(str_eq(state(), S("done")), "%s: it isn't done", moment);
 }
 
@@ -196,19 +204,13 @@ TEST(a_resize_survives_whoever_is_killed_on_either_side_of_any_step)
     victim = WAYS[_i].victim;
     own_shops_open(&shops, WAYS[_i].transport);
     (void)command_ends(&shops.runner, 0, "tenant create bazar --plan own --email a@b.example");
-    for (size_t round = 0; round < 4 * CONTAINER_RESIZE.count; round += _i ? 5 : 1) {
+    for (size_t round = 0; round < 4 * CONTAINER_RESIZE.count; round += WAYS[_i].sides_stride) {
         kill_at.step = round / 4;
         kill_at.phase = round % 2 ? EVENT_AFTER : EVENT_BEFORE;
         const char *moment = LINE("%s, step %s", WAYS[_i].name, CONTAINER_RESIZE.steps[kill_at.step].name);
         strike(resize);
         victim_revive();
-        Str id =
-            test_value(shops.runner.world.control, shops.runner.world.arena, "select max(id) from control.operations");
-        if (!str_eq(state(), S("done")) && !str_eq(state(), S("reverted"))) {
-            bool is_past = kill_at.step == CONTAINER_RESIZE.count - 1 && kill_at.phase == EVENT_AFTER;
-            (void)command_ends(&shops.runner, 0,
-                               LINE("operation %s %s", round % 4 < 2 && !is_past ? "revert" : "resume", id.data));
-        }
+        settle(round % 4 >= 2 || (kill_at.step == CONTAINER_RESIZE.count - 1 && kill_at.phase == EVENT_AFTER));
         check_size(str_eq(state(), S("done")) ? "1500 480" : "1000 512", moment);
         (void)command_ends(&shops.runner, 0, "tenant resize bazar --plan-size");
         check_size("1000 512", moment);
@@ -222,18 +224,14 @@ TEST(an_upgrade_survives_whoever_is_killed_on_either_side_of_any_step)
     own_shops_open(&shops, WAYS[_i].transport);
     (void)command_ends(&shops.runner, 0, "tenant create bazar --plan own --email a@b.example");
     own_shops_age(&shops, true, true);
-    for (size_t round = 0; round < 4 * CONTAINER_UPGRADE.count; round += _i ? 5 : 1) {
+    for (size_t round = 0; round < 4 * CONTAINER_UPGRADE.count; round += WAYS[_i].sides_stride) {
         kill_at.step = round / 4;
         kill_at.phase = round % 2 ? EVENT_AFTER : EVENT_BEFORE;
         const char *moment = LINE("%s, step %s", WAYS[_i].name, CONTAINER_UPGRADE.steps[kill_at.step].name);
         bool is_past = kill_at.step == CONTAINER_UPGRADE.count - 1 && kill_at.phase == EVENT_AFTER;
         strike(round % 3 ? upgrade_moved : upgrade_in_place);
         victim_revive();
-        Str id =
-            test_value(shops.runner.world.control, shops.runner.world.arena, "select max(id) from control.operations");
-        if (!str_eq(state(), S("done")) && !str_eq(state(), S("reverted")))
-            (void)command_ends(&shops.runner, 0,
-                               LINE("operation %s %s", round % 4 < 2 && !is_past ? "revert" : "resume", id.data));
+        settle(round % 4 >= 2 || is_past);
         check_size("1000 512", moment);
         bool is_done = str_eq(state(), S("done"));
         Str would = command_ends(&shops.runner, 0, "tenant upgrade bazar --dry-run -o json");
@@ -249,18 +247,14 @@ TEST(a_move_to_a_cell_of_its_own_survives_whoever_is_killed_at_any_step)
     victim = WAYS[_i].victim;
     own_shops_open(&shops, WAYS[_i].transport);
     (void)command_ends(&shops.runner, 0, "tenant create bazar --plan free --email a@b.example");
-    for (kill_at.step = 0; kill_at.step < TENANT_MOVE_DEDICATED.count; kill_at.step += victim == VICTIM_LINK ? 7
-                                                                                       : _i                  ? 3
-                                                                                                             : 1) {
+    for (kill_at.step = 0; kill_at.step < TENANT_MOVE_DEDICATED.count; kill_at.step += WAYS[_i].move_stride) {
         kill_at.phase = kill_at.step % 2 ? EVENT_BEFORE : EVENT_AFTER;
         const char *moment = LINE("%s, step %s", WAYS[_i].name, TENANT_MOVE_DEDICATED.steps[kill_at.step].name);
         strike(set_plan);
         victim_revive();
-        Str id =
-            test_value(shops.runner.world.control, shops.runner.world.arena, "select max(id) from control.operations");
-        bool is_resumed = kill_at.step % 3 == 1 || is_past_return(&TENANT_MOVE_DEDICATED, kill_at);
-        if (!str_eq(state(), S("done")) && !str_eq(state(), S("reverted")))
-            (void)command_ends(&shops.runner, 0, LINE("operation %s %s", is_resumed ? "resume" : "revert", id.data));
+        bool is_resumed =
+            kill_at.step / WAYS[_i].move_stride % 3 == 1 || is_past_return(&TENANT_MOVE_DEDICATED, kill_at);
+        settle(is_resumed);
         if (str_eq(state(), S("done"))) {
             ck_assert_msg(own_shops_status(&shops, "bazar", "/") == 200, "%s: the shop doesn't answer", moment);
             ck_assert_msg(own_shops_things(&shops, "bazar") == 5, "%s: it isn't whole", moment);

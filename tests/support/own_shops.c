@@ -325,21 +325,20 @@ void own_shops_age(const OwnShops *shops, bool has_postgres, bool has_shopd)
     engine_close(&engine);
 }
 
-void own_shops_killed(const OwnShops *shops, OwnShopsAct *act, size_t step, EventPhase phase)
+void own_shops_killed(const OwnShops *shops, OwnShopsAct *act, StepMoment moment)
 {
     int status = 0;
     pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0) {
         Error err = {0};
-        StepMoment point = {.step = step, .phase = phase};
         Platform *platform = own_shops_platform(shops);
-        platform_observe(platform, step_moment_kill, &point);
+        platform_observe(platform, step_moment_kill, &moment);
         bool ok = act(platform, &err);
-        (void)fprintf(stderr, "not killed at step %zu: %s %s %s\n", step, ok ? "done" : err.what, err.why,
+        (void)fprintf(stderr, "not killed at step %zu: %s %s %s\n", moment.step, ok ? "done" : err.what, err.why,
                       err.cause_count ? err.causes[0] : "");
         _exit(ok ? 0 : 1);
     }
     ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "step %zu: status %d", step, status);
+    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "step %zu: status %d", moment.step, status);
 }

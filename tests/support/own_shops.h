@@ -6,6 +6,7 @@
 #include "tests/support/command_runner.h"
 #include "tests/support/engine_server.h"
 #include "tests/support/ssh_daemon.h"
+#include "tests/support/step_moment.h"
 
 typedef struct OwnShops {
     CommandRunner runner;
@@ -40,8 +41,8 @@ void own_shops_do(const OwnShops *shops, const char *method, const char *path, c
 // Mends the one cell of its own, and gives what that did, as a list in JSON; where it is to fail, with this code.
 Str own_shops_mended(const OwnShops *shops, ErrorCode code, const char *says);
 typedef bool OwnShopsAct(Platform *platform, Error *err);
-// Does it in a process that kills itself at this moment of a step; fails the test where it lives on.
-void own_shops_killed(const OwnShops *shops, OwnShopsAct *act, size_t step, EventPhase phase);
+// Does it in a process that kills itself at this moment; fails the test where it lives on.
+void own_shops_killed(const OwnShops *shops, OwnShopsAct *act, StepMoment moment);
 // The status of a page of a shop; 0: nobody answers.
 int own_shops_status(const OwnShops *shops, const char *slug, const char *path);
 

@@ -12,9 +12,14 @@ bool is_past_return(const Driver *driver, StepMoment moment)
     return false;
 }
 
+bool is_step_moment(const Event *event, StepMoment moment)
+{
+    return event->step && event->position == moment.step && event->phase == moment.phase;
+}
+
 void step_moment_kill(void *moment, const Event *event)
 {
     const StepMoment *at = moment;
-    if (event->step && event->position == at->step && event->phase == at->phase)
+    if (is_step_moment(event, *at))
         (void)kill(getpid(), SIGKILL);
 }
