@@ -38,7 +38,9 @@ static const OutputKey KEYS[] = {
      .is_right = true},
     {.key = "free.disk_bytes", .type = "integer", .unit = UNIT_BYTES, .help = "Disk, or null."},
     {.key = "tenants", .type = "integer", .help = "Shops on it.", .heading = "SHOPS", .is_right = true},
-    {.key = "moved", .type = "list", .help = "Of drain: the shops that moved off, as `tenant move` shows them."},
+    {.key = "moved",
+     .type = "list",
+     .help = "Of drain: the shops that moved off, as `tenant move` shows them; with --dry-run those that would."},
     {.key = "moved[].slug", .type = "text", .help = "The shop."},
     {.key = "moved[].cell", .type = "text", .help = "The cell that it lives in now."},
     {.key = "moved[].write_pause_ms", .type = "integer", .help = "How long nothing could be written in it."},
@@ -195,9 +197,9 @@ static bool trust_run(CommandCall *call, Error *err)
 // {"moved", "problems"} beside what is shown of the host.
 static bool empty(const CommandCall *call, Platform *platform, Str name, Json **out, Error *err)
 {
-    if (call->is_dry_run || command_flag(call, "undo") || command_flag(call, "keep"))
+    if (command_flag(call, "undo") || command_flag(call, "keep"))
         return true;
-    return host_empty(platform, name, out, err);
+    return (call->is_dry_run ? host_empty_preview : host_empty)(platform, name, out, err);
 }
 
 static bool drain_run(CommandCall *call, Error *err)

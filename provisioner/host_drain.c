@@ -5,11 +5,23 @@
 #include "provisioner/slug.h"
 #include "provisioner/tenant_move.h"
 
+typedef bool MoveOff(Platform *platform, Slug slug, bool is_leftover, Json **out, Error *err);
+
 static bool move_off(Platform *platform, Slug slug, bool is_leftover, Json **out, Error *err)
 {
     CLEANUP(json_close) Json *ended = NULL;
     return (is_leftover || tenant_move(platform, slug, &(TenantMove){.plan = NULL}, out, err)) &&
            tenant_move_finalize(platform, slug, &ended, err);
+}
+
+static bool move_off_preview(Platform *platform, Slug slug, bool is_leftover, Json **out, Error *err)
+{
+    CLEANUP(json_close) Json *steps = NULL;
+    if (!(is_leftover ? tenant_move_end_preview(platform, slug, false, &steps, err)
+                      : tenant_move_preview(platform, slug, &(TenantMove){.plan = NULL}, &steps, err)))
+        return false;
+    *out = json_build("{s:s%}", "slug", slug.text.data, slug.text.len);
+    return json_ok(*out, err);
 }
 
 static Json *problem_json(Str slug, const Error *err)
@@ -18,7 +30,7 @@ static Json *problem_json(Str slug, const Error *err)
                       err->next);
 }
 
-bool host_empty(Platform *platform, Str name, Json **out, Error *err)
+static bool each_moves_off(Platform *platform, Str name, MoveOff *off, Json **out, Error *err)
 {
     CLEANUP(rows_close) Rows *rows = NULL;
     CLEANUP(json_close) Json *moved = json_build("[]");
@@ -32,7 +44,7 @@ bool host_empty(Platform *platform, Str name, Json **out, Error *err)
         Slug slug = {0};
         Error failure = {0};
         bool ok = slug_parse(rows_str(rows, i, 0), &slug, &failure) &&
-                  move_off(platform, slug, rows_bool(rows, i, 1), &answer, &failure);
+                  off(platform, slug, rows_bool(rows, i, 1), &answer, &failure);
         if (failure.code == ERR_NO_MEMORY) {
             *err = failure;
             return false;
@@ -43,4 +55,14 @@ bool host_empty(Platform *platform, Str name, Json **out, Error *err)
     }
     *out = json_build("{s:O, s:O}", "moved", moved, "problems", problems);
     return json_ok(*out, err);
+}
+
+bool host_empty(Platform *platform, Str name, Json **out, Error *err)
+{
+    return each_moves_off(platform, name, move_off, out, err);
+}
+
+bool host_empty_preview(Platform *platform, Str name, Json **out, Error *err)
+{
+    return each_moves_off(platform, name, move_off_preview, out, err);
 }

@@ -96,10 +96,13 @@ TEST(a_drained_host_has_no_shops_and_can_be_removed)
     (void)run(0, "tenant create bazar --plan own --email a@b.example");
     mark("first");
     ck_assert_contains(run(1, "tenant move bazar"), S("is where it lives"));
+    ck_assert_contains(run(2, "host drain here --dry-run -o json"), S("no host has room"));
     ck_assert_contains(run(2, "host drain here -o json"), S("no host has room"));
     check_lives("own", 5);
     engine_server_start(&there);
     (void)run(0, LINE("host add there %s --address %s", there.url.data, there.address.data));
+    ck_assert_contains(run(0, "host drain here --dry-run -o json"), S("\"slug\": \"bazar\""));
+    check_lives("own", 5);
     Str drained = run(0, "host drain here -o json");
     ck_assert_contains(drained, S("\"slug\": \"bazar\""));
     ck_assert_contains(drained, S("\"state\": \"draining\""));
