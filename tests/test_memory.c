@@ -98,6 +98,7 @@ bool __wrap_json_set(Json *object, const char *key, Json *value, Error *err)
 enum {
     WELL_TRIES = 1000,
     POINTS = 2,    // so many allocations of each request and operation fail, spread over all; TEST_POINTS: as many
+    POINTS_LASTING = 1,    // the same, where all after it fail, too: an answer takes long then
     OTHERS = 16,
 };
 
@@ -216,8 +217,9 @@ static void round_begin(Stage *stage)
 static Str form_of(const Stage *stage, Str token, const char *fields)
 {
     char csrf[CSRF_LEN];
-    TokenKey key = token_key(S("a secret of the tests"));    // tests/support/shop_cell.c
-    csrf_make(&key, 1, token, csrf);
+    Session session = {.is_new = false};
+    memcpy(session.token, token.data, TOKEN_LEN);
+    csrf_make(&session, csrf);
     return str_format(stage->arena, "csrf=%.*s&%s", CSRF_LEN, csrf, fields);
 }
 
@@ -320,7 +322,8 @@ static void fail_one(Stage *stage, size_t row, long number, bool is_lasting)
 
 static void fail_each(Stage *stage, size_t row, bool is_lasting)
 {
-    long total = allocations_of(stage, row), step = MAX(total / points_wanted(POINTS), 1L);
+    long total = allocations_of(stage, row),
+         step = MAX(total / points_wanted(is_lasting ? POINTS_LASTING : POINTS), 1L);
     for (long number = 1 + (long)row % step; number <= total; number += step) {
         round_begin(stage);
         fail_one(stage, row, number, is_lasting);

@@ -8,6 +8,7 @@
 enum { TOKEN_BYTES = 16, CSRF_BYTES = 8 };
 
 _Static_assert(sizeof(((TokenKey *)0)->bytes) == crypto_shorthash_siphash24_KEYBYTES, "the key is SipHash's");
+_Static_assert(TOKEN_LEN >= crypto_shorthash_siphash24_KEYBYTES, "a token holds a key");
 
 static const char BASE64URL[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -90,20 +91,18 @@ Str session_cookie(const Session *session, bool is_secure, Arena *arena)
                       S("; Path=/; Max-Age=7776000; HttpOnly; SameSite=Lax"), is_secure ? S("; Secure") : S(""));
 }
 
-void csrf_make(const TokenKey *key, int64_t tenant, Str token, char out[CSRF_LEN])
+void csrf_make(const Session *session, char out[CSRF_LEN])
 {
-    unsigned char text[sizeof(tenant) + TOKEN_LEN] = {0};
     unsigned char hash[CSRF_BYTES];
-    memcpy(text, &tenant, sizeof(tenant));
-    memcpy(text + sizeof(tenant), token.data, MIN(token.len, (size_t)TOKEN_LEN));
-    (void)crypto_shorthash_siphash24(hash, text, sizeof(text), key->bytes);
+    (void)crypto_shorthash_siphash24(hash, (const unsigned char *)session->token, TOKEN_LEN,
+                                     (const unsigned char *)session->token);
     base64url(hash, sizeof(hash), out);
 }
 
-bool csrf_is(const TokenKey *key, int64_t tenant, Str token, Str csrf)
+bool csrf_is(const Session *session, Str csrf)
 {
     char expected[CSRF_LEN];
-    csrf_make(key, tenant, token, expected);
+    csrf_make(session, expected);
     return csrf.len == CSRF_LEN && sodium_memcmp(expected, csrf.data, CSRF_LEN) == 0;
 }
 

@@ -32,9 +32,10 @@ Str session_token(const Session *session);
 // A Set-Cookie value in `arena`. HttpOnly, SameSite=Lax, Path=/, for 90 days; Secure when asked for.
 Str session_cookie(const Session *session, bool is_secure, Arena *arena);
 
-// The CSRF token of a session at a tenant: base64url of SipHash-2-4.
-void csrf_make(const TokenKey *key, int64_t tenant, Str token, char out[CSRF_LEN]);
-bool csrf_is(const TokenKey *key, int64_t tenant, Str token, Str csrf);    // in constant time
+// The CSRF token of a session: base64url of SipHash-2-4 of its token, whose start is the key (96 random bits, which
+// only the shop's own host is sent). So it follows from the cookie alone, and outlives a move to another cell.
+void csrf_make(const Session *session, char out[CSRF_LEN]);
+bool csrf_is(const Session *session, Str csrf);    // in constant time
 
 // A keyed 64-bit hash, for tables whose keys strangers choose, and for ETags.
 uint64_t token_hash(const TokenKey *key, Str bytes);

@@ -31,7 +31,7 @@ bool form_open(Request *r, Form *out, Error *err)
     if (!session)
         return arena_ok(r->arena, err);
     Str csrf = form_value(out, S("csrf"));
-    if (session->is_new || !csrf_is(&cell_thread(r)->key, r->tenant.number, session_token(session), csrf))
+    if (session->is_new || !csrf_is(session, csrf))
         return error_another_site(err, "its csrf token isn't the session's");
     return true;
 }

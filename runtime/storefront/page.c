@@ -57,7 +57,7 @@ static bool parts_fill(Request *r, const PagePart *parts, size_t count, const Se
     if (!arena_ok(r->arena, err))
         return false;
     if (has_hole(parts, count))
-        csrf_make(&cell_thread(r)->key, r->tenant.number, session_token(session), csrf);
+        csrf_make(session, csrf);
     Str shown = session->count > 0 ? str_int(r->arena, session->count) : S("");
     for (size_t i = 0; i < count; i++)
         switch (parts[i].hole) {
