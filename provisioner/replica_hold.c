@@ -16,6 +16,8 @@ enum {
     SILENCE_MS = 60000,    // of a stream that doesn't come nearer
     WRITERS_MS = 10000,    // how long a transaction may still write once the source is closed
     WRITERS_PAUSE_MS = 1,
+    IMPORT_MS = 600000,    // how long an import may keep it open before
+    IMPORT_PAUSE_MS = 50,
     TRIES_MAX = 3,    // of comparing all while so much is written that it can't be remembered
 };
 
@@ -191,17 +193,37 @@ static bool target_answers(Operation *op, Error *err)
     return false;
 }
 
-// Both ends have been compared, the target answers, and what was written since is known row by row.
-static bool come_near_compared(Follow *follow, Error *err)
+// Whoever writes by tenant_write (an import) holds the gate open to its end: its changes are followed meanwhile.
+static bool gate_close(Follow *follow, Error *err)
+{
+    const Operation *op = follow->op;
+    for (int64_t deadline_ms = clock_ms() + IMPORT_MS; clock_ms() < deadline_ms;) {
+        CLEANUP(rows_close) Rows *rows = NULL;
+        if (!come_near(follow, err) ||
+            !db_query(follow->source.db, S("select cell.gate_close($1::bigint, $2::bigint, $3::bigint)"),
+                      PARAMS(OPERATION(op), STEP_NUMBER(op->other_number)), &rows, err))
+            return false;
+        if (!rows_is_null(rows, 0, 0))
+            return true;
+        clock_sleep_ms(IMPORT_PAUSE_MS);
+    }
+    error_set(err, ERR_BUSY, "an import goes on writing in the shop '%.*s'", STR_ARG(op->slug));
+    return error_next(err, "let it end, then move the shop again");
+}
+
+// Both ends have been compared, the target answers, the gate is closed, and what was written since is known row by row.
+static bool come_near_closed(Follow *follow, Error *err)
 {
     ReplicaTouched *touched = NULL;
     for (int tried = 0; tried < TRIES_MAX; tried++) {
         int64_t rows = 0;
         if (!come_near(follow, err) || !compare_all(follow, &rows, err) || !target_answers(follow->op, err) ||
-            !come_near(follow, err) || !json_set(follow->op->data, "rows", json_build("I", (json_int)rows), err))
+            !json_set(follow->op->data, "rows", json_build("I", (json_int)rows), err) || !gate_close(follow, err))
             return false;
         if (applier_touched(follow->applier, &touched))
             return true;
+        if (!replica_release(follow->op, err))
+            return false;
     }
     return error_set(err, ERR_BUSY, "so much is written in the shop '%.*s' that its copy can't be compared",
                      STR_ARG(follow->op->slug));
@@ -262,16 +284,13 @@ static bool whole_set(Follow *follow, Error *err)
            json_set(follow->op->data, "checksums_equal", json_build("b", 1), err);
 }
 
-static bool close_and_compare(Follow *follow, Error *err)
+static bool compare_the_rest(Follow *follow, Error *err)
 {
-    const Operation *op = follow->op;
     ReplicaTouched *touched = NULL;
-    return db_run(follow->source.db, S("select cell.gate_close($1::bigint, $2::bigint, $3::bigint)"),
-                  PARAMS(OPERATION(op), STEP_NUMBER(op->other_number)), err) &&
-           writers_wait(follow, err) && catch_up(follow, err) &&
+    return writers_wait(follow, err) && catch_up(follow, err) &&
            (applier_touched(follow->applier, &touched) ||
             error_set(err, ERR_BUSY, "so much was written in the shop '%.*s' that its copy can't be compared",
-                      STR_ARG(op->slug))) &&
+                      STR_ARG(follow->op->slug))) &&
            replica_compare_touched(follow->source, follow->target, &follow->tables, touched, err) &&
            identities_copy(follow, err) && way_back_set(follow, err) && whole_set(follow, err);
 }
@@ -287,10 +306,9 @@ static bool way_back_keep(Follow *follow, Error *err)
 // An earlier try that was killed may have left the source closed, and comparing all takes long.
 static bool hold(Follow *follow, Error *err)
 {
-    if (!follow_open(follow, err) || !replica_release(follow->op, err) || !way_back_keep(follow, err) ||
-        !come_near_compared(follow, err))
+    if (!follow_open(follow, err) || !replica_release(follow->op, err) || !way_back_keep(follow, err))
         return false;
-    if (close_and_compare(follow, err))
+    if (come_near_closed(follow, err) && compare_the_rest(follow, err))
         return true;
     Error ignored = {0};
     if (!replica_release(follow->op, &ignored))    // whoever goes on with the operation does

@@ -24,15 +24,18 @@ begin
 end
 $$;
 
--- Takes the right to write from the tenant's role; false where it has been taken before. Statements that are under way aren't
--- waited for: see gate_writers.
+-- Takes the right to write from the tenant's role; false where it has been taken before, null where somebody holds it open: see
+-- tenant_write. Statements that are under way aren't waited for: see gate_writers.
 create or replace function gate_close(p_operation bigint, p_epoch bigint, p_number bigint) returns boolean
     language plpgsql set search_path from current as $$
 declare
     v_schema text := 't_' || p_number;
 begin
-    perform from tenants where number = p_number for update;    -- waits for writers: see tenant_write
     perform epoch_check(p_operation, p_epoch, p_number);
+    perform from tenants where number = p_number for update skip locked;
+    if not found then
+        return null;
+    end if;
     if exists (select from gates where tenant = p_number) then
         return false;
     end if;
