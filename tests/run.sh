@@ -9,6 +9,7 @@ longest='container browser upgrade kill own_move memory move lost_calls installa
     cli tenant gateway hardening shopd storefront product_import survival registry host pool lost_work intruder attacks'
 if [ "$kind" = torture ]; then programs=torture scripts=torture jobs=1 CK_TIMEOUT_MULTIPLIER=30; export CK_TIMEOUT_MULTIPLIER; fi
 work=$(mktemp -d /tmp/shop-check.XXXXXX)
+data=$work/data
 pg_bin=$(find /usr/lib/postgresql -path '*/bin/initdb' | sort -V | tail -n 1)
 pg_bin=${pg_bin%/initdb}
 as_postgres=
@@ -18,19 +19,25 @@ if [ "$(id -u)" = 0 ]; then
 fi
 chmod 711 "$work"
 stop() {
-    $as_postgres "$pg_bin/pg_ctl" -D "$work/data" -m immediate stop >/dev/null 2>&1 || true
-    rm -rf "$work"
+    $as_postgres "$pg_bin/pg_ctl" -D "$data" -m immediate stop >/dev/null 2>&1 || true
+    rm -rf "$work" "$data"
 }
 trap stop EXIT
 trap 'exit 130' INT TERM PIPE
-# Hundreds of databases that live for a minute: nobody is to vacuum them or to write them out.
+# Hundreds of databases that live for a minute: they are in memory where there is room, and nobody is to vacuum them or to
+# write them out.
+memory_kib=$(awk '/^MemAvailable/ {print $2}' /proc/meminfo) shm_kib=$(df --output=avail -k /dev/shm | tail -n 1)
+if [ "$memory_kib" -gt 16000000 ] && [ "$shm_kib" -gt 10000000 ]; then
+    data=$(mktemp -d /dev/shm/shop-check.XXXXXX)
+    [ -z "$as_postgres" ] || chown postgres "$data"
+fi
 (
     cd /
-    $as_postgres "$pg_bin/initdb" -D "$work/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null
-    $as_postgres "$pg_bin/pg_ctl" -D "$work/data" -l "$work/data/log" -w start -o "-k $work -c listen_addresses='' \
+    $as_postgres "$pg_bin/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null
+    $as_postgres "$pg_bin/pg_ctl" -D "$data" -l "$data/log" -w start -o "-k $work -c listen_addresses='' \
         -c fsync=off -c wal_level=logical -c jit=off -c max_connections=300 -c max_locks_per_transaction=256 \
         -c max_replication_slots=64 -c max_wal_senders=64 \
-        -c autovacuum_naptime=1d -c max_wal_size=8GB -c checkpoint_timeout=1d -c full_page_writes=off \
+        -c autovacuum_naptime=1d -c max_wal_size=2GB -c checkpoint_timeout=1d -c full_page_writes=off \
         ${TEST_PG_OPTIONS:-}" >/dev/null
 )
 export TEST_PG="host=$work user=postgres dbname=postgres" TEST_BUILD="$PWD/$build" TEST_WORK="$work" TEST="$test"
