@@ -1,5 +1,6 @@
 # shellcheck shell=sh disable=SC2034,SC2154
-# A container engine in a network of its own, with its files in memory; goes with the script.
+# A container engine in a network of its own, with its files in memory; goes with the script, and so does its platform.
+unset BENCH_DATA
 dedicated=$root/build/bench/bin/dedicated
 
 # engine_open: leaves its socket in $engine, and the address that its host has here in $engine_address.
