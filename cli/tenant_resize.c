@@ -9,7 +9,7 @@
 const Option TENANT_RESIZE_OPTIONS[] = {
     {.name = "cpu", .type = OPTION_TEXT, .value = "N", .help = "CPU of both containers together, as in 2 or 1500m."},
     {.name = "memory", .type = OPTION_TEXT, .value = "SIZE", .help = "Memory of both together, as in 4GiB."},
-    {.name = "disk", .type = OPTION_TEXT, .value = "SIZE", .help = "Disk of PostgreSQL, as placement counts it."},
+    {.name = "disk", .type = OPTION_TEXT, .value = "SIZE", .help = "Disk that its database may take."},
     {.name = "plan-size", .type = OPTION_FLAG, .help = "What the plan has, and nothing beyond it."},
     {0},
 };

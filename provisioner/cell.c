@@ -390,10 +390,35 @@ bool cell_preview(Platform *platform, const CellSpec *spec, Json **out, Error *e
     return json_ok(*out, err);
 }
 
+// Nobody says so when a shop has filled its disk but its own database.
+static bool disk_watch(Platform *platform, Db *cell, const Json *disk, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
+    Str limit = number_text(json_int64(json_get(disk, "disk_bytes")), arena);
+    Str slug = json_str(json_get(disk, "slug"));
+    if (!db_query(cell, S("select cell.disk_watch($1::bigint)"), PARAMS(limit), &rows, err))
+        return false;
+    if (str_eq(rows_str(rows, 0, 0), S("full")))
+        platform_warn(platform,
+                      "the shop '%.*s' has used the disk of its plan: nothing can be written in it until it has more "
+                      "(shopctl tenant resize %.*s --disk)",
+                      STR_ARG(slug), STR_ARG(slug));
+    else if (!rows_is_null(rows, 0, 0))
+        platform_warn(platform, "the shop '%.*s' has room on its disk again", STR_ARG(slug));
+    return true;
+}
+
 bool cell_tidy(Platform *platform, Str name, Error *err)
 {
+    CLEANUP(rows_close) Rows *rows = NULL;
+    CLEANUP(json_close) Json *disk = NULL;
     Db *cell = NULL;
-    return platform_cell(platform, name, &cell, err) && db_run(cell, S("select cell.fences_forget()"), NO_PARAMS, err);
+    if (!db_query(platform_control(platform), S("select control.cell_disk($1)"), PARAMS(name), &rows, err) ||
+        !platform_cell(platform, name, &cell, err) || !db_run(cell, S("select cell.fences_forget()"), NO_PARAMS, err))
+        return false;
+    return rows_count(rows) == 0 || rows_is_null(rows, 0, 0) ||
+           (json_parse(rows_str(rows, 0, 0), &disk, err) && disk_watch(platform, cell, disk, err));
 }
 
 // ---- what is shown

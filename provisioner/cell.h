@@ -26,7 +26,8 @@ MUST_CHECK bool cell_migrate(Platform *platform, Str name, Error *err);
 // What of that is to be done: files of sql/cell, and tenants that aren't at this version.
 MUST_CHECK bool cell_pending(Platform *platform, Str name, size_t *out_files, int64_t *out_tenants, Error *err);
 
-// Removes what only collects in a cell: fences of operations that are long over.
+// Removes what only collects in a cell: fences of operations that are long over. In one of a tenant's own, takes the
+// right to write from a tenant that has used its disk, or gives it back, and warns of both.
 MUST_CHECK bool cell_tidy(Platform *platform, Str name, Error *err);
 
 // {"name","dsn","url","state","tenants","capacity","spares","version","host","created_at"}; the caller closes *out.

@@ -62,12 +62,12 @@ static bool database_read(Platform *platform, const Dedicated *cell, Json **out,
     CLEANUP(rows_close) Rows *rows = NULL;
     Db *db = NULL;
     return platform_cell(platform, cell->cell, &db, err) &&
-           db_query(
-               db,
-               S("select json_build_object('version', current_setting('server_version'), 'bytes', "
-                 "pg_database_size(current_database()), 'connections', (select count(*) from pg_stat_activity where "
-                 "datname = current_database()), 'connections_max', current_setting('max_connections')::integer)"),
-               NO_PARAMS, &rows, err) &&
+           db_query(db,
+                    S("select json_build_object('version', current_setting('server_version'), 'bytes', "
+                      "pg_database_size(current_database()), 'is_full', exists (select from cell.full_disks), "
+                      "'connections', (select count(*) from pg_stat_activity where "
+                      "datname = current_database()), 'connections_max', current_setting('max_connections')::integer)"),
+                    NO_PARAMS, &rows, err) &&
            json_parse(rows_str(rows, 0, 0), out, err);
 }
 

@@ -3,6 +3,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
+#include "base/process.h"
+#include "provisioner/cell.h"
 #include "provisioner/container.h"
 #include "provisioner/container_driver.h"
 #include "provisioner/tenant_resize.h"
@@ -193,6 +196,79 @@ static void check_size(bool is_resized, const char *moment)
     ck_assert_str(value("select count(*) from control.leases"), S("0"));
 }
 
+static void disk_set(const char *bytes)
+{
+    Error err = {0};
+    ck_assert_ok(db_script(shops.runner.world.control,
+                           str_of(LINE("update control.cells set resources = jsonb_set(resources, "
+                                       "'{postgres,disk_bytes}', '%s') where host is not null",
+                                       bytes)),
+                           &err),
+                 &err);
+}
+
+static void warned(void *context, const char *text)
+{
+    *(Str *)context = str_copy(shops.runner.world.arena, str_of(text));
+}
+
+// What the controller does each minute; gives the warning.
+static Str tidied(void)
+{
+    Error err = {0};
+    Str warning = S("");
+    Platform *platform = own_shops_platform(&shops);
+    platform_warned(platform, warned, &warning);
+    Str cell = value("select name from control.cells where host is not null");
+    ck_assert_ok(cell_tidy(platform, cell, &err), &err);
+    platform_close(&platform);
+    return warning;
+}
+
+static bool can_write(void)
+{
+    Error err = {0};
+    Str answer = S(""), url = value("select url || '/api/v1/store/carts' from control.cells where host is not null");
+    const char *argv[] = {"curl",
+                          "-s",
+                          "-H",
+                          "Host: bazar.localhost",
+                          "-H",
+                          "Content-Type: application/json",
+                          "-d",
+                          "{}",
+                          str_copy(shops.runner.world.arena, url).data,
+                          NULL};
+    ck_assert_ok(process_run(&(ProcessSpec){.argv = argv}, WAIT_MS, shops.runner.world.arena, &answer, &err), &err);
+    if (str_find(answer, S("nothing can be written in the shop")) < answer.len)
+        return false;
+    ck_assert_contains(answer, S("\"subtotal\""));
+    return true;
+}
+
+TEST(a_shop_that_has_used_its_disk_is_read_and_not_written)
+{
+    open_all();
+    Str size = value("select resources #>> '{postgres,disk_bytes}' from control.cells where host is not null");
+    ck_assert_str(tidied(), S(""));
+    ck_assert(can_write());
+    disk_set("1000000");
+    ck_assert_contains(tidied(), S("tenant resize bazar --disk"));
+    ck_assert(!can_write());
+    ck_assert_int_eq(own_shops_status(&shops, "bazar", "/collections/all"), 200);
+    ck_assert_contains(run(0, "tenant show bazar -o json"), S("\"is_full\": true"));
+    Error err = {0};
+    Str catalogue = str_format(shops.runner.world.arena, "%s/one.csv", shops.runner.world.data.data);
+    ck_assert_ok(file_write(catalogue, S("Handle,Title,Variant Price\nmug,Mug,9.50\n"), 0644, &err), &err);
+    ck_assert_contains(run(77, LINE("product import bazar %s", catalogue.data)), S("it has used the disk of its plan"));
+    ck_assert_str(tidied(), S(""));    // it is said once
+    disk_set(str_copy(shops.runner.world.arena, size).data);
+    ck_assert_contains(tidied(), S("has room on its disk again"));
+    ck_assert(can_write());
+    ck_assert_contains(run(0, "tenant show bazar -o json"), S("\"is_full\": false"));
+    close_all();
+}
+
 TEST(a_resize_that_is_killed_at_any_step_goes_on_or_back)
 {
     open_all();
@@ -220,4 +296,5 @@ TEST(a_resize_that_is_killed_at_any_step_goes_on_or_back)
 
 SUITE(resize, ONCE(a_shop_gets_another_size_while_it_sells_and_keeps_it),
       ONCE(an_operation_begins_when_nobody_mends_and_nobody_mends_while_one_is_under_way),
+      ONCE(a_shop_that_has_used_its_disk_is_read_and_not_written),
       ONCE(a_resize_that_is_killed_at_any_step_goes_on_or_back))

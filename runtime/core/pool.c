@@ -309,14 +309,14 @@ static void lane_watch(Lane *lane)
         lane_lost(lane, &err);
 }
 
-// The right to write is taken from a shop that moves to another cell: in a moment it is there.
+// The right to write is taken from a shop while it moves to another cell, and from one that has used its disk.
 static void error_explain(Error *err)
 {
     if (err->code != ERR_FORBIDDEN)
         return;
     error_clear(err);
-    error_set(err, ERR_BUSY, "the shop is being moved");
-    error_why(err, "nothing can be written until it is there");
+    error_set(err, ERR_BUSY, "nothing can be written in the shop at the moment");
+    error_why(err, "it is being moved, or has used the disk of its plan");
 }
 
 static void lane_finish(Lane *lane, PipeAnswer *answer)

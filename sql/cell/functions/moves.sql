@@ -8,17 +8,31 @@ begin
         perform refuse('busy', format('the tenant t_%s is moving to another cell', p_number), 'nothing is written here any more',
                        'try again in a moment');
     end if;
+    if exists (select from full_disks where tenant = p_number) then
+        perform refuse('plan-limit', format('nothing is written in the tenant t_%s', p_number), 'it has used the disk of its plan',
+                       'give it more (shopctl tenant resize --disk), or another plan');
+    end if;
 end
 $$;
 
--- Takes, or gives back, the rights that a closed gate remembers: "revoke" with "from", "grant" with "to".
-create or replace function gate_turn(p_number bigint, p_verb text, p_word text) returns void
+-- What the tenant's role may do with its tables but read them: [{"table", "privilege"}].
+create or replace function rights_to_write(p_number bigint) returns jsonb language sql stable set search_path from current as $$
+    select coalesce(jsonb_agg(jsonb_build_object('table', c.relname, 'privilege', a.privilege_type)
+                              order by c.relname, a.privilege_type), '[]')
+    from pg_class c, aclexplode(c.relacl) a
+    where c.relnamespace = ('t_' || p_number)::regnamespace and c.relkind = 'r' and a.grantee = ('t_' || p_number)::regrole
+      and a.privilege_type <> 'SELECT'
+$$;
+
+-- Takes these rights, or gives them back: "revoke" with "from", "grant" with "to".
+drop function if exists gate_turn(bigint, text, text);
+create or replace function rights_turn(p_number bigint, p_privileges jsonb, p_verb text, p_word text) returns void
     language plpgsql set search_path from current as $$
 declare
     v_schema text := 't_' || p_number;
     v_right record;
 begin
-    for v_right in select x.* from gates g, jsonb_to_recordset(g.privileges) x ("table" text, privilege text) where g.tenant = p_number loop
+    for v_right in select x.* from jsonb_to_recordset(p_privileges) x ("table" text, privilege text) loop
         execute format('%s %s on %I.%I %s %I', p_verb, v_right.privilege, v_schema, v_right.table, p_word, v_schema);
     end loop;
 end
@@ -29,7 +43,7 @@ $$;
 create or replace function gate_close(p_operation bigint, p_epoch bigint, p_number bigint) returns boolean
     language plpgsql set search_path from current as $$
 declare
-    v_schema text := 't_' || p_number;
+    v_privileges jsonb;
 begin
     perform epoch_check(p_operation, p_epoch, p_number);
     perform from tenants where number = p_number for update skip locked;
@@ -39,13 +53,8 @@ begin
     if exists (select from gates where tenant = p_number) then
         return false;
     end if;
-    insert into gates (tenant, privileges)
-    select p_number, coalesce(jsonb_agg(jsonb_build_object('table', c.relname, 'privilege', a.privilege_type)
-                                        order by c.relname, a.privilege_type), '[]')
-    from pg_class c, aclexplode(c.relacl) a
-    where c.relnamespace = v_schema::regnamespace and c.relkind = 'r' and a.grantee = v_schema::regrole
-      and a.privilege_type <> 'SELECT';
-    perform gate_turn(p_number, 'revoke', 'from');
+    insert into gates (tenant, privileges) values (p_number, rights_to_write(p_number)) returning privileges into v_privileges;
+    perform rights_turn(p_number, v_privileges, 'revoke', 'from');
     return true;
 end
 $$;
@@ -54,7 +63,7 @@ create or replace function gate_open(p_operation bigint, p_epoch bigint, p_numbe
     language plpgsql set search_path from current as $$
 begin
     perform epoch_check(p_operation, p_epoch, p_number);
-    perform gate_turn(p_number, 'grant', 'to');
+    perform rights_turn(p_number, (select privileges from gates where tenant = p_number), 'grant', 'to');
     delete from gates where tenant = p_number;
 end
 $$;

@@ -6,6 +6,14 @@ create or replace function cell_takes(p_resources jsonb, p_kind text) returns bi
            + coalesce((p_resources #>> array['shopd', p_kind])::bigint, 0)
 $$;
 
+-- The tenant that lives in a cell of its own, and the disk that it may take there, {"slug", "disk_bytes"}; null: a shared one.
+create or replace function cell_disk(p_cell text) returns jsonb language sql stable set search_path from current as $$
+    select jsonb_build_object('slug', t.slug, 'disk_bytes', nullif(cell_takes(c.resources, 'disk_bytes'), 0))
+    from cells c join tenants t on t.cell = c.name
+    where c.name = p_cell and c.host is not null
+    limit 1
+$$;
+
 -- What is free on each host. A disk that isn't known is null.
 create or replace function hosts_free()
     returns table (host hosts, cells bigint, has_exclusive boolean, millicpu bigint, memory_bytes bigint, disk_bytes bigint)
