@@ -10,7 +10,6 @@ static const Step STEPS[] = {
 #include "provisioner/dedicated_steps.def"
     {.name = "settings", .probe = settings_probe, .apply = settings_apply, .revert = nothing_revert},
     {.name = "register", .probe = register_probe, .apply = register_apply, .revert = nothing_revert},
-    {.name = "shopd", .probe = shopd_probe, .apply = shopd_apply, .revert = shopd_revert},
     {.name = "healthy", .probe = healthy_probe, .apply = healthy_apply, .revert = nothing_revert},
     {.name = "route", .probe = route_probe, .apply = route_apply, .revert = nothing_revert},
     {.name = "smoke", .probe = smoke_probe, .apply = smoke_apply, .revert = nothing_revert},

@@ -5,6 +5,8 @@
 #include "provisioner/container.h"
 #include "provisioner/postgres_settings.h"
 
+#define START_TIMEOUT_MS "120000"    // until its cell is there
+
 enum {
     PORT_FIRST = 20000,
     SUBNETS = 4096,
@@ -226,11 +228,12 @@ Json *dedicated_shopd_command(const Dedicated *cell)
     char threads_text[24], cache_text[24];
     (void)snprintf(threads_text, sizeof(threads_text), "%lld", (long long)threads);
     (void)snprintf(cache_text, sizeof(cache_text), "%lld", (long long)cache_mb * MIB);
-    return json_build("[s, s, s, s, s, s%, s, s, s, s, s, s%]", "--cell",
+    return json_build("[s, s, s, s, s, s, s, s%, s, s, s, s, s, s%]", "--cell",
                       "host=postgres port=5432 dbname=cell user=cell_shopd passfile=" IMAGE_SECRETS "/shopd.pgpass",
-                      "--listen", "0.0.0.0:8080", "--base-domain", cell->base_domain.data, cell->base_domain.len,
-                      "--threads", threads_text, "--cache-bytes", cache_text, "--trusted-proxies",
-                      cell->trusted_proxies.data ? cell->trusted_proxies.data : "", cell->trusted_proxies.len);
+                      "--start-timeout", START_TIMEOUT_MS, "--listen", "0.0.0.0:8080", "--base-domain",
+                      cell->base_domain.data, cell->base_domain.len, "--threads", threads_text, "--cache-bytes",
+                      cache_text, "--trusted-proxies", cell->trusted_proxies.data ? cell->trusted_proxies.data : "",
+                      cell->trusted_proxies.len);
 }
 
 Json *dedicated_shopd_container(const Dedicated *cell, Str image)

@@ -128,16 +128,21 @@ static int asked(Daemon *d, const char *method, const char *path)
 }
 
 // Returns when /readyz says 200.
-static void daemon_start(Daemon *d, const char *const *words)
+static void daemon_await(Daemon *d)
 {
     int64_t until_ms = clock_ms() + WAIT_MS;
-    daemon_fork(d, words);
     while (asked(d, "GET", "/readyz") != 200) {
         Str log = log_read(d);
         ck_assert_msg(clock_ms() < until_ms && waitpid(d->pid, NULL, WNOHANG) == 0, "shopd isn't ready: %.*s",
                       STR_ARG(log));
         clock_sleep_ms(5);
     }
+}
+
+static void daemon_start(Daemon *d, const char *const *words)
+{
+    daemon_fork(d, words);
+    daemon_await(d);
 }
 #define START(d, ...) daemon_start(d, (const char *const[]){__VA_ARGS__, NULL})
 #define CELL(d) "--cell", (d)->cell.dsn.data, "--role", "postgres"
@@ -304,6 +309,23 @@ TEST(without_its_database_it_says_so_and_ends)
     daemon_fork(&d, (const char *const[]){"--cell", "host=/nowhere dbname=none", LISTEN(&d), NULL});
     ck_assert_int_eq(daemon_end(&d), error_exit_code(ERR_UNREACHABLE));
     ck_assert_contains(log_read(&d), S("the database 'none' on '/nowhere' can't be reached"));
+    daemon_close(&d);
+}
+
+TEST(a_cell_that_is_not_there_yet_is_waited_for_as_long_as_it_is_said)
+{
+    Daemon d;
+    daemon_open(&d);
+    test_cell_sql(&d.cell, "alter schema cell rename to late");
+    int64_t from_ms = clock_ms();
+    daemon_fork(&d, (const char *const[]){CELL(&d), LISTEN(&d), "--start-timeout", "700", NULL});
+    ck_assert_int_ne(daemon_end(&d), EXIT_SUCCESS);
+    ck_assert_int_ge(clock_ms() - from_ms, 700);
+    ck_assert_contains(log_read(&d), S("the cell isn't ready for shopd"));
+    daemon_fork(&d, (const char *const[]){CELL(&d), LISTEN(&d), "--start-timeout", "60000", NULL});
+    clock_sleep_ms(300);
+    test_cell_sql(&d.cell, "alter schema late rename to cell");
+    daemon_await(&d);
     daemon_close(&d);
 }
 
@@ -523,8 +545,8 @@ TEST(started_by_root_it_takes_a_dsn_of_status)
 
 SUITE(shopd, ONCE(started_by_root_it_becomes_its_user_for_good), ONCE(started_by_root_its_home_is_no_longer_roots),
       ONCE(no_password_and_no_key_is_told_to_others), ONCE(without_its_database_it_says_so_and_ends),
-      ONCE(a_user_that_is_not_there_is_refused), ONCE(sockets_that_it_is_given_are_served),
-      ONCE(two_processes_of_a_cell_keep_a_shops_rate_together),
+      ONCE(a_cell_that_is_not_there_yet_is_waited_for_as_long_as_it_is_said), ONCE(a_user_that_is_not_there_is_refused),
+      ONCE(sockets_that_it_is_given_are_served), ONCE(two_processes_of_a_cell_keep_a_shops_rate_together),
       ONCE(zero_threads_are_one_for_each_core_that_it_may_use), ONCE(a_fault_in_the_config_file_is_named_with_its_line),
       ONCE(sighup_changes_what_can_be_changed_and_names_the_rest), ONCE(the_last_of_many_sighups_counts),
       ONCE(sigterm_answers_what_is_under_way_and_closes_what_idles), ONCE(started_by_root_it_takes_a_dsn_of_status))

@@ -9,7 +9,7 @@
 
 enum {
     CELL_BUDGET = 16 * MIB,
-    START_TIMEOUT_MS = 5000,    // a database that is being restarted is waited for
+    UNREACHABLE_MS = 5000,    // a database that is being restarted is waited for
     START_PAUSE_MS = 50,
     PATIENCE_MS = 200,    // some times what a backend needs to meet a tenant
 };
@@ -136,18 +136,17 @@ static bool cell_read(Cell *cell, Db *db, Error *err)
     return directory_build(NULL, 0, tenants, &cell->directory, err);
 }
 
-static bool cell_open_database(Cell *cell, Error *err)
+static bool cell_open_database(Cell *cell, int64_t timeout_ms, Error *err)
 {
-    int64_t until_ms = clock_ms() + START_TIMEOUT_MS;
-    for (;;) {
+    for (int64_t from_ms = clock_ms();; clock_sleep_ms(START_PAUSE_MS)) {
         CLEANUP(db_close) Db *db = NULL;
         error_clear(err);
         *err = (Error){0};
-        if (db_open(cell->dsn, &(DbOptions){.application = "shopd start"}, &db, err))
-            return cell_read(cell, db, err);
-        if (err->code != ERR_UNREACHABLE || clock_ms() > until_ms)
+        if (db_open(cell->dsn, &(DbOptions){.application = "shopd start"}, &db, err) && cell_read(cell, db, err))
+            return true;
+        int64_t patience_ms = err->code == ERR_UNREACHABLE ? MAX(timeout_ms, (int64_t)UNREACHABLE_MS) : timeout_ms;
+        if (clock_ms() - from_ms >= patience_ms)
             return false;
-        clock_sleep_ms(START_PAUSE_MS);
     }
 }
 
@@ -164,7 +163,7 @@ bool cell_start(Server *server, Error *err)
     }
     *cell = (Cell){.arena = arena, .thread_count = count, .threads = threads};
     if (token_start(err) && cell_dsn(settings->cell, settings->role, arena, &cell->dsn, err) &&
-        theme_open(arena, &cell->theme, err) && cell_open_database(cell, err)) {
+        theme_open(arena, &cell->theme, err) && cell_open_database(cell, settings->start_timeout_ms, err)) {
         server_context_set(server, cell);
         server_limits_share(server, token_hash(&cell->key, S("rate limits")));    // the key tells cells apart
         return true;

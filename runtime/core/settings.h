@@ -25,6 +25,7 @@ typedef struct Settings {
     int64_t linger_ms;              // reading on after an early refusal
     int64_t drain_timeout_ms;       // from SIGTERM to the exit
     int64_t database_timeout_ms;    // of one request's wait, queue included
+    int64_t start_timeout_ms;       // for the cell to be there
     bool pin;                       // threads to cores
 } Settings;
 
