@@ -161,7 +161,6 @@ static const Step CONTAINER_RESTORE_STEPS[] = {
 #include "provisioner/dedicated_steps.def"
     {.name = "load", .probe = load_probe, .apply = load_apply, .revert = nothing_revert},
     {.name = "register", .probe = register_probe, .apply = hosts_apply, .revert = dedicated_hosts_revert},
-    {.name = "shopd", .probe = shopd_probe, .apply = shopd_apply, .revert = shopd_revert},
     {.name = "healthy", .probe = healthy_probe, .apply = healthy_apply, .revert = nothing_revert},
     {.name = "route", .probe = route_probe, .apply = route_apply, .revert = nothing_revert},
     {.name = "smoke", .probe = smoke_probe, .apply = smoke_apply, .revert = nothing_revert},

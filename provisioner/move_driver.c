@@ -251,7 +251,6 @@ const Driver TENANT_MOVE = {.kind = "move", .steps = MOVE_STEPS, .count = COUNT(
 static const Step MOVE_DEDICATED_STEPS[] = {
     {.name = "reserve", .probe = place_probe, .apply = place_apply, .revert = place_revert},
 #include "provisioner/dedicated_steps.def"
-    {.name = "shopd", .probe = shopd_probe, .apply = shopd_apply, .revert = shopd_revert},
     {.name = "healthy", .probe = healthy_probe, .apply = healthy_apply, .revert = nothing_revert},
     {.name = "copy", .probe = copy_probe, .apply = copy_apply, .revert = other_forget},
     {.name = "hold", .probe = hold_probe, .apply = hold_apply, .revert = release},
