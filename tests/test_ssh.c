@@ -14,7 +14,7 @@
 #include "tests/support/more_check.h"
 #include "tests/support/ssh_daemon.h"
 
-enum { TIMEOUT_MS = 30000, BIG_BYTES = 3 * MIB, VISITORS = 12, ROUNDS = 3000 };
+enum { TIMEOUT_MS = 30000, BIG_BYTES = 3 * MIB, KEEPALIVE_MS = 200, VISITORS = 12, ROUNDS = 3000 };
 
 static SshServer server_of(const SshDaemon *daemon)
 {
@@ -26,7 +26,7 @@ static SshServer server_of(const SshDaemon *daemon)
                        .key_file = daemon->key,
                        .trust_command = S("shopctl host trust eu1"),
                        .timeout_ms = TIMEOUT_MS,
-                       .keepalive_ms = 200};
+                       .keepalive_ms = KEEPALIVE_MS};
 }
 
 static void trust(const SshServer *server)
@@ -274,6 +274,34 @@ static void echo_stop(Echo *echo)
     (void)close(echo->listener);
 }
 
+// The echo's socket, brought here by SSH.
+typedef struct Forwarding {
+    SshDaemon daemon;
+    Echo echo;
+    Ssh *ssh;
+    Str path;
+} Forwarding;
+
+static void forwarding_open(Forwarding *f, int64_t keepalive_ms)
+{
+    Error err = {0};
+    *f = (Forwarding){.path = S("")};
+    ssh_daemon_start(&f->daemon);
+    SshServer server = server_of(&f->daemon);
+    server.keepalive_ms = keepalive_ms;
+    trust(&server);
+    echo_start(&f->echo, &f->daemon);
+    ck_assert_ok(ssh_open(&server, &f->ssh, &err), &err);
+    ck_assert_ok(ssh_forward(f->ssh, str_of(f->echo.path), &f->path, &err), &err);
+}
+
+static void forwarding_close(Forwarding *f)
+{
+    ssh_close(&f->ssh);
+    echo_stop(&f->echo);
+    ssh_daemon_remove(&f->daemon);
+}
+
 typedef struct Talk {
     int fd;
     size_t size;
@@ -322,57 +350,36 @@ static void *visit(void *context)
 
 TEST(bytes_come_and_go_as_they_are_for_many_at_once)
 {
-    SshDaemon daemon = {0};
-    Echo echo;
-    Ssh *ssh = NULL;
-    Str path = S("");
-    Error err = {0};
+    Forwarding f;
     pthread_t threads[VISITORS];
     Visit visits[VISITORS];
-    ssh_daemon_start(&daemon);
-    SshServer server = server_of(&daemon);
-    trust(&server);
-    echo_start(&echo, &daemon);
-    ck_assert_ok(ssh_open(&server, &ssh, &err), &err);
-    ck_assert_ok(ssh_forward(ssh, str_of(echo.path), &path, &err), &err);
-    ck_assert(is_echoed(path.data, 4));
-    ck_assert(is_echoed(path.data, BIG_BYTES));
+    forwarding_open(&f, KEEPALIVE_MS);
+    ck_assert(is_echoed(f.path.data, 4));
+    ck_assert(is_echoed(f.path.data, BIG_BYTES));
     for (size_t i = 0; i < VISITORS; i++) {
-        visits[i] = (Visit){.path = path.data, .size = BIG_BYTES / 8};
+        visits[i] = (Visit){.path = f.path.data, .size = BIG_BYTES / 8};
         ck_assert_int_eq(pthread_create(&threads[i], NULL, visit, &visits[i]), 0);
     }
     for (size_t i = 0; i < VISITORS; i++) {
         ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
         ck_assert_msg(visits[i].is_right, "visitor %zu", i);
     }
-    Str kept = str_of(strdup(path.data));
-    ssh_close(&ssh);
+    Str kept = str_of(strdup(f.path.data));
+    forwarding_close(&f);
     ck_assert_msg(!file_exists(kept), "%s is left", kept.data);
     free((char *)kept.data);
-    echo_stop(&echo);
-    ssh_daemon_remove(&daemon);
 }
 
 TEST(what_came_in_beside_another_channels_is_not_left_lying)
 {
-    SshDaemon daemon = {0};
-    Echo echo;
-    Ssh *ssh = NULL;
-    Str path = S("");
-    Error err = {0};
+    Forwarding f;
     int idle[SSH_CHANNELS_MAX - 1];
     const struct timeval patience = {.tv_sec = 5};
-    ssh_daemon_start(&daemon);
-    SshServer server = server_of(&daemon);
-    server.keepalive_ms = TIMEOUT_MS;    // its answer would wake what sleeps
-    trust(&server);
-    echo_start(&echo, &daemon);
-    ck_assert_ok(ssh_open(&server, &ssh, &err), &err);
-    ck_assert_ok(ssh_forward(ssh, str_of(echo.path), &path, &err), &err);
-    CLEANUP(fd_close) int fd = unix_socket(path.data, false);
+    forwarding_open(&f, TIMEOUT_MS);    // the keepalive's answer would wake what sleeps
+    CLEANUP(fd_close) int fd = unix_socket(f.path.data, false);
     ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
     for (size_t i = 0; i < COUNT(idle); i++)
-        idle[i] = unix_socket(path.data, false);
+        idle[i] = unix_socket(f.path.data, false);
     for (int round = 0; round < ROUNDS; round++) {
         char byte = (char)round, back = 0;
         ck_assert_int_eq(send(fd, &byte, 1, MSG_NOSIGNAL), 1);
@@ -380,9 +387,7 @@ TEST(what_came_in_beside_another_channels_is_not_left_lying)
     }
     for (size_t i = 0; i < COUNT(idle); i++)
         fd_close(&idle[i]);
-    ssh_close(&ssh);
-    echo_stop(&echo);
-    ssh_daemon_remove(&daemon);
+    forwarding_close(&f);
 }
 
 static const char *const CONFIGURATIONS[] = {NULL, "AllowStreamLocalForwarding no"};
@@ -411,36 +416,26 @@ TEST(a_socket_that_cant_be_reached_is_explained)
 
 TEST(a_lost_connection_is_made_again_for_who_comes_next)
 {
-    SshDaemon daemon = {0};
-    Echo echo;
-    Ssh *ssh = NULL;
-    Str path = S("");
+    Forwarding f;
     Error err = {0};
     char byte = 'x';
-    ssh_daemon_start(&daemon);
-    SshServer server = server_of(&daemon);
-    trust(&server);
-    echo_start(&echo, &daemon);
-    ck_assert_ok(ssh_open(&server, &ssh, &err), &err);
-    ck_assert_ok(ssh_forward(ssh, str_of(echo.path), &path, &err), &err);
+    forwarding_open(&f, KEEPALIVE_MS);
     for (int round = 0; round < 3; round++) {
-        CLEANUP(fd_close) int idle = unix_socket(path.data, false);
-        ck_assert(is_echoed(path.data, KIB));
-        ssh_daemon_kill(&daemon);
+        CLEANUP(fd_close) int idle = unix_socket(f.path.data, false);
+        ck_assert(is_echoed(f.path.data, KIB));
+        ssh_daemon_kill(&f.daemon);
         ck_assert_int_le(recv(idle, &byte, 1, 0), 0);    // who is there is told
         fd_close(&idle);
-        idle = unix_socket(path.data, false);    // and who comes meanwhile
+        idle = unix_socket(f.path.data, false);    // and who comes meanwhile
         ck_assert_int_le(recv(idle, &byte, 1, 0), 0);
         error_set(&err, ERR_UNREACHABLE, "curl's words");
-        ck_assert(!ssh_explain(ssh, &err));
+        ck_assert(!ssh_explain(f.ssh, &err));
         ck_assert_says(&err, ERR_UNREACHABLE, "Connection refused");
         error_clear(&err);
-        ssh_daemon_restart(&daemon);
-        ck_assert(is_echoed(path.data, KIB));
+        ssh_daemon_restart(&f.daemon);
+        ck_assert(is_echoed(f.path.data, KIB));
     }
-    ssh_close(&ssh);
-    echo_stop(&echo);
-    ssh_daemon_remove(&daemon);
+    forwarding_close(&f);
 }
 
 SUITE(ssh, ONCE(a_host_is_believed_by_its_key_alone), ONCE(the_kind_of_key_that_is_known_is_asked_for),
