@@ -274,7 +274,7 @@ TEST(a_resize_that_is_killed_at_any_step_goes_on_or_back)
     open_all();
     (void)run(0, "tenant restart bazar");    // one that has served for long may use more than it is to have
     for (size_t step = 0; step < CONTAINER_RESIZE.count;
-         step += getenv("TEST_ALL") ? 1 : 3) {    // torture has all, and both sides
+         step += getenv("TEST_ALL") ? 1 : 2) {    // torture has all, and both sides
         EventPhase phase = step % 2 ? EVENT_BEFORE : EVENT_AFTER;
         bool is_past = step == CONTAINER_RESIZE.count - 1, is_resumed = step % 3 == 1;
         own_shops_killed(&shops, resize, (StepMoment){step, phase});
