@@ -253,9 +253,8 @@ bool container_log(Engine *engine, Str name, const ContainerLogSpec *spec, Conta
                              .path = STR_CONCAT(arena, path, tail),
                              .put = log_frames_put,
                              .put_context = &log,
-                             .silence_ms = spec->silence_ms    ? spec->silence_ms
-                                           : spec->must_follow ? FOLLOW_SILENCE_MS
-                                                               : 0};
+                             .timeout_ms = spec->timeout_ms,
+                             .silence_ms = spec->must_follow ? FOLLOW_SILENCE_MS : 0};
     return arena_ok(arena, err) &&
            (engine_call(engine, &call, NULL, err) || error_wrap(err, "the log of '%.*s' can't be read", STR_ARG(name)));
 }

@@ -43,7 +43,7 @@ typedef struct ContainerLogSpec {
     int64_t since_s;    // unix time; 0: all
     int64_t lines;      // the last ones; 0: all
     bool must_follow;
-    int64_t silence_ms;    // of one that is followed, after which it fails with ERR_UNREACHABLE; 0: none
+    int64_t timeout_ms;    // for all of it, after which it fails with ERR_UNREACHABLE; 0: none
 } ContainerLogSpec;
 typedef bool ContainerLogPut(void *context, Str bytes, Error *err);
 MUST_CHECK bool container_log(Engine *engine, Str name, const ContainerLogSpec *spec, ContainerLogPut *put,

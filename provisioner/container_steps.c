@@ -18,9 +18,9 @@
 enum {
     READY_MS = 120000,
     READY_REQUEST_MS = 2000,
-    READY_PAUSE_MS = 20,
-    LOG_SILENCE_MS = 1000,
-    AGAIN_PAUSE_MS = 100,
+    PAUSE_FIRST_MS = 20,
+    PAUSE_MAX_MS = 100,
+    LOG_MS = 1000,
     POSTGRES_STOP_S = 60,
     SHOPD_STOP_S = 30,
     LOG_LINES = 5,
@@ -287,31 +287,32 @@ static bool not_answering(Operation *op, Str (*name)(const Dedicated *cell), con
 // Ends the log at the line that says so.
 static bool is_not_ready(void *context, Str bytes, Error *err)
 {
-    return str_find(bytes, S("ready to accept connections")) == bytes.len && operation_beat(context, err);
+    (void)context, (void)err;
+    return str_find(bytes, S("ready to accept connections")) == bytes.len;
 }
 
 // Each try is a process more in the container, which takes CPU from the making of its files: the log tells without one.
+// Returns when it does, or after LOG_MS.
 static void postgres_log_wait(Operation *op)
 {
-    const ContainerLogSpec spec = {.must_follow = true, .silence_ms = LOG_SILENCE_MS};
+    const ContainerLogSpec spec = {.must_follow = true, .timeout_ms = LOG_MS};
     Dedicated cell;
     Engine *engine = NULL;
     Error ignored = {0};
     if (!cell_reach(op, &cell, &engine, &ignored) ||
-        !container_log(engine, cell.postgres_name, &spec, is_not_ready, op, &ignored))
+        !container_log(engine, cell.postgres_name, &spec, is_not_ready, NULL, &ignored))
         error_clear(&ignored);
 }
 
 static bool postgres_wait(Operation *op, Db **out, Error *err)
 {
-    postgres_log_wait(op);
-    for (int64_t deadline_ms = clock_ms() + READY_MS;; clock_sleep_ms(AGAIN_PAUSE_MS)) {
+    for (int64_t deadline_ms = clock_ms() + READY_MS;; clock_sleep_ms(PAUSE_MAX_MS)) {
+        postgres_log_wait(op);
         if (platform_cell_database(op->platform, op->cell, S("postgres"), out, err))
             return true;
         if (err->code != ERR_UNREACHABLE || clock_ms() > deadline_ms)
             return not_answering(op, postgres_of, "PostgreSQL", err);
         error_clear(err);
-        postgres_log_wait(op);
         if (!operation_beat(op, err))
             return false;
     }
@@ -393,7 +394,7 @@ bool healthy_apply(Operation *op, Error *err)
     Str ready = str_format(op->arena, "%.*s/readyz", STR_ARG(cell.url));
     if (!arena_ok(op->arena, err))
         return false;
-    for (;; clock_sleep_ms(READY_PAUSE_MS)) {
+    for (int64_t pause_ms = PAUSE_FIRST_MS;; pause_ms = MIN(pause_ms * 2, (int64_t)PAUSE_MAX_MS)) {
         CLEANUP(json_close) Json *container = NULL;
         Error ignored = {0};
         int status = 0;
@@ -405,6 +406,7 @@ bool healthy_apply(Operation *op, Error *err)
             error_set(err, ERR_UNREACHABLE, "it isn't ready at %.*s", STR_ARG(cell.url));
             return not_answering(op, shopd_of, "shopd", err);
         }
+        clock_sleep_ms(pause_ms);
         if (!operation_beat(op, err))
             return false;
     }
