@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "provisioner/http_client.h"
 
-enum { BUDGET = 64 * KIB, READY_MS = 120000, PAUSE_MS = 20, REQUEST_MS = 2000 };
+enum { BUDGET = 64 * KIB, READY_MS = 120000, PAUSE_MS = 20, REQUEST_MS = 2000, SETTLED_MS = 2000 };
 
 static bool not_answering(Str slug, Error *err)
 {
@@ -46,10 +46,14 @@ bool dedicated_connections(Platform *platform, Str cell, int64_t *out, Error *er
 
 bool dedicated_database_wait(Platform *platform, Str cell, Str slug, int64_t connections, Error *err)
 {
-    for (int64_t deadline_ms = clock_ms() + READY_MS;; clock_sleep_ms(PAUSE_MS)) {
+    int64_t since_ms = clock_ms(), had = 0;
+    for (int64_t deadline_ms = since_ms + READY_MS;; clock_sleep_ms(PAUSE_MS)) {
         int64_t there = 0;
         bool is_answered = dedicated_connections(platform, cell, &there, err);
-        if (is_answered && there >= connections)
+        if (there != had)
+            since_ms = clock_ms();
+        had = there;
+        if (is_answered && (there >= connections || (there > 0 && clock_ms() - since_ms > SETTLED_MS)))
             return true;
         if (!is_answered && err->code != ERR_UNREACHABLE)
             return false;

@@ -106,9 +106,12 @@ static bool lower_probe(Operation *op, bool *out_done, Error *err) { return limi
 // The kernel takes no memory away that is in use.
 static bool lower_apply(Operation *op, Error *err)
 {
-    return limits_set(op, "after", err) || err->code == ERR_UNREACHABLE ||
-           error_next(err, "leave it more than it uses, or give what it uses free: shopctl tenant restart %.*s",
-                      STR_ARG(op->slug));
+    if (limits_set(op, "after", err))
+        return true;
+    if (err->code != ERR_UNREACHABLE)
+        error_next(err, "leave it more than it uses, or give what it uses free: shopctl tenant restart %.*s",
+                   STR_ARG(op->slug));
+    return false;
 }
 static bool lower_revert(Operation *op, Error *err) { return limits_set(op, "larger", err); }
 
