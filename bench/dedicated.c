@@ -7,7 +7,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "provisioner/container.h"
-#include "provisioner/dedicated_proxies.h"
+#include "provisioner/dedicated_addresses.h"
 #include "provisioner/http_client.h"
 #include "provisioner/ssh.h"
 
@@ -52,7 +52,11 @@ static bool bare_open(char **words, Bare *bare, Error *err)
                  {&cell->postgres_name, "postgres"}, {&cell->shopd_name, "shopd"}, {&cell->secrets_name, "keeper"}};
     for (size_t i = 0; i < COUNT(names); i++)
         *names[i].name = str_format(bare->arena, "%s-%s", words[3], names[i].end);
-    return arena_ok(bare->arena, err) && dedicated_proxies_find(bare->engine, cell, bare->arena, err);
+    if (!arena_ok(bare->arena, err) || !dedicated_addresses_find(bare->engine, &bare->reference, bare->arena, err))
+        return false;
+    cell->trusted_proxies = bare->reference.trusted_proxies;
+    cell->postgres_address = bare->reference.postgres_address;
+    return true;
 }
 
 static bool image_of(const Bare *bare, Str container, Str *out, Error *err)
@@ -66,8 +70,9 @@ static bool image_of(const Bare *bare, Str container, Str *out, Error *err)
 
 static bool postgres_make(const Bare *bare, Str image, Error *err)
 {
-    const Dedicated *cell = &bare->cell;
+    Dedicated own = bare->cell, *cell = &own;
     Engine *engine = bare->engine;
+    own.postgres_address = S("");    // the other one's
     const ContainerFile files[] = {
         {S("postgresql.conf"), dedicated_postgres_conf(&cell->postgres, bare->arena), 0444, 0},
         {S("pg_hba.conf"), dedicated_hba_conf(bare->arena), 0444, 0},

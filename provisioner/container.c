@@ -139,9 +139,15 @@ bool container_limit(Engine *engine, Str name, int64_t millicpu, int64_t memory_
     Json *body = json_build("{s:I, s:I, s:I}", "NanoCpus", (json_int)millicpu * NANO_OF_MILLI, "Memory",
                             (json_int)memory_bytes, "MemorySwap", (json_int)memory_bytes);
     Str path = str_format(arena, "/containers/%.*s/update", STR_ARG(name));
-    return json_ok(body, err) && arena_ok(arena, err) &&
-           (engine_call(engine, &(EngineCall){.method = "POST", .path = path, .body = body}, NULL, err) ||
-            error_wrap(err, "the container '%.*s' can't be given other limits", STR_ARG(name)));
+    if (!json_ok(body, err) || !arena_ok(arena, err))
+        return false;
+    if (engine_call(engine, &(EngineCall){.method = "POST", .path = path, .body = body}, NULL, err))
+        return true;
+    if (is_engine_podman(engine) && err->code == ERR_NOT_FOUND) {
+        err->code = ERR_STATE;
+        error_next(err, "Podman 4.3 has no call for it: move the shop onto another host, and resize it there");
+    }
+    return error_wrap(err, "the container '%.*s' can't be given other limits", STR_ARG(name));
 }
 
 bool has_container_limits(const Json *container, int64_t millicpu, int64_t memory_bytes)

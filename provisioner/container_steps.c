@@ -7,7 +7,7 @@
 #include "provisioner/cell.h"
 #include "provisioner/container.h"
 #include "provisioner/dedicated.h"
-#include "provisioner/dedicated_proxies.h"
+#include "provisioner/dedicated_addresses.h"
 #include "provisioner/gateway.h"
 #include "provisioner/host.h"
 #include "provisioner/http_client.h"
@@ -234,6 +234,7 @@ bool postgres_apply(Operation *op, Error *err)
     Engine *engine = NULL;
     Str image;
     return cell_reach(op, &cell, &engine, err) && operation_image(op, IMAGE_POSTGRES, &image, err) &&
+           dedicated_postgres_address_choose(engine, &cell, op->arena, err) &&
            thing_make(engine, THING_CONTAINER, cell.postgres_name, dedicated_postgres_container(&cell, image), err) &&
            container_start(engine, cell.postgres_name, err);
 }
@@ -342,7 +343,7 @@ bool is_port_taken(const Error *err)
 
 bool shopd_start(Engine *engine, Dedicated *cell, Str image, Arena *arena, Error *err)
 {
-    return dedicated_proxies_find(engine, cell, arena, err) &&
+    return dedicated_addresses_find(engine, cell, arena, err) &&
            thing_make(engine, THING_CONTAINER, cell->shopd_name, dedicated_shopd_container(cell, image), err) &&
            container_connect(engine, cell->shopd_name, cell->network, err) &&
            container_start(engine, cell->shopd_name, err);

@@ -6,6 +6,7 @@
 #include "provisioner/postgres_settings.h"
 
 #define START_TIMEOUT_MS "120000"    // until its cell is there
+#define SUBNETS_PREFIX "10.213."
 
 enum {
     PORT_FIRST = 20000,
@@ -17,6 +18,7 @@ enum {
     SHARED_BUFFERS_MIN_MB = 16,
     CACHE_MIN_MB = 4,
     CACHE_MAX_MB = 256,
+    ADDRESS_NAMED = 64,
     MILLI = 1000,
     NANO_OF_MILLI = 1000000,
 };
@@ -141,9 +143,11 @@ static Json *subnet(const Dedicated *cell)
 {
     char text[32];
     unsigned start = (unsigned)((cell->port - PORT_FIRST) % SUBNETS) * SUBNET_ADDRESSES;
-    (void)snprintf(text, sizeof(text), "10.213.%u.%u/28", start >> 8 & 0xff, start & 0xff);
+    (void)snprintf(text, sizeof(text), SUBNETS_PREFIX "%u.%u/28", start >> 8 & 0xff, start & 0xff);
     return json_build("{s:[{s:s}]}", "Config", "Subnet", text);
 }
+
+bool dedicated_is_own_subnet(Str subnet) { return str_has_prefix(subnet, S(SUBNETS_PREFIX)); }
 
 Json *dedicated_network(const Dedicated *cell, bool has_subnet)
 {
@@ -203,15 +207,19 @@ Json *dedicated_secrets_container(const Dedicated *cell, Str image)
 Json *dedicated_postgres_container(const Dedicated *cell, Str image)
 {
     Json *host = host_config(&cell->postgres, POSTGRES_PIDS);
-    bool ok =
-        json_put(host, "Mounts",
-                 json_build("[o, o]", mount(cell->data_volume, IMAGE_DATA, false),
-                            mount(cell->secrets_volume, IMAGE_SECRETS, true))) &&
-        json_put(host, "Tmpfs", json_build("{s:s, s:s}", IMAGE_SOCKETS, "mode=1777,size=1m", "/tmp", "size=16m")) &&
-        json_put(host, "ShmSize", json_from_int(MAX(cell->postgres.memory_bytes / 4, (int64_t)16 * MIB))) &&
-        json_put(host, "NetworkMode", json_from_str(cell->network));
+    bool ok = json_put(host, "Mounts",
+                       json_build("[o, o]", mount(cell->data_volume, IMAGE_DATA, false),
+                                  mount(cell->secrets_volume, IMAGE_SECRETS, true))) &&
+              json_put(host, "Tmpfs",
+                       json_build("{s:s, s:s}", IMAGE_SOCKETS_BEFORE, "mode=1777,size=1m", "/tmp", "size=16m")) &&
+              json_put(host, "ShmSize", json_from_int(MAX(cell->postgres.memory_bytes / 4, (int64_t)16 * MIB))) &&
+              json_put(host, "NetworkMode", json_from_str(cell->network));
     Json *body = container(cell, image, host);
     Json *network = json_build("{s:[s]}", "Aliases", "postgres");
+    if (cell->postgres_address.len)
+        ok = ok &&
+             json_put(network, "IPAMConfig",
+                      json_build("{s:s%}", "IPv4Address", cell->postgres_address.data, cell->postgres_address.len));
     ok = ok && body && json_put(body, "Hostname", json_build("s", "postgres")) &&
          json_put(body, "StopSignal", json_build("s", "SIGINT")) &&
          json_put(body, "NetworkingConfig",
@@ -248,6 +256,10 @@ Json *dedicated_shopd_container(const Dedicated *cell, Str image)
               json_put(host, "PortBindings",
                        json_build("{s:[{s:s%, s:s}]}", "8080/tcp", "HostIp", cell->address.data, cell->address.len,
                                   "HostPort", port));
+    char named[ADDRESS_NAMED] = "";
+    (void)snprintf(named, sizeof(named), "postgres:%.*s", STR_ARG(cell->postgres_address));
+    if (cell->postgres_address.len)
+        ok = ok && json_put(host, "ExtraHosts", json_build("[s]", named));
     Json *body = container(cell, image, host);
     ok = ok && body && json_put(body, "Cmd", dedicated_shopd_command(cell)) &&
          json_put(body, "ExposedPorts", json_build("{s:{}}", "8080/tcp"));

@@ -31,7 +31,8 @@ typedef struct Dedicated {
     Str next_name;       // of a second shopd's, until it has taken over
     Str secrets_name;    // of one that never runs
     Str base_domain;
-    Str trusted_proxies;    // of shopd; see dedicated_proxies.h
+    Str trusted_proxies;     // of shopd; see dedicated_addresses.h, as for
+    Str postgres_address;    // which is fixed where the engine allows it; else empty
 } Dedicated;
 
 // What one program ("postgres", "shopd") gets by a document as cells.resources has it.
@@ -54,6 +55,8 @@ MUST_CHECK bool dedicated_front_make(Engine *engine, const Dedicated *cell, Erro
 // Makes the private network, unless it is there: with a subnet of ours, or with the engine's choice where the host uses
 // that one for something else.
 MUST_CHECK bool dedicated_network_make(Engine *engine, const Dedicated *cell, Error *err);
+
+bool dedicated_is_own_subnet(Str subnet);    // one of those that dedicated_network_make chooses
 
 // Bodies for the engine's API; the caller closes them. NULL without memory.
 Json *dedicated_network(const Dedicated *cell, bool has_subnet);

@@ -9,5 +9,5 @@ typedef struct Made {
 } Made;
 
 MUST_CHECK bool dedicated_made(Engine *engine, Str container, Arena *arena, Made *out, Error *err);
-// shopd's arguments now, as JSON in `arena`. Fails as dedicated_proxies_find.
+// shopd's arguments now, as JSON in `arena`. Fails as dedicated_addresses_find.
 MUST_CHECK bool dedicated_command(Engine *engine, const Dedicated *cell, Arena *arena, Str *out, Error *err);

@@ -4,7 +4,7 @@
 #include "base/arena.h"
 #include "provisioner/container.h"
 #include "provisioner/dedicated.h"
-#include "provisioner/dedicated_proxies.h"
+#include "provisioner/dedicated_addresses.h"
 #include "provisioner/host.h"
 
 enum { BUDGET = 4 * MIB };
@@ -107,7 +107,9 @@ static bool container_make(const Mending *mending, const Part *part, Error *err)
     Dedicated cell = *mending->cell;
     Str image;
     return image_bring(mending, part->image, &image, err) &&
-           dedicated_proxies_find(mending->engine, &cell, mending->arena, err) &&
+           (part->image == IMAGE_POSTGRES
+                ? dedicated_postgres_address_choose(mending->engine, &cell, mending->arena, err)
+                : dedicated_addresses_find(mending->engine, &cell, mending->arena, err)) &&
            thing_make(mending->engine, THING_CONTAINER, part->name, part->body(&cell, image), err) &&
            (!part->has_second_network || container_connect(mending->engine, part->name, mending->cell->network, err)) &&
            container_start(mending->engine, part->name, err) && did(mending, "made the container", part->name, err);

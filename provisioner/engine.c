@@ -11,6 +11,7 @@ struct Engine {
     Str prefix;           // "/v1.41"
     HttpServer server;    // for connections beside `http`
     HttpClient *http;
+    bool is_podman;
 };
 
 // ---- versions
@@ -36,6 +37,13 @@ static bool not_an_engine(const Engine *engine, const char *why, Error *err)
 {
     error_set(err, ERR_MALFORMED, "%.*s is no container engine", STR_ARG(engine->server.name));
     return error_why(err, "%s", why);
+}
+
+// An engine calls itself by its components, of which the first is the engine.
+static bool is_podman(const Json *version)
+{
+    Str name = json_str(json_get(json_element(json_get(version, "Components"), 0), "Name"));
+    return str_find(name, S("Podman")) < name.len;
 }
 
 // The newest version that both know.
@@ -164,6 +172,7 @@ bool engine_open(const HttpServer *server, Engine **out, Error *err)
         return false;
     if (engine_call(engine, &(EngineCall){.method = "GET", .path = S("/version")}, &version, err) &&
         version_agree(engine, version, err)) {
+        engine->is_podman = is_podman(version);
         *out = engine;
         return true;
     }
@@ -177,6 +186,7 @@ bool engine_open_again(const Engine *engine, Engine **out, Error *err)
     if (!again)
         return false;
     again->prefix = str_copy(again->arena, engine->prefix);
+    again->is_podman = engine->is_podman;
     if (arena_ok(again->arena, err)) {
         *out = again;
         return true;
@@ -187,6 +197,7 @@ bool engine_open_again(const Engine *engine, Engine **out, Error *err)
 
 Str engine_name(const Engine *engine) { return engine->server.name; }
 Str engine_api_version(const Engine *engine) { return str_skip(engine->prefix, 2); }
+bool is_engine_podman(const Engine *engine) { return engine->is_podman; }
 
 // ---- processes in containers
 
@@ -364,15 +375,6 @@ static bool is_true(const Json *document, const char *key)
     return json_kind(json_get(document, key)) == JSON_KIND_TRUE;
 }
 
-// Docker calls itself by its components, of which the first is the engine; Podman has one of that name.
-static Str engine_title(const Json *version, Arena *arena)
-{
-    Str name = json_str(json_get(json_element(json_get(version, "Components"), 0), "Name"));
-    bool is_podman = str_find(name, S("Podman")) < name.len;
-    return str_format(arena, "%s %.*s", is_podman ? "Podman" : "Docker",
-                      STR_ARG(json_str(json_get(version, "Version"))));
-}
-
 // The engine's own id is a key in a file of its machine: machines that were copied have the same one, and so have
 // several engines of one machine.
 static Str identity_of(const Json *info, Arena *arena)
@@ -397,7 +399,8 @@ bool engine_facts(Engine *engine, Arena *arena, EngineFacts *out, Error *err)
     int64_t here_ms = (from_ms + clock_unix_ms()) / 2;
     facts.has_clock = time_parse(json_str(json_get(info, "SystemTime")), &there_ms);
     facts.clock_ahead_ms = facts.has_clock ? there_ms - here_ms : 0;
-    facts.engine = engine_title(version, arena);
+    facts.engine = str_format(arena, "%s %.*s", engine->is_podman ? "Podman" : "Docker",
+                              STR_ARG(json_str(json_get(version, "Version"))));
     facts.id = identity_of(info, arena);
     facts.system = text_of(info, "OperatingSystem", arena);
     facts.architecture = text_of(info, "Architecture", arena);

@@ -18,6 +18,7 @@ void engine_close(Engine **engine);
 
 Str engine_name(const Engine *engine);           // "the engine of 'eu1'", for errors
 Str engine_api_version(const Engine *engine);    // "1.41"
+bool is_engine_podman(const Engine *engine);
 
 typedef struct EngineCall {
     const char *method;

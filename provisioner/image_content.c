@@ -281,14 +281,13 @@ static bool postgres_find(const ImageStore *store, ImageContent *content, Error 
     Str bin = S("");
     content->entrypoint = S("/usr/bin/cell-postgres");
     content->uid = IMAGE_POSTGRES_UID;
-    content->health = "pg_isready -q -h " IMAGE_SOCKETS;
+    content->health = "pg_isready -q -h " IMAGE_SOCKETS "," IMAGE_SOCKETS_BEFORE;
     text_add(content, S("etc/passwd"), S("root:x:0:0::/:/bin/sh\nshop_owner:x:10001:10001::/:/bin/sh\n"), FILE_MODE);
     text_add(content, S("etc/group"), S("root:x:0:\nshop_owner:x:10001:\n"), FILE_MODE);
     text_add(content, content->entrypoint, S(START), PROGRAM_MODE);
     directory_add(content, S("tmp"), 01777, 0);
     directory_add(content, S("data"), 0700, IMAGE_POSTGRES_UID);
     directory_add(content, S("secrets"), PROGRAM_MODE, 0);
-    directory_add(content, S("run/postgresql"), 01777, 0);    // Podman gives what is mounted there the same rights
     if (!postgres_programs(store, content->arena, &bin, err))
         return false;
     for (size_t i = 0; i < COUNT(PROGRAMS); i++) {

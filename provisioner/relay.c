@@ -127,7 +127,10 @@ static void *visitor_run(void *context)
     Visitor *visitor = context;
     Relay *relay = visitor->relay;
     // -N: the end of our side is told to PostgreSQL, which closes, and nc ends
-    static const char *const ARGV[] = {"nc", "-N", "-U", IMAGE_SOCKET, NULL};
+    static const char *const ARGV[] = {"sh", "-c",
+                                       "cd " IMAGE_SOCKETS "; [ -S " IMAGE_SOCKET " ] || cd " IMAGE_SOCKETS_BEFORE
+                                       "; exec nc -N -U " IMAGE_SOCKET,
+                                       NULL};
     CLEANUP(engine_close) Engine *engine = NULL;
     CLEANUP(engine_exec_close) EngineExec *exec = NULL;
     Error failure = {0};

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "provisioner/cell.h"
 #include "provisioner/container_steps.h"
+#include "provisioner/dedicated_addresses.h"
 #include "provisioner/dedicated_make.h"
 #include "provisioner/dedicated_ready.h"
 #include "provisioner/gateway_leads.h"
@@ -120,7 +121,8 @@ static bool postgres_replace(Operation *op, Str image, Error *err)
         (!container_stop(engine, cell.postgres_name, POSTGRES_STOP_S, err) ||
          !thing_remove(engine, THING_CONTAINER, cell.postgres_name, err)))
         return false;
-    if (!thing_make(engine, THING_CONTAINER, cell.postgres_name, dedicated_postgres_container(&cell, image), err) ||
+    if (!dedicated_postgres_address_choose(engine, &cell, op->arena, err) ||
+        !thing_make(engine, THING_CONTAINER, cell.postgres_name, dedicated_postgres_container(&cell, image), err) ||
         !container_start(engine, cell.postgres_name, err))
         return false;
     if (!dedicated_database_wait(op->platform, op->cell, op->slug, connections, err)) {

@@ -1,4 +1,4 @@
-// tests/support/engine_server.c: dockerd around a test.
+// tests/support/engine_server.c: dockerd or podman around a test.
 #include "tests/support/engine_server.h"
 
 #include <arpa/inet.h>
@@ -40,33 +40,48 @@ bool is_engine_server_ready(const EngineServer *server)
            answer.status == 200;
 }
 
+// What sh is told to run, in the namespace $2 with the directory $1.
+static const char DOCKERD[] = "exec nsenter --net=\"$2\" dockerd --data-root \"$1/data\" --exec-root \"$1/exec\" "
+                              "-p \"$1/pid\" -H \"unix://$1/engine.sock\"";
+// A service gets no more open files and processes than this program may have.
+static const char PODMAN_SERVICE[] =
+    "printf '[containers]\\ndefault_ulimits = [\"nofile=4096:4096\", "
+    "\"nproc=4096:4096\"]\\n[network]\\nnetwork_backend "
+    "= \"netavark\"\\nnetwork_config_dir = \"%s/networks\"\\n' \"$1\" >\"$1/containers.conf\"; "
+    "export CONTAINERS_CONF=\"$1/containers.conf\"; exec nsenter --net=\"$2\" podman --root \"$1/data\" --runroot "
+    "\"$1/exec\" --tmpdir \"$1/tmp\" --cgroup-manager cgroupfs system service --time 0 \"unix://$1/engine.sock\"";
+
+// What is in a container of Podman's is nobody's child.
+#define PODMAN_EMPTY(directory)                                                                                        \
+    "[ ! -f " directory "/containers.conf ] || CONTAINERS_CONF=" directory "/containers.conf podman --root " directory \
+    "/data --runroot " directory "/exec --tmpdir " directory "/tmp --cgroup-manager cgroupfs rm -fa -t 0 >/dev/null "  \
+    "2>&1; "
+
+static const char *tls_options(const EngineServer *server)
+{
+    const char *directory = server->directory.data;
+    return server->tls_port ? str_format(server->arena,
+                                         " -H tcp://%s:%u --tlsverify --tlscacert=%s/right/ca.pem "
+                                         "--tlscert=%s/right/server.pem --tlskey=%s/right/server-key.pem",
+                                         server->address.data, server->tls_port, directory, directory, directory)
+                                  .data
+                            : "";
+}
+
 void engine_server_restart(EngineServer *server)
 {
     Error err = {0};
     Arena *arena = server->arena;
-    Str directory = server->directory, log = str_format(arena, "%.*s/log", STR_ARG(directory));
-    const char *argv[24] = {
-        "nsenter",
-        str_format(arena, "--net=%.*s", STR_ARG(server->network)).data,
-        "dockerd",
-        "--data-root",
-        str_format(arena, "%.*s/data", STR_ARG(directory)).data,
-        "--exec-root",
-        str_format(arena, "%.*s/exec", STR_ARG(directory)).data,
-        "-p",
-        str_format(arena, "%.*s/pid", STR_ARG(directory)).data,
-        "-H",
-        server->url.data,
+    Str log = str_format(arena, "%.*s/log", STR_ARG(server->directory));
+    const char *argv[] = {
+        "sh",
+        "-c",
+        server->is_podman ? PODMAN_SERVICE : str_format(arena, "%s%s", DOCKERD, tls_options(server)).data,
+        "sh",
+        server->directory.data,
+        server->network.data,
+        NULL,
     };
-    size_t count = 11;
-    if (server->tls_port) {
-        argv[count++] = "-H";
-        argv[count++] = str_format(arena, "tcp://%.*s:%u", STR_ARG(server->address), server->tls_port).data;
-        argv[count++] = "--tlsverify";
-        argv[count++] = str_format(arena, "--tlscacert=%.*s/right/ca.pem", STR_ARG(directory)).data;
-        argv[count++] = str_format(arena, "--tlscert=%.*s/right/server.pem", STR_ARG(directory)).data;
-        argv[count++] = str_format(arena, "--tlskey=%.*s/right/server-key.pem", STR_ARG(directory)).data;
-    }
     CLEANUP(fd_close) int output = open(log.data, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     ck_assert_ok(
         process_start(&(ProcessSpec){.argv = argv, .output = output, .is_session = true}, &server->process, &err),
@@ -76,7 +91,7 @@ void engine_server_restart(EngineServer *server)
             Str text = S("");
             if (!file_read(log, MIB, arena, &text, &err))
                 text = S("and it has no log");
-            ck_abort_msg("dockerd doesn't answer: %.*s",
+            ck_abort_msg("the engine doesn't answer: %.*s",
                          STR_ARG(str_skip(text, text.len - MIN(text.len, (size_t)(2 * KIB)))));
         }
 }
@@ -106,19 +121,20 @@ void engine_server_start(EngineServer *server)
 {
     // In memory: a cluster that is made waits for the disk a hundred times.
     char directory[] = "/dev/shm/shop-engine.XXXXXX";
-    ck_assert_msg(geteuid() == 0, "dockerd has to be started by root");
+    ck_assert_msg(geteuid() == 0, "an engine has to be started by root");
     server->arena = arena_open(ARENA_BUDGET);
     ck_assert_ptr_nonnull(mkdtemp(directory));
     server->directory = str_copy(server->arena, str_of(directory));
     server->socket = str_format(server->arena, "%s/engine.sock", directory);
     server->url = str_format(server->arena, "unix://%s", server->socket.data);
     network_make(server);
-    guard_start(
-        server->directory,
-        "kill \"$(cat \"$2/pid\")\" 2>/dev/null; for i in 1 2 3 4 5 6 7 8 9 10; do [ -f \"$2/pid\" ] || break; sleep "
-        "1; "
-        "done; kill -9 $(pgrep -f \"$2/exec\") 2>/dev/null; for i in $(grep -o \"$2[^ ]*\" /proc/mounts); do umount "
-        "-l \"$i\"; done; ip netns del \"$(basename \"$2\")\" 2>/dev/null");
+    guard_start(server->directory,
+                PODMAN_EMPTY("\"$2\"") "kill \"$(cat \"$2/pid\")\" 2>/dev/null; for i in 1 2 3 4 5 6 7 8 9 10; do [ -f "
+                                       "\"$2/pid\" ] || break; sleep "
+                                       "1; "
+                                       "done; kill -9 $(pgrep -f \"$2/exec\") 2>/dev/null; for i in $(grep -o \"$2[^ "
+                                       "]*\" /proc/mounts); do umount "
+                                       "-l \"$i\"; done; ip netns del \"$(basename \"$2\")\" 2>/dev/null");
     if (server->tls_port)
         (void)engine_server_certify(server, "right");
     engine_server_restart(server);
@@ -196,9 +212,10 @@ void engine_server_remove(EngineServer *server)
 {
     if (server->process.pid)
         (void)process_stop(&server->process, SIGTERM, STOP_MS);
-    run(server, "kill -9 $(pgrep -f \"$1/exec\") 2>/dev/null; "
-                "for i in $(grep -o \"$1[^ ]*\" /proc/mounts); do umount -l \"$i\" 2>/dev/null; done; rm -rf \"$1\"; "
-                "ip netns del \"$(basename \"$1\")\"");
+    run(server, PODMAN_EMPTY("\"$1\"") "kill -9 $(pgrep -f \"$1/exec\") 2>/dev/null; "
+                                       "for i in $(grep -o \"$1[^ ]*\" /proc/mounts); do umount -l \"$i\" 2>/dev/null; "
+                                       "done; rm -rf \"$1\"; "
+                                       "ip netns del \"$(basename \"$1\")\"");
     arena_close(&server->arena);
 }
 

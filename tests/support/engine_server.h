@@ -1,5 +1,5 @@
-// tests/support/engine_server.h: a container engine of a test's own: Debian's dockerd, which root alone can start, in a
-// network namespace of its own, since several in one take each other's packet filters away.
+// tests/support/engine_server.h: a container engine of a test's own: Debian's dockerd, or its podman, which root alone
+// can start, in a network namespace of its own, since several in one take each other's packet filters away.
 #pragma once
 #include "base/arena.h"
 #include "base/process.h"
@@ -13,6 +13,7 @@ typedef struct EngineServer {
     Str address;    // of the namespace, reached from here
     Str near;       // ours, by which it reaches us
     Process process;
+    bool is_podman;       // set before
     unsigned tls_port;    // of that address: it also listens there, by mutual TLS; 0: it doesn't
 } EngineServer;
 
