@@ -14,6 +14,7 @@ export TEST_PG_AT_END=tests/sql_coverage.sh TEST_PG_OPTIONS="-c shared_preload_l
 export TEST_POINTS=20 CK_TIMEOUT_MULTIPLIER=4
 failed=0
 sh tests/run.sh build/coverage || failed=1
+TEST_PG_AT_END='' sh tests/run.sh build/coverage own_lost_calls '' torture || failed=1
 find build/coverage -name '*.gcda' -empty -delete
 mkdir -p "$report"
 # assert and STR_ARG have a branch that no input can take.

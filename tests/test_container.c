@@ -9,7 +9,7 @@
 #include "provisioner/http_client.h"
 #include "provisioner/image.h"
 #include "tests/support/more_check.h"
-#include "tests/support/own_shops.h"
+#include "tests/support/own_kind.h"
 #include "tests/support/pg_server.h"
 #include "tests/support/raw_client.h"
 
@@ -377,24 +377,19 @@ TEST(a_host_is_gone_after_a_silence_until_it_answers_again)
 
 // ---- kills
 
-static bool create(Platform *platform, Error *err)
-{
-    const TenantSpec spec = {.slug = S("bazar"), .email = S("a@b.example"), .plan = own_shops_plan(&shops)};
-    return tenant_create(platform, &spec, NULL, err);
-}
-
-static int64_t newest(void)
-{
-    Error err = {0};
-    int64_t id = 0;
-    ck_assert_ok(str_int64(value("select max(id) from control.operations"), 1, INT64_MAX, &id, &err), &err);
-    return id;
-}
-
 static int64_t killed_id;
 
-static bool resume(Platform *platform, Error *err) { return operation_resume(platform, killed_id, err); }
-static bool revert(Platform *platform, Error *err) { return operation_revert(platform, killed_id, err); }
+static bool resume(const OwnShops *own, Platform *platform, Error *err)
+{
+    (void)own;
+    return operation_resume(platform, killed_id, err);
+}
+
+static bool revert(const OwnShops *own, Platform *platform, Error *err)
+{
+    (void)own;
+    return operation_revert(platform, killed_id, err);
+}
 
 static void check_nothing_is_left(void)
 {
@@ -407,8 +402,9 @@ TEST(a_creation_that_is_killed_at_each_step_goes_on_to_its_end)
 {
     open_all();
     for (size_t step = 0; step < CONTAINER_CREATE.count; step++) {
-        own_shops_killed(&shops, step ? resume : create, (StepMoment){step, step % 2 ? EVENT_BEFORE : EVENT_AFTER});
-        killed_id = newest();
+        own_shops_killed(&shops, step ? resume : OWN_KINDS[OWN_CREATE].act,
+                         (StepMoment){step, step % 2 ? EVENT_BEFORE : EVENT_AFTER});
+        killed_id = own_operation_newest(&shops);
     }
     (void)run(0, LINE("operation resume %lld", (long long)killed_id));
     ck_assert_int_eq(status_of("bazar", "/"), 200);
@@ -424,8 +420,8 @@ TEST(a_creation_that_is_killed_at_each_step_goes_on_to_its_end)
 TEST(a_creation_that_is_killed_at_each_step_of_its_way_back_leaves_nothing)
 {
     open_all();
-    own_shops_killed(&shops, create, (StepMoment){CONTAINER_CREATE.count - 2, EVENT_AFTER});
-    killed_id = newest();
+    own_shops_killed(&shops, OWN_KINDS[OWN_CREATE].act, (StepMoment){CONTAINER_CREATE.count - 2, EVENT_AFTER});
+    killed_id = own_operation_newest(&shops);
     for (size_t step = CONTAINER_CREATE.count - 1; step-- > 0;)
         own_shops_killed(&shops, revert, (StepMoment){step, step % 2 ? EVENT_BEFORE : EVENT_REVERTED});
     (void)run(0, LINE("operation revert %lld", (long long)killed_id));

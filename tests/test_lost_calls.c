@@ -13,13 +13,6 @@
 
 enum { EXIT_OTHER = 3 };
 
-// A fork's check for leaks would count what its parent holds; without sanitizers it writes down what it covered.
-#ifdef DEF_SANITIZE
-#define LEAVE _exit
-#else
-#define LEAVE exit
-#endif
-
 // Of what an operation could lose each so-and-so-many-th is lost.
 static const LossStep FIRST[LOSS_COUNT] = {{13, 2}, {17, 5}, {251, 29}, {3, 1}};
 static const LossStep LATER[LOSS_COUNT] = {{37, 5}, {41, 11}, {211, 37}, {5, 2}};
@@ -38,14 +31,12 @@ static Ended run_alone(TestWorld *world, const OperationKind *kind, const char *
     if (child == 0) {
         Error err = {0};
         CLEANUP(platform_close) Platform *platform = test_world_platform(world, 0);
-        CLEANUP(db_close) Db *killer = test_db_open(world->control_dsn);
-        loss_arm(loss, number, killer, world->arena);
+        loss_arm(loss, number, world->arena);
         bool ok = kind->run(platform, world, slug, &err), is_fired = loss_disarm();
         if (!ok && !loss_is_why(&err))
             (void)fprintf(stderr, "%s: %s (%s)\n", error_name(err.code), err.what, err.why);
         platform_close(&platform);
-        db_close(&killer);
-        LEAVE(!is_fired ? HAS_FEWER_CALLS : ok ? AS_USUAL : loss_is_why(&err) ? HAS_FAILED : EXIT_OTHER);
+        LOSS_LEAVE(!is_fired ? HAS_FEWER_CALLS : ok ? AS_USUAL : loss_is_why(&err) ? HAS_FAILED : EXIT_OTHER);
     }
     int status = 0;
     ck_assert_int_eq(waitpid(child, &status, 0), child);
@@ -101,7 +92,7 @@ static void stop_after(void *context, const Event *event)
 {
     const Later *later = context;
     if (event->phase == EVENT_AFTER && event->position == later->step)
-        loss_arm(OF_CALL, 1, later->world.control, later->world.arena);
+        loss_arm(OF_CALL, 1, later->world.arena);
 }
 
 static Str newest(TestWorld *world, const char *slug, const char *column)
@@ -156,7 +147,7 @@ static bool lose_later(Later *later, long number, Loss loss)
             .data;
     int64_t id = operation_leave(later, slug);
     Platform *platform = test_world_platform(world, 0);
-    loss_arm(loss, number, world->control, world->arena);
+    loss_arm(loss, number, world->arena);
     bool ok = later->is_back ? operation_revert(platform, id, &err) : operation_resume(platform, id, &err);
     bool is_lost = loss_disarm();
     ck_assert_msg(ok || loss_is_why(&err) || (later->is_back && error_says(&err, "only goes forward")),

@@ -228,7 +228,7 @@ static bool lose_of(TestWorld *world, size_t row, long number, Loss loss)
     if (WORK[row].prepare)
         WORK[row].prepare(world);
     Platform *platform = test_world_platform(world, 0);
-    loss_arm(loss, number, world->control, world->arena);
+    loss_arm(loss, number, world->arena);
     bool ok = WORK[row].ask(platform, world, &err), is_lost = loss_disarm();
     ck_assert_msg(ok || loss_is_why(&err), "%s lost %s %ld: %s: %s (%s)", WORK[row].name, LOSSES[loss], number,
                   error_name(err.code), err.what, err.why);
@@ -279,7 +279,7 @@ TEST(a_connection_string_that_there_is_no_memory_for_leads_nowhere)
         CLEANUP(db_close) Db *db = NULL;
         CLEANUP(pipe_close) Pipe *pipe = NULL;
         Error err = {0};
-        loss_arm(OF_ARENA, 1, NULL, arena);
+        loss_arm(OF_ARENA, 1, arena);
         bool ok = i == 0   ? db_open(dsn, NULL, &db, &err)
                   : i == 1 ? pipe_open(dsn, "test", &pipe, &err)
                            : dsn_complete(dsn, dsn, arena, &whole, &err);

@@ -2,7 +2,7 @@
 #include "provisioner/move_driver.h"
 #include "provisioner/tenant_move.h"
 #include "tests/support/more_check.h"
-#include "tests/support/own_shops.h"
+#include "tests/support/own_kind.h"
 #include "tests/support/pg_server.h"
 #include "tests/support/step_moment.h"
 
@@ -120,18 +120,6 @@ TEST(a_drained_host_has_no_shops_and_can_be_removed)
 
 // ---- kills
 
-static bool set_plan(Platform *platform, Error *err)
-{
-    CLEANUP(json_close) Json *answer = NULL;
-    return tenant_set_plan(platform, test_slug("bazar"), &(TenantMove){.plan = own_shops_plan(&shops)}, &answer, err);
-}
-
-static bool finalize(Platform *platform, Error *err)
-{
-    CLEANUP(json_close) Json *answer = NULL;
-    return tenant_move_finalize(platform, test_slug("bazar"), &answer, err);
-}
-
 // Around each step with TEST_ALL, else around some, resumed or taken back in turn.
 TEST(a_set_plan_that_is_killed_goes_on_or_back)
 {
@@ -142,7 +130,7 @@ TEST(a_set_plan_that_is_killed_goes_on_or_back)
     mark("first");
     for (size_t step = 0; step < driver->count; step += getenv("TEST_ALL") ? 1 : 6) {
         StepMoment moment = {.step = step, .phase = turn % 2 ? EVENT_BEFORE : EVENT_AFTER};
-        own_shops_killed(&shops, set_plan, moment);
+        own_shops_killed(&shops, OWN_KINDS[OWN_MOVE].act, moment);
         const char *id = value("select max(id) from control.operations").data;
         if (is_past_return(driver, moment) || turn++ % 2) {
             (void)run(0, LINE("operation resume %s", id));
@@ -160,7 +148,7 @@ TEST(a_set_plan_that_is_killed_goes_on_or_back)
         (void)run(0, "tenant set-plan bazar own");
         (void)run(0, "tenant move bazar --finalize");
         (void)run(0, "tenant set-plan bazar free");
-        own_shops_killed(&shops, finalize, (StepMoment){step, EVENT_AFTER});
+        own_shops_killed(&shops, OWN_KINDS[OWN_FINALIZE].act, (StepMoment){step, EVENT_AFTER});
         (void)run(0, "tenant move bazar --finalize");
         check_lives("free", 0);
         check_marks("1");

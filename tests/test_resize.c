@@ -10,7 +10,7 @@
 #include "provisioner/container_driver.h"
 #include "provisioner/tenant_resize.h"
 #include "tests/support/more_check.h"
-#include "tests/support/own_shops.h"
+#include "tests/support/own_kind.h"
 #include "tests/support/pg_server.h"
 
 enum { WAIT_MS = 10000 };
@@ -173,13 +173,6 @@ TEST(an_operation_begins_when_nobody_mends_and_nobody_mends_while_one_is_under_w
 
 // ---- kills
 
-static bool resize(Platform *platform, Error *err)
-{
-    CLEANUP(json_close) Json *answer = NULL;
-    const TenantSize size = {.millicpu = 1500, .memory_bytes = 480 * (int64_t)MIB};    // more of one, less of the other
-    return tenant_resize(platform, test_slug("bazar"), &size, &answer, err);
-}
-
 // Not killed: it was done, or taken back, to its end.
 static void check_size(bool is_resized, const char *moment)
 {
@@ -277,7 +270,7 @@ TEST(a_resize_that_is_killed_at_any_step_goes_on_or_back)
          step += getenv("TEST_ALL") ? 1 : 2) {    // torture has all, and both sides
         EventPhase phase = step % 2 ? EVENT_BEFORE : EVENT_AFTER;
         bool is_past = step == CONTAINER_RESIZE.count - 1, is_resumed = step % 3 == 1;
-        own_shops_killed(&shops, resize, (StepMoment){step, phase});
+        own_shops_killed(&shops, OWN_KINDS[OWN_RESIZE].act, (StepMoment){step, phase});
         const char *id = value("select max(id) from control.operations").data;
         if (is_past)
             ck_assert_contains(run(1, LINE("operation revert %s", id)), S("only goes forward"));

@@ -3,6 +3,7 @@
 #include "provisioner/container_driver.h"
 #include "provisioner/tenant_upgrade.h"
 #include "tests/support/more_check.h"
+#include "tests/support/own_kind.h"
 #include "tests/support/own_market.h"
 #include "tests/support/pg_server.h"
 
@@ -153,18 +154,6 @@ TEST(postgresql_is_replaced_on_its_volume_and_no_order_is_lost)
 
 // ---- kills
 
-static bool upgrade_in_place(Platform *platform, Error *err)
-{
-    CLEANUP(json_close) Json *answer = NULL;
-    return tenant_upgrade(platform, test_slug("bazar"), false, &answer, err);
-}
-
-static bool upgrade_moved(Platform *platform, Error *err)
-{
-    CLEANUP(json_close) Json *answer = NULL;
-    return tenant_upgrade(platform, test_slug("bazar"), true, &answer, err);
-}
-
 // As before the upgrade: both containers are the older version's.
 static void check_old(const char *moment)
 {
@@ -204,7 +193,7 @@ TEST(an_upgrade_that_is_killed_goes_on_or_back)
     age(true, true);
     for (size_t i = 0; i < COUNT(KILLS); i += getenv("TEST_ALL") ? 1 : 3) {
         StepMoment moment = {step_of(KILLS[i].step), KILLS[i].phase};
-        own_shops_killed(&shops, KILLS[i].is_moved ? upgrade_moved : upgrade_in_place, moment);
+        own_shops_killed(&shops, OWN_KINDS[KILLS[i].is_moved ? OWN_UPGRADE_MOVED : OWN_UPGRADE_IN_PLACE].act, moment);
         const char *id = value("select max(id) from control.operations").data;
         if (KILLS[i].then == REVERTED) {
             (void)run(0, LINE("operation revert %s", id));

@@ -6,26 +6,34 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "provisioner/engine.h"
 #include "tests/support/more_check.h"
 
 const char *const LOSSES[LOSS_COUNT] = {"call", "the answer of call", "part of an arena", "part of JSON"};
 
+enum { DSN_MAX = 512, CONNECTIONS_KEPT = 64 };
+
 static struct {
-    Db *killer;          // ends the connection's backend
     atomic_long left;    // until the call (or the part) that is lost; 0: none is
     Loss loss;
     const Arena *own;    // the test's, which isn't spent
     char copy[KIB];      // the COPY under way
 } armed;
 
+// Where the latest connections lead, to end a backend that takes no statement.
+static struct {
+    const Db *db;
+    char dsn[DSN_MAX];
+} opened[CONNECTIONS_KEPT];
+static atomic_size_t opened_count;
+
 long loss_step(const LossStep *steps, Loss loss)
 {
     return getenv("TEST_POINTS") ? steps[loss].points : steps[loss].usual;
 }
 
-void loss_arm(Loss loss, long number, Db *killer, const Arena *own)
+void loss_arm(Loss loss, long number, const Arena *own)
 {
-    armed.killer = killer;
     armed.own = own;
     armed.loss = loss;
     armed.left = number;
@@ -59,39 +67,62 @@ bool __wrap_db_copy_in(Db *db, Str sql, Error *err);
 bool __wrap_db_copy_put(Db *db, Str bytes, Error *err);
 bool __wrap_db_copy_in_end(Db *db, int64_t *row_count, Error *err);
 
+static Str dsn_of(const Db *db)
+{
+    for (size_t i = opened_count; i > 0 && opened_count - i < CONNECTIONS_KEPT; i--)
+        if (opened[(i - 1) % CONNECTIONS_KEPT].db == db)
+            return str_of(opened[(i - 1) % CONNECTIONS_KEPT].dsn);
+    ck_abort_msg("nobody knows where the connection leads");
+}
+
+// By a connection of its own: this one may have another role, or take no statement.
+static void backend_end(const Db *db, Str sql, Str which)
+{
+    Error err = {0};
+    Db *killer = NULL;
+    ck_assert_ok(__real_db_open(dsn_of(db), NULL, &killer, &err) && __real_db_run(killer, sql, PARAMS(which), &err),
+                 &err);
+    db_close(&killer);
+}
+
 // What libpq says of a connection whose backend was ended is the caller's error.
 static bool lose(Db *db, Error *err)
 {
     CLEANUP(rows_close) Rows *rows = NULL;
-    ck_assert_ok(__real_db_query(db, S("select pg_backend_pid()::text"), NO_PARAMS, &rows, err) &&
-                     __real_db_run(armed.killer, S("select pg_terminate_backend($1::integer)"),
-                                   PARAMS(rows_str(rows, 0, 0)), err),
-                 err);
+    if (!__real_db_query(db, S("select pg_backend_pid()::text"), NO_PARAMS, &rows, err))
+        return false;
+    backend_end(db, S("select pg_terminate_backend($1::integer, 5000)"), rows_str(rows, 0, 0));
     ck_assert(!__real_db_run(db, S("select 1"), NO_PARAMS, err));
     return false;
 }
 
-// The same while rows are on their way to the server, when a connection takes no statement.
-static void lose_copy(Error *err)
+static void lose_copy(const Db *db)
 {
-    ck_assert_ok(__real_db_run(armed.killer,
-                               S("select pg_terminate_backend(pid, 5000) from pg_stat_activity where query = $1"),
-                               PARAMS(str_of(armed.copy)), err),
-                 err);
+    backend_end(db, S("select pg_terminate_backend(pid, 5000) from pg_stat_activity where query = $1"),
+                str_of(armed.copy));
 }
 
 bool __wrap_db_open(Str dsn, const DbOptions *options, Db **out, Error *err)
 {
-    return is_call_turn() ? error_set(err, ERR_UNREACHABLE, "there is no connection")
-                          : __real_db_open(dsn, options, out, err);
+    if (is_call_turn())
+        return error_set(err, ERR_UNREACHABLE, "there is no connection");
+    if (!__real_db_open(dsn, options, out, err))
+        return false;
+    size_t at = atomic_fetch_add(&opened_count, 1) % CONNECTIONS_KEPT;
+    opened[at].db = *out;
+    (void)snprintf(opened[at].dsn, DSN_MAX, "%.*s", STR_ARG(dsn));
+    return true;
 }
 
 bool __wrap_db_query(Db *db, Str sql, Params params, Rows **out, Error *err)
 {
     if (!is_call_turn())
         return __real_db_query(db, sql, params, out, err);
-    if (armed.loss == OF_ANSWER && __real_db_query(db, sql, params, out, err))
+    if (armed.loss == OF_ANSWER) {
+        if (!__real_db_query(db, sql, params, out, err))
+            return false;
         rows_close(out);
+    }
     return lose(db, err);
 }
 
@@ -99,8 +130,8 @@ bool __wrap_db_run(Db *db, Str sql, Params params, Error *err)
 {
     if (!is_call_turn())
         return __real_db_run(db, sql, params, err);
-    if (armed.loss == OF_ANSWER)
-        ck_assert_ok(__real_db_run(db, sql, params, err), err);
+    if (armed.loss == OF_ANSWER && !__real_db_run(db, sql, params, err))
+        return false;
     return lose(db, err);
 }
 
@@ -108,8 +139,8 @@ bool __wrap_db_script(Db *db, Str sql, Error *err)
 {
     if (!is_call_turn())
         return __real_db_script(db, sql, err);
-    if (armed.loss == OF_ANSWER)
-        ck_assert_ok(__real_db_script(db, sql, err), err);
+    if (armed.loss == OF_ANSWER && !__real_db_script(db, sql, err))
+        return false;
     return lose(db, err);
 }
 
@@ -119,8 +150,8 @@ bool __wrap_db_commit(Db *db, Error *err)
 {
     if (!is_call_turn())
         return __real_db_commit(db, err);
-    if (armed.loss == OF_ANSWER)
-        ck_assert_ok(__real_db_commit(db, err), err);
+    if (armed.loss == OF_ANSWER && !__real_db_commit(db, err))
+        return false;
     return lose(db, err);
 }
 
@@ -133,7 +164,7 @@ bool __wrap_db_copy_in(Db *db, Str sql, Error *err)
 bool __wrap_db_copy_put(Db *db, Str bytes, Error *err)
 {
     if (is_call_turn()) {
-        lose_copy(err);
+        lose_copy(db);
         while (__real_db_copy_put(db, bytes, err))
             ;    // until the end of the stream is heard of
         return false;
@@ -144,8 +175,39 @@ bool __wrap_db_copy_put(Db *db, Str bytes, Error *err)
 bool __wrap_db_copy_in_end(Db *db, int64_t *row_count, Error *err)
 {
     if (is_call_turn())
-        lose_copy(err);
+        lose_copy(db);
     return __real_db_copy_in_end(db, row_count, err);
+}
+
+// ---- calls to an engine
+
+bool __real_engine_call(Engine *engine, const EngineCall *call, Json **out, Error *err);
+bool __real_engine_exec(Engine *engine, const EngineExecSpec *spec, EngineExec **out, Error *err);
+bool __wrap_engine_call(Engine *engine, const EngineCall *call, Json **out, Error *err);
+bool __wrap_engine_exec(Engine *engine, const EngineExecSpec *spec, EngineExec **out, Error *err);
+
+static bool lose_engine(Error *err)
+{
+    error_clear(err);
+    return error_set(err, ERR_UNREACHABLE, "the engine is gone");
+}
+
+bool __wrap_engine_call(Engine *engine, const EngineCall *call, Json **out, Error *err)
+{
+    if (!is_call_turn())
+        return __real_engine_call(engine, call, out, err);
+    if (armed.loss == OF_ANSWER && __real_engine_call(engine, call, out, err) && out)
+        json_close(out);
+    return lose_engine(err);
+}
+
+bool __wrap_engine_exec(Engine *engine, const EngineExecSpec *spec, EngineExec **out, Error *err)
+{
+    if (!is_call_turn())
+        return __real_engine_exec(engine, spec, out, err);
+    if (armed.loss == OF_ANSWER && __real_engine_exec(engine, spec, out, err))
+        engine_exec_close(out);
+    return lose_engine(err);
 }
 
 // ---- memory. A part that is refused spends its arena, as one beyond its budget does

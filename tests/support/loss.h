@@ -1,5 +1,6 @@
-// tests/support/loss.h: calls to PostgreSQL that are lost, arenas that are spent and JSON that is refused, one of them
-// at a time. For programs whose linker gives these functions to who calls them: LOST in the Makefile.
+// tests/support/loss.h: calls to PostgreSQL and to an engine that are lost, arenas that are spent and JSON that is
+// refused, one of them at a time. For programs whose linker gives these functions to who calls them: LOST in the
+// Makefile.
 #pragma once
 #include "base/pg.h"
 
@@ -14,9 +15,16 @@ typedef struct LossStep {
 } LossStep;
 long loss_step(const LossStep *steps, Loss loss);    // the row of this loss
 
-// From now on the so-and-so-many-th is lost; with `killer`, a connection of a superuser's. Parts of `own` don't count.
-void loss_arm(Loss loss, long number, Db *killer, const Arena *own);
+// From now on the so-and-so-many-th is lost. Parts of `own` don't count.
+void loss_arm(Loss loss, long number, const Arena *own);
 // Ends it; whether something was lost.
 bool loss_disarm(void);
+// How a fork leaves: its check for leaks would count what its parent holds; without sanitizers it writes down what it
+// covered.
+#ifdef DEF_SANITIZE
+#define LOSS_LEAVE _exit
+#else
+#define LOSS_LEAVE exit
+#endif
 // Whether this is what the loss that was armed last leads to.
 bool loss_is_why(const Error *err);

@@ -8,8 +8,8 @@
 #include "base/file.h"
 #include "provisioner/container.h"
 #include "provisioner/dedicated.h"
+#include "provisioner/dedicated_addresses.h"
 #include "provisioner/dedicated_mend.h"
-#include "provisioner/dedicated_proxies.h"
 #include "provisioner/dedicated_ready.h"
 #include "provisioner/http_client.h"
 #include "tests/support/free_port.h"
@@ -311,7 +311,7 @@ void own_shops_age(const OwnShops *shops, bool has_postgres, bool has_shopd)
     Str name = test_value(shops->runner.world.control, shops->runner.world.arena,
                           "select cell from control.tenants where slug = 'bazar'");
     ck_assert_ok(dedicated_find(platform, name, shops->runner.world.arena, &cell, &err), &err);
-    ck_assert_ok(dedicated_proxies_find(engine, &cell, shops->runner.world.arena, &err), &err);
+    ck_assert_ok(dedicated_addresses_find(engine, &cell, shops->runner.world.arena, &err), &err);
     if (has_postgres)
         container_age(shops, engine, cell.postgres_name, "postgres",
                       dedicated_postgres_container(&cell, S("shopctl/postgres:old")), S(""));
@@ -334,7 +334,7 @@ void own_shops_killed(const OwnShops *shops, OwnShopsAct *act, StepMoment moment
         Error err = {0};
         Platform *platform = own_shops_platform(shops);
         platform_observe(platform, step_moment_kill, &moment);
-        bool ok = act(platform, &err);
+        bool ok = act(shops, platform, &err);
         (void)fprintf(stderr, "not killed at step %zu: %s %s %s\n", moment.step, ok ? "done" : err.what, err.why,
                       err.cause_count ? err.causes[0] : "");
         _exit(ok ? 0 : 1);

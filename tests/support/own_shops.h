@@ -40,7 +40,7 @@ Str own_shops_name(const OwnShops *shops, const char *end);
 void own_shops_do(const OwnShops *shops, const char *method, const char *path, const Json *body);
 // Mends the one cell of its own, and gives what that did, as a list in JSON; where it is to fail, with this code.
 Str own_shops_mended(const OwnShops *shops, ErrorCode code, const char *says);
-typedef bool OwnShopsAct(Platform *platform, Error *err);
+typedef bool OwnShopsAct(const OwnShops *shops, Platform *platform, Error *err);
 // Does it in a process that kills itself at this moment; fails the test where it lives on.
 void own_shops_killed(const OwnShops *shops, OwnShopsAct *act, StepMoment moment);
 // The status of a page of a shop; 0: nobody answers.
