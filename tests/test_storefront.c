@@ -4,10 +4,12 @@
 #include <zlib.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "runtime/shop.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
+#include "tests/support/raw_client.h"
 #include "tests/support/shop_cell.h"
 
 #define API "/api/v1/store"
@@ -179,6 +181,26 @@ TEST(the_first_answer_of_a_thread_may_be_that_nothing_is_there)
             ck_assert_contains(stage.answer.body, S("<html lang=\"es\">"));
             shop_client_close(&fresh);
         }
+        ck_assert_int_eq(got(&stage, stage.acme, "/"), 200);
+        stage_close(&stage);
+    }
+}
+
+// Before it is read to its end, with a page that asks for the shop's name first.
+TEST(the_first_answer_of_a_thread_may_be_a_refusal)
+{
+    static const char *const REFUSED[] = {
+        "POST /nothing HTTP/1.1\r\nHost: acme.localhost\r\nContent-Length: 100000\r\n\r\n",
+        "POST /nothing HTTP/1.1\r\nHost: acme.localhost\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n",
+        "POST /nothing HTTP/1.1\r\nHost: acme.localhost\r\nContent-Length: 5\r\n\r\n"};    // which never come
+    for (size_t i = 0; i < COUNT(REFUSED); i++) {
+        Stage stage;
+        stage_open(&stage);
+        CLEANUP(fd_close) int fd = raw_open(stage.cell.port);
+        ck_assert(raw_send(fd, str_of(REFUSED[i])));
+        Str answer = raw_await(fd, stage.cell.arena, 300);
+        ck_assert_int_eq(raw_status(answer), 404);
+        ck_assert_contains(answer, S("<html lang=\"es\">"));
         ck_assert_int_eq(got(&stage, stage.acme, "/"), 200);
         stage_close(&stage);
     }
@@ -615,6 +637,99 @@ TEST(the_cart_names_every_line_that_lacks_stock)
     stage_close(&stage);
 }
 
+TEST(what_is_not_on_sale_any_more_is_not_sold)
+{
+    Stage stage;
+    stage_open(&stage);
+    Str cart = cart_with(&stage, "{\"variant_id\":\"1\",\"quantity\":1}");
+    test_cell_sql(&stage.cell, "update t_1.products set is_published = false where id = 1");
+    ck_assert_int_eq(got(&stage, stage.acme, format(&stage, API "/carts/%", cart)), 200);
+    ck_assert_contains(stage.answer.body, S("\"available\" : false"));
+    ck_assert_int_eq(
+        sent(&stage, "POST", format(&stage, API "/carts/%/checkout", cart), "Idempotency-Key: k\r\n", ORDER), 409);
+    ck_assert(str_has_suffix(member(&stage, "type"), S("/out-of-stock")));
+    ck_assert_contains(stage.answer.body, S("1 wanted, 0 left"));
+    test_cell_sql(&stage.cell, "update t_1.products set is_published = true where id = 1");
+    ck_assert_int_eq(
+        sent(&stage, "POST", format(&stage, API "/carts/%/checkout", cart), "Idempotency-Key: k\r\n", ORDER), 201);
+    stage_close(&stage);
+}
+
+TEST(a_full_cart_is_shown)
+{
+    Stage stage;
+    stage_open(&stage);
+    stage.cookie = S("");
+    ck_assert_int_eq(visited(&stage, "/products/taza-azul"), 200);
+    csrf_take(&stage);
+    ck_assert_int_eq(posted(&stage, "/cart/lines", "variant_id=1&quantity=1"), 303);
+    test_cell_sql(
+        &stage.cell,
+        "insert into t_1.variants (product_id, position, option_values, price_minor) select 1, 100 + n, "
+        "array['V' || n, '', ''], 100 from generate_series(1, 99) n;"
+        "insert into t_1.stock (variant_id, quantity, is_tracked) select id, 5, true from t_1.variants v where "
+        "not exists (select from t_1.stock k where k.variant_id = v.id);"
+        "insert into t_1.cart_lines (cart_id, variant_id, quantity) select c.id, v.id, 1 from t_1.carts c, "
+        "t_1.variants v where v.position > 100");
+    ck_assert_int_eq(visited(&stage, "/cart"), 200);
+    ck_assert_contains(stage.answer.body, S("V99"));
+    ck_assert_int_eq(posted(&stage, "/cart/lines", "variant_id=3&quantity=1"), 422);    // the 101st
+    ck_assert_str(shop_answer_header(&stage.answer, S("Cache-Control")), S("private, no-store"));
+    stage_close(&stage);
+}
+
+TEST(a_shopper_whose_answer_was_lost_finds_the_order)
+{
+    static const char FORM[] = "email=ana%40example.com&name=Ana&line1=Calle+1&city=Vigo&postal_code=36201&country=ES&"
+                               "shipping_method=standard&payment_method=bank_transfer";
+    Stage stage;
+    stage_open(&stage);
+    stage.cookie = S("");
+    ck_assert_int_eq(visited(&stage, "/products/taza-azul"), 200);
+    csrf_take(&stage);
+    ck_assert_int_eq(posted(&stage, "/cart/lines", "variant_id=1&quantity=2"), 303);
+    Str before = stage.cookie;
+    ck_assert_int_eq(posted(&stage, "/checkout", FORM), 303);
+    Str order = str_copy(stage.cell.arena, shop_answer_header(&stage.answer, S("Location")));
+    stage.cookie = before;    // as of a browser that never got it
+    ck_assert_int_eq(posted(&stage, "/checkout", str_format(stage.cell.arena, "%s&line2=2", FORM).data), 303);
+    ck_assert_str(shop_answer_header(&stage.answer, S("Location")), order);
+    ck_assert_int_eq(visited(&stage, "/checkout"), 303);    // with a cart of its own again
+    ck_assert_str(shop_answer_header(&stage.answer, S("Location")), S("/cart"));
+    stage_close(&stage);
+}
+
+// With each new cart, also one of the pages'.
+TEST(carts_that_nobody_came_back_to_go)
+{
+    Stage stage;
+    stage_open(&stage);
+    test_cell_sql(&stage.cell, "insert into t_1.carts (token, updated_at) values (repeat('a', 32), now() - interval '91 days');"
+                               "insert into t_1.idempotency_keys (key, request_hash, created_at) values ('old', 'x', "
+                               "now() - interval '25 hours')");
+    stage.cookie = S("");
+    ck_assert_int_eq(visited(&stage, "/products/taza-azul"), 200);
+    csrf_take(&stage);
+    ck_assert_int_eq(posted(&stage, "/cart/lines", "variant_id=1&quantity=2"), 303);
+    ck_assert_str(test_value(stage.cell.db, stage.cell.arena,
+                             "select (select count(*) from t_1.carts where token = repeat('a', 32)) + (select count(*) from "
+                             "t_1.idempotency_keys where key = 'old')"),
+                  S("0"));
+    stage_close(&stage);
+}
+
+TEST(a_cookie_with_a_count_that_is_too_long_is_no_session)
+{
+    Stage stage;
+    stage_open(&stage);
+    ck_assert_int_eq(asked(&stage, stage.acme,
+                           &(ShopRequest){.method = "GET",
+                                          .path = "/",
+                                          .headers = "Cookie: shop=AAAAAAAAAAAAAAAAAAAAAA.99999999999999999999\r\n"}),
+                     200);
+    stage_close(&stage);
+}
+
 TEST(a_shopper_buys_without_javascript)
 {
     Stage stage;
@@ -782,9 +897,11 @@ TEST(a_cart_that_was_ordered_meanwhile_leaves_a_new_one)
     Str token = str_copy(stage.cell.arena, cart_token(&stage));
     ck_assert_int_eq(
         sent(&stage, "POST", format(&stage, API "/carts/%/checkout", token), "Idempotency-Key: k\r\n", ORDER), 201);
-    ck_assert_int_eq(posted(&stage, "/checkout", BUYER), 303);    // in another window
-    ck_assert_str(shop_answer_header(&stage.answer, S("Location")), S("/cart"));
     ck_assert_int_eq(posted(&stage, "/cart/lines/1", "quantity=1"), 422);
+    Str before = stage.cookie;
+    ck_assert_int_eq(posted(&stage, "/checkout", BUYER), 303);    // in another window
+    ck_assert(str_has_prefix(shop_answer_header(&stage.answer, S("Location")), S("/orders/")));
+    stage.cookie = before;
     ck_assert_int_eq(posted(&stage, "/cart/lines", "variant_id=1&quantity=1"), 303);
     ck_assert_str(shop_answer_header(&stage.answer, S("Location")), S("/cart"));
     ck_assert(!str_eq(cart_token(&stage), token));
@@ -933,7 +1050,7 @@ TEST(a_file_of_the_theme_is_sent_in_the_form_that_is_taken)
             ck_assert_str(unzipped(&stage, stage.answer.body), whole);
     }
     ck_assert_int_eq(got(&stage, stage.acme, "/theme.css?v=1"), 200);
-    ck_assert_contains(shop_answer_header(&stage.answer, S("Cache-Control")), S("immutable"));
+    ck_assert_str(shop_answer_header(&stage.answer, S("Cache-Control")), S("public, max-age=3600"));
     ck_assert_int_eq(got(&stage, stage.acme, "/theme.css"), 200);
     ck_assert_str(shop_answer_header(&stage.answer, S("Cache-Control")), S("no-cache"));
     ck_assert_int_eq(got(&stage, stage.acme, "/theme.css?v=%FF"), 422);
@@ -1453,15 +1570,19 @@ TEST(a_request_that_is_under_way_when_the_server_stops_is_answered)
 }
 
 SUITE(storefront, ONCE(the_first_answer_of_a_thread_may_be_that_nothing_is_there),
-      ONCE(each_page_answers_in_the_shops_language), ONCE(a_warm_page_needs_no_query_and_answers_304_to_who_has_it),
+      ONCE(the_first_answer_of_a_thread_may_be_a_refusal), ONCE(each_page_answers_in_the_shops_language),
+      ONCE(a_warm_page_needs_no_query_and_answers_304_to_who_has_it),
       ONCE(a_page_is_sent_compressed_to_who_takes_that_and_no_secret_is), ONCE(a_change_of_the_catalogue_is_seen),
       ONCE(a_crowd_at_a_cold_page_shares_its_render), ONCE(a_crowd_at_a_page_that_cannot_be_had_shares_its_error),
       ONCE(reads_of_the_api_answer_or_say_what_is_wrong), ONCE(a_cart_is_filled_changed_and_emptied),
       ONCE(the_same_key_and_body_give_the_one_order), ONCE(a_wrong_checkout_names_each_field),
       ONCE(of_two_buyers_of_the_last_one_only_one_gets_it), ONCE(every_line_that_lacks_stock_is_named),
       ONCE(each_wrong_parameter_of_a_list_is_named), ONCE(the_order_keeps_the_chosen_shipping_and_says_where_to_pay),
-      ONCE(the_cart_names_every_line_that_lacks_stock), ONCE(a_shopper_buys_without_javascript),
-      ONCE(a_form_of_another_site_is_refused), ONCE(a_form_of_the_cart_is_taken_or_says_what_is_wrong_above_the_cart),
+      ONCE(the_cart_names_every_line_that_lacks_stock), ONCE(what_is_not_on_sale_any_more_is_not_sold),
+      ONCE(a_full_cart_is_shown), ONCE(a_shopper_whose_answer_was_lost_finds_the_order),
+      ONCE(carts_that_nobody_came_back_to_go), ONCE(a_cookie_with_a_count_that_is_too_long_is_no_session),
+      ONCE(a_shopper_buys_without_javascript), ONCE(a_form_of_another_site_is_refused),
+      ONCE(a_form_of_the_cart_is_taken_or_says_what_is_wrong_above_the_cart),
       ONCE(a_form_that_cannot_be_read_changes_nothing), ONCE(a_cart_that_was_ordered_meanwhile_leaves_a_new_one),
       ONCE(the_count_in_the_cookie_is_set_right_by_the_cart),
       ONCE(a_wrong_checkout_is_shown_again_with_what_was_written),

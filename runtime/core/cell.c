@@ -1,6 +1,7 @@
 // runtime/core/cell.c: shopd's tie to its cell.
 #include "runtime/core/cell.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -34,7 +35,8 @@ struct Cell {
     Str dsn;
     TokenKey key;
     const Theme *theme;
-    Directory *directory;    // as of the start
+    Directory *directory;        // the newest
+    pthread_mutex_t starting;    // of `directory` and `threads`: a thread that starts misses no announcement
     unsigned thread_count;
     CellThread **threads;    // atomic: NULL until it has started
     News *news;              // atomic: of thread 0
@@ -88,18 +90,23 @@ static void announce(Cell *cell, Directory *directory, int64_t tenant)
         arena_close(&arena);
         return;
     }
+    (void)pthread_mutex_lock(&cell->starting);
+    if (directory) {
+        directory_release(&cell->directory);
+        cell->directory = directory_hold(directory);
+    }
     *said = (Announcement){.arena = arena, .next = cell->announcements, .tenant = tenant};
     said->directory = directory ? directory_hold(directory) : NULL;
     cell->announcements = said;
-    for (unsigned i = 0; i < cell->thread_count; i++)
-        said->left += __atomic_load_n(&cell->threads[i], __ATOMIC_ACQUIRE) != NULL;
     for (unsigned i = 0; i < cell->thread_count; i++) {
-        said->copies[i].to = __atomic_load_n(&cell->threads[i], __ATOMIC_ACQUIRE);
-        said->copies[i].of = said;
-        said->copies[i].task.run = announcement_read;
+        CellThread *to = __atomic_load_n(&cell->threads[i], __ATOMIC_ACQUIRE);
+        said->copies[i] = (AnnouncementCopy){.to = to, .of = said, .task.run = announcement_read};
+        said->left += to != NULL;
+    }
+    (void)pthread_mutex_unlock(&cell->starting);
+    for (unsigned i = 0; i < cell->thread_count; i++)
         if (said->copies[i].to)
             loop_post(said->copies[i].to->thread->loop, &said->copies[i].task);
-    }
 }
 
 static void directory_heard(void *context, Directory *directory) { announce(context, directory, 0); }
@@ -161,7 +168,7 @@ bool cell_start(Server *server, Error *err)
         arena_close(&arena);
         return false;
     }
-    *cell = (Cell){.arena = arena, .thread_count = count, .threads = threads};
+    *cell = (Cell){.arena = arena, .starting = PTHREAD_MUTEX_INITIALIZER, .thread_count = count, .threads = threads};
     if (token_start(err) && cell_dsn(settings->cell, settings->role, arena, &cell->dsn, err) &&
         theme_open(arena, &cell->theme, err) && cell_open_database(cell, settings->start_timeout_ms, err)) {
         server_context_set(server, cell);
@@ -203,8 +210,10 @@ bool cell_thread_start(Thread *thread, Error *err)
     if (!cache_open(cache_budget(thread), &own->key, &own->cache, err) ||
         !pool_open(thread->loop, &options, &own->pool, err))
         return false;
+    (void)pthread_mutex_lock(&cell->starting);
     directory_view_show(&own->directory, cell->directory);
     __atomic_store_n(&cell->threads[thread->number], own, __ATOMIC_RELEASE);
+    (void)pthread_mutex_unlock(&cell->starting);
     if (thread->number > 0)
         return true;
     News *news = NULL;

@@ -435,14 +435,14 @@ static bool request_go_on(Connection *c)
     return false;
 }
 
-// Answers before the request was read to its end.
+// Answers before the request was read to its end, or waits for the answer, as for a page that asks for the shop's name.
 static bool request_refuse(Connection *c, bool has_unread)
 {
     c->closes = true;
     c->has_unread = has_unread;
     c->request->is_refused = true;
     dispatch_run(c->request);
-    return answer_send(c);
+    return request_go_on(c);
 }
 
 // A request that is refused before its head could be read.

@@ -93,7 +93,7 @@ bool respond_empty(Request *r, int status) { return respond_parts(r, status, S("
 
 bool respond_json(Request *r, int status, Str body) { return respond(r, status, S("application/json"), body); }
 
-static bool is_own_path(Str location)
+bool is_own_path(Str location)
 {
     if (location.len == 0 || location.data[0] != '/')
         return false;

@@ -38,6 +38,8 @@ bool respond(Request *r, int status, Str content_type, Str body);
 // A body of several parts, sent by writev without a copy; `parts` and what they show live until `hold` is released.
 bool respond_parts(Request *r, int status, Str content_type, const Str *parts, size_t count, Hold hold);
 bool respond_empty(Request *r, int status);    // 204, 304, or a status without content
+// "/cart", and nothing that a browser would take for another host.
+bool is_own_path(Str location);
 // `location` is a path of ours ("/cart"); anything that a browser would take for another host becomes "/".
 // It depends on whose request it is: no cache may keep it.
 bool respond_redirect(Request *r, int status, Str location);

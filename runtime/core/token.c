@@ -61,12 +61,14 @@ static bool is_token(Str text)
 static bool count_read(Str text, int64_t *out)
 {
     *out = 0;
+    if (text.len == 0 || text.len > TOKEN_COUNT_DIGITS)
+        return false;
     for (size_t i = 0; i < text.len; i++) {
         if (text.data[i] < '0' || text.data[i] > '9')
             return false;
         *out = *out * 10 + (text.data[i] - '0');
     }
-    return text.len > 0 && text.len <= TOKEN_COUNT_DIGITS;
+    return true;
 }
 
 Session session_read(Str cookie, TokenSource *source)

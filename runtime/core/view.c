@@ -5,7 +5,7 @@
 #include "base/embed.h"
 #include "base/mustache.h"
 
-enum { TEMPLATES_MAX = 128, ASSETS_MAX = 64, PARTS_MAX = 256, HASH_LEN = 16, MARKER_LEN = TOKEN_LEN + 1 };
+enum { TEMPLATES_MAX = 128, ASSETS_MAX = 64, HASH_LEN = 16, MARKER_LEN = TOKEN_LEN + 1 };
 
 typedef struct Template {
     Str name;
@@ -194,21 +194,28 @@ const Asset *theme_asset(const Theme *theme, Str name)
 
 // ---- rendering ----
 
+static size_t holes_count(Str text, Str marker)
+{
+    size_t count = 0;
+    for (size_t at = str_find(text, marker); at < text.len; at = str_find(text, marker)) {
+        count++;
+        text = str_skip(text, at + marker.len);
+    }
+    return count;
+}
+
 static bool parts_split(const Theme *theme, Str text, Arena *arena, const PagePart **out, size_t *out_count, Error *err)
 {
-    PagePart *parts = arena_array(arena, PARTS_MAX, PagePart);
+    const Str marker = {theme->marker, MARKER_LEN};
+    PagePart *parts = arena_array(arena, 2 * holes_count(text, marker) + 1, PagePart);
     if (!arena_ok(arena, err))
         return false;
-    const Str marker = {theme->marker, MARKER_LEN};
     size_t count = 0;
     for (;;) {
         size_t at = str_find(text, marker);
         parts[count++].text = str_slice(text, 0, at);
         if (at + MARKER_LEN >= text.len)
             break;
-        if (count + 2 > PARTS_MAX)
-            return error_set(err, ERR_TOO_LARGE, "a page has more than %d places that differ for each shopper",
-                             PARTS_MAX / 2);
         size_t kind = (size_t)(text.data[at + MARKER_LEN] - '0');
         assert(kind < COUNT(HOLES));
         parts[count++].hole = HOLES[kind].kind;

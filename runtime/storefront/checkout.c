@@ -178,17 +178,26 @@ bool checkout_get(Request *r, Error *err)
 
 // ---- the order ----
 
-static bool order_placed(Request *r, const Rows *rows, Error *err)
+static bool order_go_to(Request *r, Str token)
 {
-    CLEANUP(json_close) Json *order = NULL;
-    if (!json_parse(rows_str(rows, 0, 0), &order, err))
-        return false;
     Session *session = page_session(r);
     token_make(&cell_thread(r)->tokens, session->token);    // the next cart is another one
     session->count = 0;
     page_set_cookie(r, session);
-    return respond_redirect(r, 303,
-                            str_format(r->arena, "/orders/%.*s?new=1", STR_ARG(json_str(json_get(order, "token")))));
+    return respond_redirect(r, 303, str_format(r->arena, "/orders/%.*s?new=1", STR_ARG(token)));
+}
+
+static bool order_placed(Request *r, const Rows *rows, Error *err)
+{
+    CLEANUP(json_close) Json *order = NULL;
+    return json_parse(rows_str(rows, 0, 0), &order, err) && order_go_to(r, json_str(json_get(order, "token")));
+}
+
+static bool order_found(Request *r, const Rows *rows, Error *err)
+{
+    (void)err;
+    Str token = rows_str(rows, 0, 0);
+    return token.len ? order_go_to(r, token) : respond_redirect(r, 303, S("/cart"));
 }
 
 static bool order_refused(Request *r, Error *err)
@@ -197,10 +206,14 @@ static bool order_refused(Request *r, Error *err)
     ErrorCode code = err->code;
     Str field = str_of(err->where);
     bool is_field = code == ERR_INVALID && str_eq(field, S("shipping_method"));
-    bool is_cart_gone = code == ERR_NOT_FOUND || code == ERR_EMPTY_CART || code == ERR_STATE;
-    if (!is_field && !is_cart_gone && code != ERR_OUT_OF_STOCK)
+    bool is_cart_gone = code == ERR_NOT_FOUND || code == ERR_EMPTY_CART;
+    bool is_ordered =
+        code == ERR_STATE || code == ERR_KEY_REUSED;    // and its answer was lost on its way to the shopper
+    if (!is_field && !is_cart_gone && !is_ordered && code != ERR_OUT_OF_STOCK)
         return false;
     error_clear(err);
+    if (is_ordered)
+        return request_query(r, S("select :cart_order($1)"), PARAMS(session_token(page_session(r))), order_found, err);
     if (is_cart_gone)
         return respond_redirect(r, 303, S("/cart"));
     if (code == ERR_OUT_OF_STOCK)

@@ -28,7 +28,8 @@ static bool theme_css_make(Request *r UNUSED, const Page *page UNUSED, Context *
     return true;
 }
 
-// Its address has a hash of the colours, so that it may be kept for ever.
+// Its address has a hash of the colours, so that it may be kept; not for ever, since a shopd that hasn't heard of new
+// colours yet would give the old ones a place there.
 bool theme_css_get(Request *r, Error *err)
 {
     Str version;
@@ -39,7 +40,7 @@ bool theme_css_get(Request *r, Error *err)
         .template = "colors.css",
         .make = theme_css_make,
         .content_type = S("text/css; charset=utf-8"),
-        .cache_control = version.len ? S(FOREVER) : S("no-cache"),
+        .cache_control = version.len ? S("public, max-age=3600") : S("no-cache"),
         .is_of_shop = true,
     };
     return page_serve(r, &page, S("select " PAGE_COLUMNS), NO_PARAMS, err);

@@ -196,7 +196,7 @@ bool page_answer(Request *r, int status, const char *template, Context *context,
         return false;
     if (session->is_new && has_hole(parts, count))
         page_set_cookie(r, session);
-    if (status < 400)
+    if (r->err.code == ERR_NONE)    // an error's page has it already
         respond_header(r, S("Cache-Control"), S("private, no-store"));
     return respond_parts(r, status, HTML, filled, count, (Hold){0});
 }
@@ -405,6 +405,14 @@ static void error_words(const Error *err, const char **title, const char **text,
         }
 }
 
+// Where "Try again" leads.
+static Str again_address(const Request *r)
+{
+    if (!is_own_path(r->path))
+        return S("/");
+    return r->query.len ? STR_CONCAT(r->arena, r->path, S("?"), r->query) : r->path;
+}
+
 static bool error_render(Request *r, const Error *about, const Json *shop, Error *err)
 {
     CLEANUP(context_close) Context context = {0};
@@ -427,7 +435,7 @@ static bool error_render(Request *r, const Error *about, const Json *shop, Error
                              (int)(retry && r->method == METHOD_GET), "field",
                              has_field ? json_from_str(str_of(about->where)) : json_build("n"));
     return json_set(context.data, "error", error, err) && context_page(&context, title_word, S(""), S(""), err) &&
-           json_set(context_member(context.data, "page"), "path", json_from_str(r->path), err) &&
+           json_set(context_member(context.data, "page"), "path", json_from_str(again_address(r)), err) &&
            page_answer(r, error_http_status(about->code), template, &context, err);
 }
 

@@ -1,5 +1,11 @@
 -- sql/tenant/functions/cart.sql: what a shopper is about to buy. The token is the cart's id outside.
 
+-- How many of it can be had; null: as many as are wanted. What isn't on sale any more can't be had.
+create or replace function :left_over(p_stock stock, p_is_on_sale boolean) returns bigint language sql immutable as $$
+    select case when not p_is_on_sale then 0
+                when p_stock.is_tracked and not p_stock.is_backorder then greatest(p_stock.quantity, 0) end
+$$;
+
 create or replace function :cart_json(p_cart bigint) returns json language plpgsql stable as $$
 begin
     return (
@@ -18,8 +24,8 @@ begin
                            select i.src from images i where i.product_id = p.id order by i.position, i.id limit 1)),
                        'quantity', l.quantity, 'price', :money(v.price_minor, s.currency),
                        'total', :money(v.price_minor * l.quantity, s.currency),
-                       'available', not k.is_tracked or k.is_backorder or k.quantity >= l.quantity,
-                       'available_quantity', case when k.is_tracked and not k.is_backorder then k.quantity end)
+                       'available', coalesce(:left_over(k, p.is_published) >= l.quantity, true),
+                       'available_quantity', :left_over(k, p.is_published))
                        order by l.id) lines
             from cart_lines l
             join variants v on v.id = l.variant_id
@@ -44,17 +50,23 @@ begin
 end
 $$;
 
-create or replace function :cart_create() returns json language plpgsql security definer as $$
-declare
-    v_id bigint;
+-- What nobody comes back to goes a little with each new cart.
+create or replace function :carts_forget() returns void language plpgsql as $$
 begin
-    -- what nobody comes back to goes a little with each new cart
     delete from carts where id in (
         select id from carts where updated_at < now() - interval '90 days' and order_id is null
         order by updated_at limit 5 for update skip locked);
     delete from idempotency_keys where key in (
         select key from idempotency_keys where created_at < now() - interval '24 hours'
         order by created_at limit 5 for update skip locked);
+end
+$$;
+
+create or replace function :cart_create() returns json language plpgsql security definer as $$
+declare
+    v_id bigint;
+begin
+    perform :carts_forget();
     insert into carts (token) values (replace(gen_random_uuid()::text, '-', '')) returning id into v_id;
     return :cart_json(v_id);
 end
@@ -75,6 +87,9 @@ declare
 begin
     if p_may_create then
         insert into carts (token) values (p_token) on conflict (token) do nothing;
+        if found then
+            perform :carts_forget();
+        end if;
     end if;
     v_cart := :cart_open(p_token);
     if not exists (select 1 from variants v join products p on p.id = v.product_id where v.id = p_variant and p.is_published) then

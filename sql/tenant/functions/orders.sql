@@ -62,6 +62,11 @@ begin
 end
 $$;
 
+-- The token of the order that a cart has become, or null.
+create or replace function :cart_order(p_token text) returns text language sql stable security definer as $$
+    select o.token from carts c join orders o on o.id = c.order_id where c.token = p_token
+$$;
+
 -- Turns a cart into an order. The same key and hash give the same answer for 24 hours. Nothing is sold that isn't there.
 create or replace function :order_place(
     p_cart text, p_key text, p_hash text, p_email text, p_address jsonb, p_shipping_method text, p_payment_method text)
@@ -99,8 +104,9 @@ begin
     address as (
         insert into addresses (customer_id, address) select id, p_address from customer on conflict do nothing),
     sum_of_lines as (
-        select sum(l.quantity * v.price_minor)::bigint subtotal
-        from cart_lines l join variants v on v.id = l.variant_id where l.cart_id = v_cart.id)
+        select sum(l.quantity * v.price_minor)::bigint subtotal, bool_and(p.is_published) is_on_sale
+        from cart_lines l join variants v on v.id = l.variant_id join products p on p.id = v.product_id
+        where l.cart_id = v_cart.id)
     insert into orders (token, cart_id, customer_id, email, language, currency, subtotal_minor, shipping_minor, tax_minor,
                         total_minor, shipping_method, payment_method, payment_instructions, shipping_address)
     select replace(gen_random_uuid()::text, '-', ''), v_cart.id, c.id, p_email, s.language, s.currency, t.subtotal, v_shipping,
@@ -112,9 +118,11 @@ begin
     cross join lateral (select round(case when s.prices_include_tax
         then (t.subtotal + v_shipping)::numeric * s.tax_rate_bp / (10000 + s.tax_rate_bp)
         else (t.subtotal + v_shipping)::numeric * s.tax_rate_bp / 10000 end)::bigint tax) x
-    where t.subtotal is not null
+    where t.is_on_sale
     returning * into v_order;
-    if v_order.id is null then
+    if v_order.id is null and exists (select from cart_lines where cart_id = v_cart.id) then
+        perform :out_of_stock(v_cart.id);
+    elsif v_order.id is null then
         raise exception using errcode = 'SH001', constraint = 'empty-cart', message = 'the cart is empty',
             detail = 'an order has at least one line', hint = 'add a line first', column = 'lines';
     end if;

@@ -4,7 +4,6 @@
 -- tells of all). Rows are locked in the order of variants, as everywhere. Answers whether something ran out, which shoppers must see.
 create or replace function :stock_take_cart(p_cart bigint) returns boolean language plpgsql as $$
 declare
-    v_line record;
     v_ran_out boolean;
     v_taken bigint;
     v_lines bigint;
@@ -26,17 +25,27 @@ begin
     if v_taken = v_lines then
         return v_ran_out;
     end if;
-    select l.id, l.quantity, k.quantity as left_over, p.title, :variant_title(v.option_values) variant
+    perform :out_of_stock(p_cart);
+    return null;
+end
+$$;
+
+-- Raises out-of-stock for the first line of the cart that can't be had; there is one.
+create or replace function :out_of_stock(p_cart bigint) returns void language plpgsql as $$
+declare
+    v_line record;
+begin
+    select l.id, l.quantity, :left_over(k, p.is_published) left_over, p.title, :variant_title(v.option_values) variant
     into v_line
     from cart_lines l
     join stock k on k.variant_id = l.variant_id
     join variants v on v.id = l.variant_id
     join products p on p.id = v.product_id
-    where l.cart_id = p_cart and k.is_tracked and not k.is_backorder and k.quantity < l.quantity
+    where l.cart_id = p_cart and :left_over(k, p.is_published) < l.quantity
     order by l.variant_id limit 1;
     raise exception using errcode = 'SH001', constraint = 'out-of-stock',
         message = format('''%s'' isn''t there in this quantity', concat_ws(', ', v_line.title, v_line.variant)),
-        detail = format('%s wanted, %s left', v_line.quantity, greatest(v_line.left_over, 0)),
+        detail = format('%s wanted, %s left', v_line.quantity, v_line.left_over),
         hint = case when v_line.left_over > 0 then format('lower the quantity to %s', v_line.left_over) else 'remove the line' end,
         column = 'lines.' || v_line.id;
 end
@@ -48,13 +57,13 @@ begin
     return (
         select coalesce(json_agg(json_build_object(
                    'id', l.id::text, 'title', p.title, 'variant_title', :variant_title(v.option_values),
-                   'wanted', l.quantity, 'left', greatest(k.quantity, 0)) order by l.id), '[]')
+                   'wanted', l.quantity, 'left', :left_over(k, p.is_published)) order by l.id), '[]')
         from carts c
         join cart_lines l on l.cart_id = c.id
         join stock k on k.variant_id = l.variant_id
         join variants v on v.id = l.variant_id
         join products p on p.id = v.product_id
-        where c.token = p_token and k.is_tracked and not k.is_backorder and k.quantity < l.quantity);
+        where c.token = p_token and :left_over(k, p.is_published) < l.quantity);
 end
 $$;
 
