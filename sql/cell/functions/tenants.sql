@@ -113,8 +113,7 @@ begin
                    'on conflict (key) do update set price_minor = excluded.price_minor, position = excluded.position '
                    'where (m.price_minor, m.position) <> (excluded.price_minor, excluded.position)', p_number)
     using p_settings -> 'shipping';
-    execute format('update t_%s.catalog_versions set version = version + 1', p_number);
-    perform pg_notify('cell_catalog', p_number::text);
+    perform tenant_pages_forget(p_number);
     if v_language <> p_settings ->> 'language' then
         perform set_config('search_path', format('t_%s, pg_temp', p_number), true);    -- until this function ends
         execute format('select search_rebuild_%s()', p_number);
@@ -141,9 +140,23 @@ begin
 end
 $$;
 
--- Hosts and limits: from now on shopd knows the tenant.
+create or replace function tenant_hosts(p_number bigint) returns text[] language sql stable set search_path from current as $$
+    select array(select host from domains where tenant = p_number order by host)
+$$;
+
+-- Pages that are kept are to be made again.
+create or replace function tenant_pages_forget(p_number bigint) returns void language plpgsql set search_path from current as $$
+begin
+    execute format('update t_%s.catalog_versions set version = version + 1', p_number);
+    perform pg_notify('cell_catalog', p_number::text);
+end
+$$;
+
+-- Hosts and limits: from now on shopd knows the tenant. Pages name the shop's address.
 create or replace function tenant_register(p_operation bigint, p_epoch bigint, p_number bigint, p_hosts text[], p_limits jsonb)
     returns void language plpgsql set search_path from current as $$
+declare
+    v_had text[] := tenant_hosts(p_number);
 begin
     perform epoch_check(p_operation, p_epoch, p_number);
     delete from domains where tenant = p_number and host <> all (p_hosts);
@@ -153,13 +166,16 @@ begin
                                         (select host from domains where host = any (p_hosts) and tenant <> p_number limit 1)));
     end if;
     update tenants set limits = p_limits where number = p_number;
+    if v_had <> tenant_hosts(p_number) then
+        perform tenant_pages_forget(p_number);
+    end if;
 end
 $$;
 
 create or replace function tenant_is_registered(p_number bigint, p_hosts text[], p_limits jsonb) returns boolean
     language sql stable set search_path from current as $$
     select exists (select from tenants where number = p_number and limits = p_limits)
-       and coalesce((select array_agg(host order by host) from domains where tenant = p_number), '{}') =
+       and tenant_hosts(p_number) =
            array(select distinct h from unnest(p_hosts) h order by h)
 $$;
 
