@@ -1,6 +1,7 @@
 // cli/tenant.c: `shopctl tenant`: shops, from the wish to the dump.
 #include "base/arena.h"
 #include "cli/answer.h"
+#include "cli/gateway_await.h"
 #include "cli/prompt.h"
 #include "cli/tenant_container.h"
 #include "cli/tenant_create.h"
@@ -142,7 +143,11 @@ static bool act_run(CommandCall *call, const char *verb, TenantAct *act, Error *
         return false;
     if (call->is_dry_run)
         return tenant_preview(platform, verb, slug, &answer, err) && answer_preview(call, answer, err);
-    return act(platform, slug, err) && show(call, platform, slug, err);
+    if (!act(platform, slug, err))
+        return false;
+    if (act == tenant_approve || act == tenant_restore)    // what may make a cell
+        gateway_await_shop(call, platform, slug);
+    return show(call, platform, slug, err);
 }
 
 static bool approve_run(CommandCall *call, Error *err) { return act_run(call, "approve", tenant_approve, err); }

@@ -100,34 +100,6 @@ static void window_follow(Engine *engine, const EngineExec *exec, struct winsize
         *known = now;
 }
 
-static bool all_sent(EngineExec *exec, Str bytes, Error *err)
-{
-    while (bytes.len) {
-        size_t len = 0;
-        if (!engine_exec_send(exec, bytes, &len, err))
-            return false;
-        bytes = str_skip(bytes, len);
-        if (len == 0) {
-            struct pollfd wait = {.fd = engine_exec_fd(exec), .events = POLLOUT};
-            (void)poll(&wait, 1, RESIZE_POLL_MS);
-        }
-    }
-    return true;
-}
-
-// The end of a pipe is told to psql by its own command, since one direction of the stream can't be closed alone.
-static bool input_carry(EngineExec *exec, bool *is_open, Error *err)
-{
-    char buf[INPUT_CHUNK];
-    ssize_t len = read(STDIN_FILENO, buf, sizeof(buf));
-    if (len < 0 && (errno == EINTR || errno == EAGAIN))
-        return true;
-    if (len > 0)
-        return all_sent(exec, (Str){buf, (size_t)len}, err);
-    *is_open = false;
-    return all_sent(exec, S("\n\\q\n"), err);
-}
-
 static bool output_carry(EngineExec *exec, bool *out_end, Error *err)
 {
     for (Str part = S("x"); part.len && !*out_end;) {
@@ -140,6 +112,37 @@ static bool output_carry(EngineExec *exec, bool *out_end, Error *err)
     return true;
 }
 
+// psql takes no more of its input until what it says is taken.
+static bool all_sent(EngineExec *exec, Str bytes, bool *out_end, Error *err)
+{
+    while (bytes.len && !*out_end) {
+        size_t len = 0;
+        if (!engine_exec_send(exec, bytes, &len, err))
+            return false;
+        bytes = str_skip(bytes, len);
+        if (len > 0)
+            continue;
+        struct pollfd wait = {.fd = engine_exec_fd(exec), .events = POLLIN | POLLOUT};
+        (void)poll(&wait, 1, RESIZE_POLL_MS);
+        if (!output_carry(exec, out_end, err))
+            return false;
+    }
+    return true;
+}
+
+// The end of a pipe is told to psql by its own command, since one direction of the stream can't be closed alone.
+static bool input_carry(EngineExec *exec, bool *is_open, bool *out_end, Error *err)
+{
+    char buf[INPUT_CHUNK];
+    ssize_t len = read(STDIN_FILENO, buf, sizeof(buf));
+    if (len < 0 && (errno == EINTR || errno == EAGAIN))
+        return true;
+    if (len > 0)
+        return all_sent(exec, (Str){buf, (size_t)len}, out_end, err);
+    *is_open = false;
+    return all_sent(exec, S("\n\\q\n"), out_end, err);
+}
+
 static bool carry(Engine *engine, EngineExec *exec, bool is_terminal, Error *err)
 {
     struct winsize known = {0};
@@ -150,7 +153,8 @@ static bool carry(Engine *engine, EngineExec *exec, bool is_terminal, Error *err
         if (is_terminal)
             window_follow(engine, exec, &known);
         int ready = poll(polls, COUNT(polls), RESIZE_POLL_MS);
-        if ((ready > 0 && polls[1].revents && !input_carry(exec, &is_open, err)) || !output_carry(exec, &is_end, err))
+        if ((ready > 0 && polls[1].revents && !input_carry(exec, &is_open, &is_end, err)) ||
+            !output_carry(exec, &is_end, err))
             return false;
     }
     return true;

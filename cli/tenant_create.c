@@ -7,9 +7,9 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "cli/answer.h"
+#include "cli/gateway_await.h"
 #include "cli/progress.h"
 #include "cli/tenant_file.h"
-#include "provisioner/installation.h"
 #include "provisioner/tenant_check.h"
 
 enum { WORKERS_MAX = 4, WORKER_BUDGET = 64 * MIB, DRAW_MS = 100 };
@@ -259,6 +259,18 @@ static bool defaults_read(const CommandCall *call, const Plans *plans, const Jso
     return tenant_spec_check(&tried, setting_text(call->settings, "base_domain"), err);
 }
 
+// The one of the highest tier; NULL: none names one.
+static const Plan *largest_plan(const TenantFile *file)
+{
+    const Plan *largest = NULL;
+    for (size_t i = 0; i < file->count; i++) {
+        const Plan *plan = file->entries[i].spec.plan;
+        if (plan && (!largest || plan->tier > largest->tier))
+            largest = plan;
+    }
+    return largest;
+}
+
 static bool create_many(CommandCall *call, const Plans *plans, Error *err)
 {
     CLEANUP(json_close) Json *given = NULL;
@@ -286,17 +298,8 @@ static bool create_many(CommandCall *call, const Plans *plans, Error *err)
     if (!batch_make(call, &file, platform, &batch, err))
         return false;
     batch_run(call, &batch);
+    gateway_await(call, largest_plan(&file));
     return batch_answer(call, &file, &batch, err);
-}
-
-// A shop with a cell of its own may be what brings the gateway in, and then has another URL. Where that can't be done
-// from here the platform's controller does it.
-static void gateway_await(const CommandCall *call, const Plan *plan)
-{
-    Error ignored = {0};
-    if (plan && plan->tier != PLAN_TIER_SHARED &&
-        !installation_follow(&(InstallationOptions){.settings = call->settings}, &ignored))
-        error_clear(&ignored);
 }
 
 static bool create_one(CommandCall *call, const Plans *plans, Error *err)

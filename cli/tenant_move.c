@@ -2,6 +2,7 @@
 #include "cli/tenant_move.h"
 
 #include "cli/answer.h"
+#include "cli/gateway_await.h"
 #include "cli/tenant_spec.h"
 #include "provisioner/tenant_move.h"
 
@@ -135,5 +136,8 @@ bool tenant_set_plan_run(CommandCall *call, Error *err)
     if (call->is_dry_run)
         return tenant_set_plan_preview(platform, slug, &move, &answer, err) && answer_preview(call, answer, err);
     platform_warned(platform, answer_warned, call);
-    return tenant_set_plan(platform, slug, &move, &answer, err) && moved_answer(call, answer, err);
+    if (!tenant_set_plan(platform, slug, &move, &answer, err))
+        return false;
+    gateway_await(call, move.plan);
+    return moved_answer(call, answer, err);
 }

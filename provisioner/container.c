@@ -272,9 +272,20 @@ bool container_restart(Engine *engine, Str name, int64_t timeout_s, Error *err)
     return act(engine, name, "restart", query, timeout_s * 1000 + STOP_EXTRA_MS, err);
 }
 
+static bool is_state(const Json *container, const char *key)
+{
+    return json_kind(json_get(json_get(container, "State"), key)) == JSON_KIND_TRUE;
+}
+
+bool is_container_up(const Json *container)
+{
+    return is_state(container, "Running") || is_state(container, "Restarting");
+}
+
+// Engines call one that ends again and again both.
 bool is_container_running(const Json *container)
 {
-    return json_kind(json_get(json_get(container, "State"), "Running")) == JSON_KIND_TRUE;
+    return is_state(container, "Running") && !is_state(container, "Restarting");
 }
 
 Str container_health(const Json *container)

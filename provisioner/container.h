@@ -52,5 +52,7 @@ MUST_CHECK bool container_log(Engine *engine, Str name, const ContainerLogSpec *
 // Stops it as container_stop does, and starts it again.
 MUST_CHECK bool container_restart(Engine *engine, Str name, int64_t timeout_s, Error *err);
 
-bool is_container_running(const Json *container);    // of what thing_find gave
-Str container_health(const Json *container);         // "starting", "healthy", "unhealthy"; empty without a check
+// Of what thing_find gave: it runs, and, also while it doesn't for a moment, the engine sees to it.
+bool is_container_running(const Json *container);
+bool is_container_up(const Json *container);
+Str container_health(const Json *container);    // "starting", "healthy", "unhealthy"; empty without a check

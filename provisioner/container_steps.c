@@ -21,7 +21,7 @@ enum {
     PAUSE_FIRST_MS = 20,
     PAUSE_MAX_MS = 100,
     LOG_MS = 1000,
-    POSTGRES_STOP_S = 60,
+    POSTGRES_STOP_S = 40,    // within the time after which another process takes over
     SHOPD_STOP_S = 30,
     LOG_LINES = 5,
 };
@@ -430,7 +430,21 @@ bool route_apply(Operation *op, Error *err)
     return true;
 }
 
-// ---- remove: all of it, from where it only goes forward
+// ---- leave and remove: the containers, from where it only goes forward, and the rest. What has no PostgreSQL any more
+// can't be asked, and so not be taken back.
+
+bool own_leave_probe(Operation *op, bool *out_done, Error *err) { return is_removed(op, out_done, err); }
+
+// PostgreSQL gets the time to write all that it has: whoever finds the volume's copy in a backup finds it whole.
+bool own_leave_apply(Operation *op, Error *err)
+{
+    Dedicated cell;
+    Engine *engine = NULL;
+    return cell_reach(op, &cell, &engine, err) && container_stop(engine, cell.shopd_name, SHOPD_STOP_S, err) &&
+           shopd_revert(op, err) && operation_beat(op, err) &&
+           container_stop(engine, cell.postgres_name, POSTGRES_STOP_S, err) && postgres_revert(op, err) &&
+           operation_beat(op, err);
+}
 
 bool remove_probe(Operation *op, bool *out_done, Error *err)
 {
@@ -454,15 +468,10 @@ bool remove_probe(Operation *op, bool *out_done, Error *err)
     return true;
 }
 
-// PostgreSQL gets the time to write all that it has: whoever finds the volume's copy in a backup finds it whole.
 bool remove_apply(Operation *op, Error *err)
 {
-    Dedicated cell;
-    Engine *engine = NULL;
-    return cell_reach(op, &cell, &engine, err) && container_stop(engine, cell.shopd_name, SHOPD_STOP_S, err) &&
-           shopd_revert(op, err) && operation_beat(op, err) &&
-           container_stop(engine, cell.postgres_name, POSTGRES_STOP_S, err) && postgres_revert(op, err) &&
-           secrets_revert(op, err) && volume_revert(op, err) && network_revert(op, err);
+    return shopd_revert(op, err) && postgres_revert(op, err) && secrets_revert(op, err) && volume_revert(op, err) &&
+           network_revert(op, err);
 }
 
 bool is_removed(Operation *op, bool *out, Error *err)

@@ -42,6 +42,8 @@ MUST_CHECK bool healthy_probe(Operation *operation, bool *out_done, Error *err);
 MUST_CHECK bool healthy_apply(Operation *operation, Error *err);
 MUST_CHECK bool route_probe(Operation *operation, bool *out_done, Error *err);
 MUST_CHECK bool route_apply(Operation *operation, Error *err);
+MUST_CHECK bool own_leave_probe(Operation *operation, bool *out_done, Error *err);
+MUST_CHECK bool own_leave_apply(Operation *operation, Error *err);
 MUST_CHECK bool remove_probe(Operation *operation, bool *out_done, Error *err);
 MUST_CHECK bool remove_apply(Operation *operation, Error *err);
 // Of the activation in a cell that goes as a whole: the record alone.

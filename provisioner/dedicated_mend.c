@@ -64,6 +64,21 @@ static bool volumes_check(const Mending *mending, Error *err)
     return true;
 }
 
+// Podman knows networks by their names alone.
+static bool other_front_leave(const Mending *mending, const Json *front, Error *err)
+{
+    CLEANUP(json_close) Json *shopd = NULL;
+    if (is_engine_podman(mending->engine))
+        return true;
+    if (!thing_find(mending->engine, THING_CONTAINER, mending->cell->shopd_name, &shopd, err))
+        return false;
+    const Json *own =
+        json_member(json_get(json_get(shopd, "NetworkSettings"), "Networks"), mending->cell->front_network);
+    Str id = json_str(json_get(own, "NetworkID"));
+    return id.len == 0 || str_eq(id, json_str(json_get(front, "Id"))) ||
+           thing_remove(mending->engine, THING_CONTAINER, mending->cell->shopd_name, err);
+}
+
 // Containers keep the number of their network, so that they can't start in one that was made again.
 static bool networks_mend(const Mending *mending, Error *err)
 {
@@ -76,6 +91,9 @@ static bool networks_mend(const Mending *mending, Error *err)
     if (!front && (!dedicated_front_make(mending->engine, cell, err) ||
                    !thing_remove(mending->engine, THING_CONTAINER, cell->shopd_name, err) ||
                    !did(mending, "made the network", cell->front_network, err)))
+        return false;
+    // One that was made for another cell of the host isn't that of this one's shopd.
+    if (front && !other_front_leave(mending, front, err))
         return false;
     if (network)
         return true;
@@ -133,8 +151,8 @@ static bool container_mend(const Mending *mending, const Part *part, Error *err)
         return container_make(mending, part, err);
     if (!limits_mend(mending, part, there, err))
         return false;
-    return is_container_running(there) || (container_start(mending->engine, part->name, err) &&
-                                           did(mending, "started the container", part->name, err));
+    return is_container_up(there) || (container_start(mending->engine, part->name, err) &&
+                                      did(mending, "started the container", part->name, err));
 }
 
 static bool mend(Platform *platform, const Dedicated *cell, Arena *arena, Json *list, Error *err)

@@ -13,7 +13,7 @@ static bool not_answering(Str slug, Error *err)
     return error_next(err, "see shopctl tenant logs %.*s", STR_ARG(slug));
 }
 
-bool dedicated_ready_wait(Str url, Str slug, Error *err)
+bool dedicated_ready_wait(Operation *op, Str url, Str slug, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     Str ready = str_format(arena, "%.*s/readyz", STR_ARG(url));
@@ -30,6 +30,8 @@ bool dedicated_ready_wait(Str url, Str slug, Error *err)
             return not_answering(slug, err);
         }
         error_clear(err);
+        if (op && !operation_beat(op, err))
+            return false;
     }
 }
 
@@ -44,7 +46,7 @@ bool dedicated_connections(Platform *platform, Str cell, int64_t *out, Error *er
     return true;
 }
 
-bool dedicated_database_wait(Platform *platform, Str cell, Str slug, int64_t connections, Error *err)
+bool dedicated_database_wait(Operation *op, Platform *platform, Str cell, Str slug, int64_t connections, Error *err)
 {
     int64_t since_ms = clock_ms(), had = 0;
     for (int64_t deadline_ms = since_ms + READY_MS;; clock_sleep_ms(PAUSE_MS)) {
@@ -64,5 +66,7 @@ bool dedicated_database_wait(Platform *platform, Str cell, Str slug, int64_t con
             return not_answering(slug, err);
         }
         error_clear(err);
+        if (op && !operation_beat(op, err))
+            return false;
     }
 }

@@ -100,11 +100,15 @@ static bool dedicated_unregister_probe(Operation *op, bool *out_done, Error *err
     return is_removed(op, out_done, err) && (*out_done || unregister_probe(op, out_done, err));
 }
 
+// The gateway leads to the cell that is gone until it is told.
+static bool dedicated_forget_apply(Operation *op, Error *err) { return forget_apply(op, err) && route_apply(op, err); }
+
 static const Step CONTAINER_DELETE_STEPS[] = {
     {.name = "dump", .probe = dump_probe, .apply = dump_apply, .revert = dump_revert},
     {.name = "unregister", .probe = dedicated_unregister_probe, .apply = unregister_apply, .revert = unregister_revert},
+    {.name = "leave", .probe = own_leave_probe, .apply = own_leave_apply},
     {.name = "remove", .probe = remove_probe, .apply = remove_apply},
-    {.name = "forget", .probe = forget_probe, .apply = forget_apply},
+    {.name = "forget", .probe = forget_probe, .apply = dedicated_forget_apply},
 };
 
 const Driver CONTAINER_DELETE = {

@@ -33,6 +33,8 @@ static bool host_look(Platform *platform, Str name, bool *out, Error *err)
     char gone_ms[24];
     (void)snprintf(gone_ms, sizeof(gone_ms), "%d", GONE_MS);
     *out = is_answering(platform, name, &why);
+    if (!*out)
+        platform_host_forget(platform, name);
     if (*out)
         return db_run(platform_control(platform), S("select control.host_answered($1)"), PARAMS(name), err);
     if (!db_query(platform_control(platform), S("select control.host_silent($1, $2::bigint)"),

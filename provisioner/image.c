@@ -238,15 +238,10 @@ bool image_is_there(Engine *engine, const Image *image, bool *out, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     Str path = str_format(arena, "/images/%.*s/json", STR_ARG(image->reference));
-    *out = true;
-    if (!arena_ok(arena, err))
-        return false;
-    if (engine_call(engine, &(EngineCall){.method = "GET", .path = path}, NULL, err))
-        return true;
+    *out = arena_ok(arena, err) && engine_call(engine, &(EngineCall){.method = "GET", .path = path}, NULL, err);
     if (err->code != ERR_NOT_FOUND)
-        return false;
+        return *out;
     error_clear(err);
-    *out = false;
     return true;
 }
 
@@ -300,8 +295,10 @@ bool image_load_file(Engine *engine, Str path, const ImageWatch *watch, Error *e
 bool image_load(Engine *engine, const Image *image, const ImageWatch *watch, Error *err)
 {
     bool is_there = false;
-    if (!image_is_there(engine, image, &is_there, err) || is_there)
-        return is_there;
+    if (!image_is_there(engine, image, &is_there, err))
+        return false;
+    if (is_there)
+        return true;
     if (!(image->path.len ? image_load_file(engine, image->path, watch, err) : image_pull(engine, image, watch, err)) ||
         !image_is_there(engine, image, &is_there, err))
         return false;

@@ -309,6 +309,7 @@ const Driver TENANT_FINALIZE = {
 
 static const Step FINALIZE_DEDICATED_STEPS[] = {
     {.name = "slots", .probe = slots_probe, .apply = other_forget},
+    {.name = "leave", .probe = own_leave_probe, .apply = own_leave_apply},
     {.name = "remove", .probe = remove_probe, .apply = remove_apply},
     {.name = "forget", .probe = ended_probe, .apply = ended_apply},
 };

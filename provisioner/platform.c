@@ -19,7 +19,7 @@ enum {
     SMOKE_MS = 10000,
     WRITERS_MS = 60000,
     CELLS_MAX = 256,
-    HOSTS_MAX = 64,
+    HOSTS_MAX = 1024,
     BUDGET = 16 * MIB,
     NUMBER_START = 1001,
     WARNING_MAX = KIB,
@@ -231,6 +231,16 @@ bool platform_host(Platform *platform, Str name, Host **out, Error *err)
         return false;
     *out = host->host;
     return true;
+}
+
+void platform_host_forget(Platform *platform, Str name)
+{
+    for (size_t i = 0; i < platform->cell_count; i++)
+        if (platform->cells[i].relay)
+            cell_disconnect(&platform->cells[i]);
+    for (size_t i = 0; i < platform->host_count; i++)
+        if (str_eq(platform->hosts[i].name, name))
+            host_close(&platform->hosts[i].host);
 }
 
 // Where the cell's connections are kept, one place each.

@@ -97,6 +97,9 @@ MUST_CHECK bool platform_cell_database(Platform *platform, Str cell_name, Str da
 // A host that we are connected to, connected at first use; it is the platform's (see host.h).
 typedef struct Host Host;
 MUST_CHECK bool platform_host(Platform *platform, Str name, Host **out, Error *err);
+// Closes the connection to a host, and those to cells that lead through one: the next call opens them by the record,
+// which may name another machine now.
+void platform_host_forget(Platform *platform, Str name);
 // Closes the connections that broke, so that the next call opens new ones.
 MUST_CHECK bool platform_reconnect(Platform *platform, Error *err);
 

@@ -8,7 +8,7 @@
 #include "provisioner/dedicated_ready.h"
 #include "provisioner/tenant_steps.h"
 
-enum { POSTGRES_STOP_S = 60 };
+enum { POSTGRES_STOP_S = 40 };    // within the time after which another process takes over
 
 static bool size_text(Operation *op, const char *size, Str *out, Error *err)
 {
@@ -31,8 +31,15 @@ static bool has_size(Operation *op, Str sql, const char *size, bool *out, Error 
     return size_text(op, size, &text, err) && control_is(op, sql, PARAMS(op->cell, text), out, err);
 }
 
+static bool record_probe(Operation *op, bool *out_done, Error *err)
+{
+    return has_size(op, S("select control.tenant_is_resized($1, $2::jsonb)"), "after", out_done, err);
+}
+
 static bool capacity_probe(Operation *op, bool *out_done, Error *err)
 {
+    if (!record_probe(op, out_done, err) || *out_done)    // it has its new size already
+        return *out_done;
     return has_size(op, S("select exists (select from control.cells where name = $1 and resources = $2::jsonb)"),
                     "larger", out_done, err);
 }
@@ -108,7 +115,7 @@ static bool lower_apply(Operation *op, Error *err)
 {
     if (limits_set(op, "after", err))
         return true;
-    if (err->code != ERR_UNREACHABLE)
+    if (err->code != ERR_UNREACHABLE && err->next[0] == '\0')
         error_next(err, "leave it more than it uses, or give what it uses free: shopctl tenant restart %.*s",
                    STR_ARG(op->slug));
     return false;
@@ -117,22 +124,22 @@ static bool lower_revert(Operation *op, Error *err) { return limits_set(op, "lar
 
 // ---- PostgreSQL's settings
 
-static bool conf_put(Operation *op, const char *size, Error *err)
+// A container that was stopped is started, so that it can be asked; one that was removed is made by the controller,
+// with these files, once the operation has ended: *out_there.
+static bool conf_put(Operation *op, const char *size, bool *out_there, Error *err)
 {
     CLEANUP(json_close) Json *container = NULL;
     Dedicated cell;
     Engine *engine = NULL;
-    if (!cell_reach(op, &cell, &engine, err) ||
+    Str image;
+    if (!cell_reach(op, &cell, &engine, err) || !operation_image(op, IMAGE_POSTGRES, &image, err) ||
         !thing_find(engine, THING_CONTAINER, cell.postgres_name, &container, err))
         return false;
-    Str image = json_str(json_get(json_get(container, "Config"), "Image"));
-    if (image.len == 0) {
-        error_set(err, ERR_UNREACHABLE, "the PostgreSQL of the shop '%.*s' isn't there", STR_ARG(op->slug));
-        error_where(err, "the container '%.*s' on the host '%.*s'", STR_ARG(cell.postgres_name), STR_ARG(cell.host));
-        return error_next(err,
-                          "take the operation back, then the controller makes it again: shopctl operation revert %lld",
-                          (long long)op->id);
-    }
+    *out_there = container != NULL;
+    if (container && !is_container_up(container) && !container_start(engine, cell.postgres_name, err))
+        return false;
+    if (container)
+        image = json_str(json_get(json_get(container, "Config"), "Image"));
     const DedicatedResources resources = dedicated_resources(json_get(op->input, size), "postgres");
     const ContainerFile file = {S("postgresql.conf"), dedicated_postgres_conf(&resources, op->arena), 0444, 0};
     return arena_ok(op->arena, err) && secrets_put(engine, &cell, image, &file, 1, err);
@@ -162,16 +169,18 @@ static bool postgres_restart(Operation *op, Error *err)
         !platform_cell(op->platform, op->cell, &db, err) || !db_run(db, S("checkpoint"), NO_PARAMS, err))
         return false;
     int64_t from_ms = clock_ms();
-    return container_restart(engine, cell.postgres_name, POSTGRES_STOP_S, err) &&
-           dedicated_database_wait(op->platform, op->cell, op->slug, connections, err) &&
+    return operation_beat(op, err) && container_restart(engine, cell.postgres_name, POSTGRES_STOP_S, err) &&
+           dedicated_database_wait(op, op->platform, op->cell, op->slug, connections, err) &&
            json_set(op->data, "away_ms", json_from_int(clock_ms() - from_ms), err);
 }
 
 static bool settings_follow(Operation *op, const char *size, Error *err)
 {
-    bool is_needed = false;
-    return conf_put(op, size, err) && is_restart_needed(op, &is_needed, err) &&
-           (!is_needed || postgres_restart(op, err));
+    bool is_there = false, is_needed = false;
+    if (!conf_put(op, size, &is_there, err))
+        return false;
+    return !is_there || (dedicated_database_wait(op, op->platform, op->cell, op->slug, 0, err) &&
+                         is_restart_needed(op, &is_needed, err) && (!is_needed || postgres_restart(op, err)));
 }
 
 static bool conf_probe(Operation *op, bool *out_done, Error *err)
@@ -186,11 +195,6 @@ static bool conf_apply(Operation *op, Error *err) { return settings_follow(op, "
 static bool conf_revert(Operation *op, Error *err) { return settings_follow(op, "before", err); }
 
 // ---- record: the shop has the new size, of which only another operation brings it back
-
-static bool record_probe(Operation *op, bool *out_done, Error *err)
-{
-    return has_size(op, S("select control.tenant_is_resized($1, $2::jsonb)"), "after", out_done, err);
-}
 
 static bool record_apply(Operation *op, Error *err)
 {

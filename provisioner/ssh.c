@@ -22,6 +22,8 @@
 enum {
     TIMEOUT_MS = 10000,
     KEEPALIVE_MS = 15000,
+    KEEPALIVE_LEAST_S = 2,    // libssh2 sends none more often
+    KEEPALIVES_LOST = 3,      // without an answer, and the connection is given up
     BUDGET = 256 * KIB,
     KNOWN_HOSTS_MAX = 4 * MIB,
     CHUNK = 32 * KIB,
@@ -36,6 +38,7 @@ typedef struct Connection {
     int fd;
     LIBSSH2_SESSION *session;
     bool has_received;    // something, since it was last set to false
+    int64_t heard_ms;     // when something was received last
 } Connection;
 
 // One connection to the local socket, and its channel. The place is free while it has neither.
@@ -777,14 +780,18 @@ static LIBSSH2_RECV_FUNC(receive)
 {
     Connection *connection = *abstract;
     ssize_t len = recv(socket, buffer, length, flags);
-    connection->has_received = connection->has_received || len > 0;
+    if (len > 0) {
+        connection->has_received = true;
+        connection->heard_ms = clock_ms();
+    }
     return len < 0 ? -errno : len;
 }
 
 static void connection_prepare(Connection *connection)
 {
     libssh2_session_set_blocking(connection->session, 0);
-    libssh2_keepalive_config(connection->session, 1, 0);
+    libssh2_keepalive_config(connection->session, 1, KEEPALIVE_LEAST_S);
+    connection->heard_ms = clock_ms();
     *libssh2_session_abstract(connection->session) = connection;
     (void)libssh2_session_callback_set(connection->session, LIBSSH2_CALLBACK_RECV, (void *)receive);
 }
@@ -857,13 +864,20 @@ static void visitors_gone(Ssh *ssh, const struct pollfd polls[POLL_COUNT])
             channel_end(ssh, &ssh->channels[i]);
 }
 
+static int64_t keepalive_ms(const Ssh *ssh)
+{
+    return ssh->server.keepalive_ms ? ssh->server.keepalive_ms : KEEPALIVE_MS;
+}
+
+// A firewall on the way may have forgotten the connection and tell nobody.
 static void keepalive(Ssh *ssh)
 {
     int seconds = 0, code = 0;
     if (!ssh->connection.session)
         return;
     REPEATED(ssh, code, libssh2_keepalive_send(ssh->connection.session, &seconds));
-    if (code != 0 && code != LIBSSH2_ERROR_EAGAIN)
+    bool is_silent = clock_ms() - ssh->connection.heard_ms > KEEPALIVES_LOST * keepalive_ms(ssh);
+    if ((code != 0 && code != LIBSSH2_ERROR_EAGAIN) || is_silent)
         connection_lost(ssh);
 }
 
@@ -871,8 +885,7 @@ static void *carry(void *context)
 {
     Ssh *ssh = context;
     struct pollfd polls[POLL_COUNT] = {0};
-    int64_t keepalive_ms = ssh->server.keepalive_ms ? ssh->server.keepalive_ms : KEEPALIVE_MS;
-    int64_t next_ms = clock_ms() + keepalive_ms;
+    int64_t next_ms = clock_ms() + keepalive_ms(ssh);
     while (!polls[POLL_WAKE].revents) {
         polls_fill(ssh, polls);
         if (poll(polls, POLL_COUNT, (int)MAX(next_ms - clock_ms(), (int64_t)0)) > 0) {
@@ -888,7 +901,7 @@ static void *carry(void *context)
         }
         if (clock_ms() >= next_ms) {
             keepalive(ssh);
-            next_ms = clock_ms() + keepalive_ms;
+            next_ms = clock_ms() + keepalive_ms(ssh);
         }
     }
     connection_lose(ssh, true);

@@ -16,7 +16,7 @@
 #include "provisioner/tenant_steps.h"
 
 enum {
-    POSTGRES_STOP_S = 60,
+    POSTGRES_STOP_S = 40,    // within the time after which another process takes over
     SHOPD_STOP_S = 30,
     LOG_LINES = 5,
     READY_MS = 120000,
@@ -117,6 +117,8 @@ static bool postgres_replace(Operation *op, Str image, Error *err)
     if (!postgres_look(op, &cell, &engine, &made, err) || !connections_before(op, &connections, err))
         return false;
     int64_t from_ms = clock_ms();
+    if (!operation_beat(op, err))
+        return false;
     if (!str_eq(made.image, image) && made.is_there &&
         (!container_stop(engine, cell.postgres_name, POSTGRES_STOP_S, err) ||
          !thing_remove(engine, THING_CONTAINER, cell.postgres_name, err)))
@@ -125,7 +127,7 @@ static bool postgres_replace(Operation *op, Str image, Error *err)
         !thing_make(engine, THING_CONTAINER, cell.postgres_name, dedicated_postgres_container(&cell, image), err) ||
         !container_start(engine, cell.postgres_name, err))
         return false;
-    if (!dedicated_database_wait(op->platform, op->cell, op->slug, connections, err)) {
+    if (!dedicated_database_wait(op, op->platform, op->cell, op->slug, connections, err)) {
         error_why(err, "its log ends: %.*s",
                   STR_ARG(str_visible(op->arena,
                                       str_trim(container_log_tail(engine, cell.postgres_name, LOG_LINES, op->arena)))));
@@ -340,13 +342,37 @@ static bool switch_revert(Operation *op, Error *err)
     return !is_moved(op) || (tenant_context(op, err) && switch_to(op, json_int64(json_get(op->input, "port")), err));
 }
 
-// ---- take over: what the first one has begun it ends; then it goes, and the second one gets its name, or, where the
-// address stays, its port. From here it only goes forward.
+// ---- leave: what the first one has begun it ends; then it goes. From here it only goes forward.
+
+static bool leave_probe(Operation *op, bool *out_done, Error *err)
+{
+    Upgrade upgrade;
+    *out_done = false;    // where there is nothing to do, nothing bars the way back
+    if (!is_given(op, "shopd"))
+        return true;
+    if (!upgrade_read(op, &upgrade, err))
+        return false;
+    *out_done = !upgrade.shopd.is_there || is_new(&upgrade, &upgrade.shopd);
+    return true;
+}
+
+static bool leave_apply(Operation *op, Error *err)
+{
+    Upgrade upgrade;
+    if (!is_given(op, "shopd"))
+        return true;
+    return upgrade_read(op, &upgrade, err) && operation_beat(op, err) &&
+           json_set(op->data, "left_at_ms", json_from_int(clock_unix_ms()), err) &&
+           container_stop(upgrade.engine, upgrade.cell.shopd_name, SHOPD_STOP_S, err) &&
+           thing_remove(upgrade.engine, THING_CONTAINER, upgrade.cell.shopd_name, err);
+}
+
+// ---- take over: the second one gets the first one's name, or, where the address stays, its port
 
 static bool takeover_probe(Operation *op, bool *out_done, Error *err)
 {
     Upgrade upgrade;
-    *out_done = false;    // where there is nothing to do, nothing bars the way back
+    *out_done = false;
     if (!is_given(op, "shopd"))
         return true;
     if (!upgrade_read(op, &upgrade, err))
@@ -355,27 +381,18 @@ static bool takeover_probe(Operation *op, bool *out_done, Error *err)
     return true;
 }
 
-static bool first_remove(const Upgrade *upgrade, Error *err)
-{
-    return container_stop(upgrade->engine, upgrade->cell.shopd_name, SHOPD_STOP_S, err) &&
-           thing_remove(upgrade->engine, THING_CONTAINER, upgrade->cell.shopd_name, err);
-}
-
 static bool take_name(const Upgrade *upgrade, Error *err)
 {
     return !upgrade->second.is_there ||
-           (first_remove(upgrade, err) &&
-            container_rename(upgrade->engine, upgrade->cell.next_name, upgrade->cell.shopd_name, err));
+           container_rename(upgrade->engine, upgrade->cell.next_name, upgrade->cell.shopd_name, err);
 }
 
 static bool take_port(Operation *op, Upgrade *upgrade, Error *err)
 {
-    int64_t from_ms = clock_ms();
-    if (!is_new(upgrade, &upgrade->shopd) && !first_remove(upgrade, err))
-        return false;
+    int64_t from_ms = json_int64(json_get(op->data, "left_at_ms"));
     return shopd_start(upgrade->engine, &upgrade->cell, upgrade->image, op->arena, err) &&
-           dedicated_ready_wait(upgrade->cell.url, op->slug, err) &&
-           json_set(op->data, "away_ms", json_from_int(clock_ms() - from_ms), err) &&
+           dedicated_ready_wait(op, upgrade->cell.url, op->slug, err) &&
+           json_set(op->data, "away_ms", json_from_int(clock_unix_ms() - from_ms), err) &&
            thing_remove(upgrade->engine, THING_CONTAINER, upgrade->cell.next_name, err);
 }
 
@@ -395,6 +412,7 @@ static const Step STEPS[] = {
     {.name = "next", .probe = next_probe, .apply = next_apply, .revert = next_revert},
     {.name = "ready", .probe = ready_probe, .apply = ready_apply, .revert = nothing_revert},
     {.name = "switch", .probe = switch_probe, .apply = switch_apply, .revert = switch_revert},
+    {.name = "leave", .probe = leave_probe, .apply = leave_apply},
     {.name = "takeover", .probe = takeover_probe, .apply = takeover_apply},
 };
 

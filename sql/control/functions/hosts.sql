@@ -80,6 +80,12 @@ create or replace function host_add(p_name text, p_url text, p_facts jsonb, p_gi
     language plpgsql set search_path from current as $$
 begin
     perform host_check_new(p_name, p_url, p_facts ->> 'engine_id');
+    if (p_given ->> 'is_address_given')::boolean and
+       exists (select from hosts h join cells c on c.host = h.name where h.name = p_name and h.address <> p_given ->> 'address') then
+        perform refuse('wrong-state', format('the host ''%s'' can''t get another address', p_name),
+                       'shops on it are reached at the one it has',
+                       format('move them off first: shopctl host drain %s', p_name), 'address');
+    end if;
     insert into hosts (name, url, address, tls_directory, engine, engine_id, api_version, millicpu, memory_bytes, disk_bytes, labels)
     values (p_name, p_url, p_given ->> 'address', coalesce(p_given ->> 'tls_directory', ''), p_facts ->> 'engine',
             p_facts ->> 'engine_id', p_facts ->> 'api_version',
@@ -126,7 +132,7 @@ create or replace function host_heard(p_name text, p_engine text, p_engine_id te
     language sql set search_path from current as $$
     update hosts
     set engine = p_engine, engine_id = p_engine_id, api_version = p_api_version, heard_at = now(),
-        state = case state when 'gone' then 'ready' else state end
+        state = case when is_draining then 'draining' else 'ready' end
     where name = p_name
 $$;
 
@@ -142,13 +148,13 @@ create or replace function host_silent(p_name text, p_quiet_ms bigint) returns b
 $$;
 
 create or replace function host_answered(p_name text) returns void language sql set search_path from current as $$
-    update hosts set heard_at = now(), state = case state when 'gone' then 'ready' else state end where name = p_name
+    update hosts set heard_at = now(), state = case when is_draining then 'draining' else 'ready' end where name = p_name
 $$;
 
 create or replace function host_state_set(p_name text, p_state text) returns void language plpgsql set search_path from current as $$
 begin
     perform host_get(p_name);
-    update hosts set state = p_state where name = p_name;
+    update hosts set state = p_state, is_draining = p_state = 'draining' where name = p_name;
 end
 $$;
 
