@@ -704,17 +704,19 @@ TEST(carts_that_nobody_came_back_to_go)
 {
     Stage stage;
     stage_open(&stage);
-    test_cell_sql(&stage.cell, "insert into t_1.carts (token, updated_at) values (repeat('a', 32), now() - interval '91 days');"
-                               "insert into t_1.idempotency_keys (key, request_hash, created_at) values ('old', 'x', "
-                               "now() - interval '25 hours')");
+    test_cell_sql(&stage.cell,
+                  "insert into t_1.carts (token, updated_at) values (repeat('a', 32), now() - interval '91 days');"
+                  "insert into t_1.idempotency_keys (key, request_hash, created_at) values ('old', 'x', "
+                  "now() - interval '25 hours')");
     stage.cookie = S("");
     ck_assert_int_eq(visited(&stage, "/products/taza-azul"), 200);
     csrf_take(&stage);
     ck_assert_int_eq(posted(&stage, "/cart/lines", "variant_id=1&quantity=2"), 303);
-    ck_assert_str(test_value(stage.cell.db, stage.cell.arena,
-                             "select (select count(*) from t_1.carts where token = repeat('a', 32)) + (select count(*) from "
-                             "t_1.idempotency_keys where key = 'old')"),
-                  S("0"));
+    ck_assert_str(
+        test_value(stage.cell.db, stage.cell.arena,
+                   "select (select count(*) from t_1.carts where token = repeat('a', 32)) + (select count(*) from "
+                   "t_1.idempotency_keys where key = 'old')"),
+        S("0"));
     stage_close(&stage);
 }
 
