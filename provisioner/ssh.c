@@ -876,7 +876,8 @@ static void keepalive(Ssh *ssh)
     if (!ssh->connection.session)
         return;
     REPEATED(ssh, code, libssh2_keepalive_send(ssh->connection.session, &seconds));
-    bool is_silent = clock_ms() - ssh->connection.heard_ms > KEEPALIVES_LOST * keepalive_ms(ssh);
+    int64_t asked_ms = MAX(keepalive_ms(ssh), KEEPALIVE_LEAST_S * INT64_C(1000));
+    bool is_silent = clock_ms() - ssh->connection.heard_ms > KEEPALIVES_LOST * asked_ms;
     if ((code != 0 && code != LIBSSH2_ERROR_EAGAIN) || is_silent)
         connection_lost(ssh);
 }

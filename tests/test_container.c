@@ -201,6 +201,14 @@ TEST(logs_psql_and_restart_reach_the_shops_own_containers)
     ck_assert_int_eq(piped.exit_code, 0);
     ck_assert_contains(piped.out, S("42"));
     ck_assert_contains(piped.said, S("nope"));
+    // It says more than there is room for on the way, before it has read all.
+    enum { STATEMENTS = 20000 };
+    StrBuf script = {.arena = shops.runner.world.arena};
+    for (int i = 0; i < STATEMENTS; i++)
+        strbuf_add(&script, S("select repeat('x', 40);\n"));
+    piped = command_runner_run(&shops.runner, "tenant psql bazar", strbuf_str(&script), NULL, NULL);
+    ck_assert_int_eq(piped.exit_code, 0);
+    ck_assert_uint_eq(raw_count(piped.out, S("(1 row)")), STATEMENTS);
     ck_assert_int_ne(command_runner_run(&shops.runner, "tenant psql bazar -c nonsense", S(""), NULL, NULL).exit_code,
                      0);
 
@@ -364,6 +372,16 @@ TEST(a_host_is_gone_after_a_silence_until_it_answers_again)
     ck_assert_str(value("select control.host_silent('here', 60000)"), S("f"));
     ck_assert_contains(run(0, "host list -o json"), S("\"state\": \"gone\""));
     ck_assert_contains(run(1, "tenant create other --plan own --email a@b.example"), S("here: is gone"));
+    // One that is emptied stays so when it comes back.
+    (void)run(0, "host check here");
+    command_sql(shops.runner.world.control, S("select control.host_state_set('here', 'draining')"));
+    command_sql(shops.runner.world.control, S("select control.host_silent('here', -1)"));
+    ck_assert_contains(run(0, "host list -o json"), S("\"state\": \"gone\""));
+    command_sql(shops.runner.world.control, S("select control.host_answered('here')"));
+    ck_assert_contains(run(0, "host list -o json"), S("\"state\": \"draining\""));
+    command_sql(shops.runner.world.control, S("select control.host_state_set('here', 'ready')"));
+    ck_assert_contains(run(1, LINE("host add here %s --address 127.0.0.9", shops.engine->url.data)),
+                       S("shops on it are reached at the one it has"));
     engine_server_kill(shops.engine);
     ck_assert_contains(run(0, "tenant show bazar -o json"), S("the engine of the host 'here' doesn't answer"));
     ck_assert_contains(run(2, "doctor"), S("host here: the engine"));

@@ -2,6 +2,7 @@
 #include "provisioner/engine.h"
 
 #include "base/clock.h"
+#include "provisioner/image.h"
 #include "tests/support/fake_engine.h"
 #include "tests/support/more_check.h"
 
@@ -122,6 +123,27 @@ TEST(a_refused_call_has_the_engines_words)
     fake_engine_close(&fake);
 }
 
+// An engine that fails where it is asked for the image hasn't been given it.
+TEST(an_image_that_nobody_answers_for_is_not_there)
+{
+    static const Image IMAGE = {.name = S("shopctl/shopd"), .reference = S("shopctl/shopd:x")};
+    Str socket = S("");
+    FakeEngine *fake = fake_engine_open(&socket);
+    Engine *engine = NULL;
+    Error err = {0};
+    bool is_there = true;
+    fake_engine_set(fake, AGREED[0].answer, FAKE_CLOSES);
+    ck_assert_ok(open_fake(socket, PATIENT_MS, &engine, &err), &err);
+    fake_engine_set(fake, S(HTTP("500 No", "{\"message\":\"disk\"}")), FAKE_CLOSES);
+    ck_assert(!image_is_there(engine, &IMAGE, &is_there, &err) && !is_there);
+    ck_assert_says(&err, ERR_FAILED, "disk");
+    error_clear(&err);
+    ck_assert(!image_load(engine, &IMAGE, NULL, &err));
+    ck_assert_says(&err, ERR_FAILED, "disk");
+    engine_close(&engine);
+    fake_engine_close(&fake);
+}
+
 static const Refused INFOS[] = {
     {S(HTTP("200 OK", "[]")), "no NCPU"},
     {S(HTTP("200 OK", "{\"NCPU\":\"two\",\"MemTotal\":1}")), "no NCPU"},
@@ -156,4 +178,5 @@ TEST(a_socket_that_is_missing_or_closed_says_so)
 
 SUITE(engine, EACH(an_engine_that_answers_wrongly_is_refused_in_time, REFUSED),
       EACH(the_newest_version_that_both_know_is_used, AGREED), EACH(a_refused_call_has_the_engines_words, CALLED),
-      EACH(facts_of_a_wrong_type_are_refused, INFOS), ONCE(a_socket_that_is_missing_or_closed_says_so))
+      ONCE(an_image_that_nobody_answers_for_is_not_there), EACH(facts_of_a_wrong_type_are_refused, INFOS),
+      ONCE(a_socket_that_is_missing_or_closed_says_so))

@@ -287,7 +287,29 @@ TEST(a_resize_that_is_killed_at_any_step_goes_on_or_back)
     close_all();
 }
 
+// Of a PostgreSQL that was stopped, or removed, while it lasts.
+TEST(a_resize_ends_whatever_became_of_the_container)
+{
+    static const char *const GONE[] = {"stopped", "removed"};
+    open_all();
+    for (size_t i = 0; i < COUNT(GONE); i++) {
+        own_shops_killed(&shops, OWN_KINDS[OWN_RESIZE].act, (StepMoment){1, EVENT_AFTER});
+        Str postgres = name_of("postgres");
+        if (i == 0)
+            own_shops_do(&shops, "POST", LINE("/containers/%.*s/stop", STR_ARG(postgres)), NULL);
+        else
+            own_shops_do(&shops, "DELETE", LINE("/containers/%.*s?force=true", STR_ARG(postgres)), NULL);
+        (void)run(0, LINE("operation resume %.*s", STR_ARG(value("select max(id) from control.operations"))));
+        if (i == 1)
+            ck_assert_contains(mended(ERR_NONE, ""), S("made the container"));
+        answers();
+        check_size(true, GONE[i]);
+        (void)run(0, "tenant resize bazar --plan-size");
+    }
+    close_all();
+}
+
 SUITE(resize, ONCE(a_shop_gets_another_size_while_it_sells_and_keeps_it),
       ONCE(an_operation_begins_when_nobody_mends_and_nobody_mends_while_one_is_under_way),
       ONCE(a_shop_that_has_used_its_disk_is_read_and_not_written),
-      ONCE(a_resize_that_is_killed_at_any_step_goes_on_or_back))
+      ONCE(a_resize_that_is_killed_at_any_step_goes_on_or_back), ONCE(a_resize_ends_whatever_became_of_the_container))

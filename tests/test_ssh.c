@@ -438,10 +438,27 @@ TEST(a_lost_connection_is_made_again_for_who_comes_next)
     forwarding_close(&f);
 }
 
+// As behind a firewall that has forgotten it.
+TEST(a_connection_that_nobody_hears_from_is_given_up)
+{
+    enum { LEAST_MS = 2100 };    // between two signs of life
+    Forwarding f;
+    char byte = 'x';
+    forwarding_open(&f, LEAST_MS);
+    CLEANUP(fd_close) int idle = unix_socket(f.path.data, false);
+    ck_assert(is_echoed(f.path.data, KIB));
+    clock_sleep_ms(4 * LEAST_MS);
+    ck_assert_int_lt(recv(idle, &byte, 1, MSG_DONTWAIT), 0);    // signs are answered: it is there
+    ssh_daemon_freeze(&f.daemon);
+    ck_assert_int_eq(recv(idle, &byte, 1, 0), 0);
+    ck_assert(is_echoed(f.path.data, KIB));
+    forwarding_close(&f);
+}
+
 SUITE(ssh, ONCE(a_host_is_believed_by_its_key_alone), ONCE(the_kind_of_key_that_is_known_is_asked_for),
       ONCE(a_host_with_an_rsa_key_alone_is_refused_with_advice), ONCE(whose_key_is_right_is_let_in),
       ONCE(the_agents_keys_are_used), ONCE(a_host_that_isnt_there_or_says_nothing_is_given_up_in_time),
       ONCE(bytes_come_and_go_as_they_are_for_many_at_once),
       ONCE(what_came_in_beside_another_channels_is_not_left_lying),
       EACH(a_socket_that_cant_be_reached_is_explained, CONFIGURATIONS),
-      ONCE(a_lost_connection_is_made_again_for_who_comes_next))
+      ONCE(a_lost_connection_is_made_again_for_who_comes_next), ONCE(a_connection_that_nobody_hears_from_is_given_up))

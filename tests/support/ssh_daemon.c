@@ -99,6 +99,12 @@ void ssh_daemon_kill(SshDaemon *daemon)
     ck_assert(has_process_ended(&daemon->process, STOP_MS, &end));
 }
 
+void ssh_daemon_freeze(SshDaemon *daemon)
+{
+    run(daemon, "for child in $(pgrep -P \"$2\"); do kill -STOP $(pgrep -P $child) $child 2>/dev/null; done; true",
+        str_format(daemon->arena, "%d", daemon->process.pid).data);
+}
+
 void ssh_daemon_remove(SshDaemon *daemon)
 {
     if (daemon->process.pid)

@@ -21,7 +21,8 @@ typedef struct SshDaemon {
 // Makes keys, starts it and waits until it listens. A guard ends and removes it when this process is gone.
 void ssh_daemon_start(SshDaemon *daemon);
 void ssh_daemon_remove(SshDaemon *daemon);
-void ssh_daemon_kill(SshDaemon *daemon);    // with all its connections
+void ssh_daemon_kill(SshDaemon *daemon);      // with all its connections
+void ssh_daemon_freeze(SshDaemon *daemon);    // its connections are there and say nothing any more; it takes new ones
 void ssh_daemon_restart(SshDaemon *daemon);
 // Gives it other host keys from the next start on.
 void ssh_daemon_rekey(SshDaemon *daemon);
