@@ -15,6 +15,7 @@
 enum {
     CONNECT_TIMEOUT_MS = 5000,
     STATEMENT_TIMEOUT_MS = 30000,
+    WAITING_MS = 2000,
     GRACE_MS = 2000,    // how long we wait beyond the server's own statement_timeout
     PARAMS_MAX = 64,
     SCRATCH_BUDGET = 512 * MIB,
@@ -28,6 +29,8 @@ struct Db {
     size_t copied_bytes;    // since the last flush of a COPY
     char *message;          // of a replication stream, the last one
     uint64_t confirmed;     // of a replication stream
+    DbWaiting *waiting;     // or NULL
+    void *waiting_context;
 };
 
 struct Rows {
@@ -264,6 +267,26 @@ static bool error_no_answer(const Db *db, Error *err)
     return error_why(err, "nothing came within %lld ms", (long long)db->statement_timeout_ms + GRACE_MS);
 }
 
+void db_while_waiting(Db *db, DbWaiting *waiting, void *context)
+{
+    db->waiting = waiting;
+    db->waiting_context = context;
+}
+
+static bool answer_wait(Db *db, int64_t deadline_ms, Error *err)
+{
+    for (;;) {
+        if (socket_wait(db->conn, POLLIN, db->waiting ? MIN(clock_ms() + WAITING_MS, deadline_ms) : deadline_ms))
+            return true;
+        if (clock_ms() >= deadline_ms || !db->waiting)
+            return error_no_answer(db, err);
+        if (!db->waiting(db->waiting_context, err)) {
+            db_cancel(db);
+            return false;
+        }
+    }
+}
+
 // Flushes what is to be sent and waits for the next result; NULL in *out at the end of the statement.
 static bool result_wait(Db *db, int64_t deadline_ms, PGresult **out, Error *err)
 {
@@ -271,8 +294,8 @@ static bool result_wait(Db *db, int64_t deadline_ms, PGresult **out, Error *err)
         if (!socket_wait(db->conn, POLLIN | POLLOUT, deadline_ms) || !PQconsumeInput(db->conn))
             break;
     while (PQisBusy(db->conn)) {
-        if (!socket_wait(db->conn, POLLIN, deadline_ms))
-            return error_no_answer(db, err);
+        if (!answer_wait(db, deadline_ms, err))
+            return false;
         if (!PQconsumeInput(db->conn))
             return error_from_connection(err, db->conn);
     }

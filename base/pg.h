@@ -17,6 +17,10 @@ typedef struct DbOptions {
 MUST_CHECK bool db_open(Str dsn, const DbOptions *options, Db **out, Error *err);
 void db_close(Db **db);
 
+// Called every two seconds while the answer of a statement is awaited; false cancels it, and its error is the caller's.
+typedef bool DbWaiting(void *context, Error *err);
+void db_while_waiting(Db *db, DbWaiting *waiting, void *context);
+
 // The same DSN (string or URI) for another database of its server, as a connection string in `arena`. Fails with
 // ERR_INVALID when `dsn` is none.
 MUST_CHECK bool dsn_with_database(Str dsn, Str database, Arena *arena, Str *out, Error *err);

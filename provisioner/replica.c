@@ -172,8 +172,8 @@ bool replica_copy(Operation *op, Error *err)
         return false;
     Copying copying = {
         .op = op, .source = {.db = source, .number = op->other_number}, .target = {.db = target, .number = op->number}};
-    return (versions_check(&copying, err) && replica_session_set(source, err) && replica_session_set(target, err) &&
-            tenant_tables_read(source, op->other_number, arena, &tables, err) &&
+    return (versions_check(&copying, err) && replica_session_set(op, source, err) &&
+            replica_session_set(op, target, err) && tenant_tables_read(source, op->other_number, arena, &tables, err) &&
             replica_position_set(op, copying.target, SQL_NULL, false,
                                  err) &&    // of an earlier copy: the new slot doesn't go back that far
             replica_slot_make(op, op->other_cell, op->other_number, &tables, arena, &slot, &keeper, err) &&

@@ -7,8 +7,12 @@
 
 enum { BUDGET = 256 * MIB };
 
-bool replica_session_set(Db *db, Error *err)
+static bool beat(void *op, Error *err) { return operation_beat(op, err); }
+
+bool replica_session_set(Operation *op, Db *db, Error *err)
 {
+    if (op)
+        db_while_waiting(db, beat, op);
     return db_script(db,
                      S("set datestyle = 'ISO'; set timezone = 'UTC'; set intervalstyle = 'postgres';"
                        "set extra_float_digits = 3; set bytea_output = 'hex'"),

@@ -1,11 +1,13 @@
 // provisioner/replica_compare.h: whether a tenant's rows are the same in two cells.
 #pragma once
+#include "provisioner/operation.h"
 #include "provisioner/tenant_data.h"
 
 enum { REPLICA_KEYS_MAX = 4 };
 
 // A session whose rows look the same on every server: both sides of a comparison, of a copy and of a stream need it.
-MUST_CHECK bool replica_session_set(Db *db, Error *err);
+// What takes long there keeps the operation alive (NULL: none).
+MUST_CHECK bool replica_session_set(Operation *op, Db *db, Error *err);
 
 // One end: a session (see above) in which cell_owner's tables can be read, and the tenant's number there.
 typedef struct ReplicaEnd {

@@ -59,7 +59,7 @@ static bool follow_open(Follow *follow, Error *err)
     return operation_cell(op, &fence, err) && operation_other_cell(op, &fence, err) &&
            platform_cell_open_with(op->platform, op->other_cell, &REPLICA_DB, &follow->source.db, err) &&
            platform_cell_open_with(op->platform, op->cell, &REPLICA_DB, &follow->target.db, err) &&
-           replica_session_set(follow->source.db, err) && replica_session_set(follow->target.db, err) &&
+           replica_session_set(op, follow->source.db, err) && replica_session_set(op, follow->target.db, err) &&
            tenant_tables_read(follow->target.db, op->number, follow->arena, &follow->tables, err) &&
            position_take(follow, &position, err) &&
            applier_open(op, follow->target.db, &follow->tables, position, &follow->applier, err) &&

@@ -205,7 +205,7 @@ bool replica_stream_open(Platform *platform, Str cell_name, int64_t number, uint
     // Whoever reads is we: comparing a big shop takes longer than the server would wait for a sign of life.
     if (!arena_ok(arena, err) || !platform_cell(platform, cell_name, &cell, err) || !reader_end(cell, name, err) ||
         !platform_cell_replication(platform, cell_name, &REPLICA_DB, &stream, err) ||
-        !replica_session_set(stream, err) || !db_script(stream, S("set wal_sender_timeout = 0"), err) ||
+        !replica_session_set(NULL, stream, err) || !db_script(stream, S("set wal_sender_timeout = 0"), err) ||
         !db_replication_start(stream, name, name, position, err))
         return error_wrap(err, "the changes in the cell '%.*s' can't be read", STR_ARG(cell_name));
     *out = TAKE(stream);

@@ -265,6 +265,25 @@ TEST(a_notice_of_another_connection_arrives)
     ck_assert(got);
 }
 
+static bool waited(void *context, Error *err)
+{
+    int *left = context;
+    return --*left > 0 || error_set(err, ERR_BUSY, "somebody else has it now");
+}
+
+TEST(who_waits_long_for_an_answer_is_asked_meanwhile)
+{
+    Db *db = test_db_open(str_of(getenv("TEST_PG")));
+    Error err = {0};
+    int left = 2;
+    db_while_waiting(db, waited, &left);
+    ck_assert_ok(db_run(db, S("select pg_sleep(2.5)"), NO_PARAMS, &err), &err);
+    ck_assert_int_eq(left, 1);
+    ck_assert(!db_run(db, S("select pg_sleep(20)"), NO_PARAMS, &err));
+    ck_assert_says(&err, ERR_BUSY, "somebody else has it now");
+    db_close(&db);
+}
+
 SUITE(pg, ONCE(parameters_go_and_rows_come_back), EACH(a_failing_statement_says_code_and_field, FAILING),
       ONCE(a_script_with_a_failing_statement_leaves_nothing), ONCE(a_transaction_that_failed_can_not_be_committed),
       ONCE(rows_are_copied_in_and_out), ONCE(a_broken_copy_fails_and_copies_nothing),
@@ -274,4 +293,4 @@ SUITE(pg, ONCE(parameters_go_and_rows_come_back), EACH(a_failing_statement_says_
       EACH(a_refused_login_says_by_its_code_what_is_wrong, REFUSED),
       EACH(a_connection_string_is_kept_without_its_password_and_gets_it_back, STRINGS),
       ONCE(a_connection_string_that_is_refused_does_not_tell_its_password),
-      ONCE(a_notice_of_another_connection_arrives))
+      ONCE(a_notice_of_another_connection_arrives), ONCE(who_waits_long_for_an_answer_is_asked_meanwhile))

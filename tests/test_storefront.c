@@ -1091,6 +1091,24 @@ TEST(a_picture_is_sent_as_what_it_is_and_runs_nothing)
 
 // ---- what a page shows ----
 
+// Whoever guesses their names asks the database each time.
+TEST(pictures_that_are_not_there_count_for_the_plans_requests)
+{
+    Stage stage;
+    stage_open(&stage);
+    test_cell_sql(&stage.cell, "update cell.tenants set limits = '{\"requests_per_second\": 1, \"requests_burst\": 3}' "
+                               "where number = 1");
+    int refused = 0;
+    for (int64_t until_ms = clock_ms() + 5000, i = 0; refused == 0 && clock_ms() < until_ms; i++) {
+        Str path = str_format(stage.cell.arena, "/media/%064llx.png", (unsigned long long)i);
+        refused = got(&stage, stage.acme, path.data) == 429;
+        ck_assert(refused || stage.answer.status == 404);
+    }
+    ck_assert_int_eq(refused, 1);
+    ck_assert_int_eq(got(&stage, stage.acme, "/theme.css"), 200);
+    stage_close(&stage);
+}
+
 TEST(a_long_list_has_pages_before_and_after_in_its_order)
 {
     static const struct {
@@ -1590,7 +1608,9 @@ SUITE(storefront, ONCE(the_first_answer_of_a_thread_may_be_that_nothing_is_there
       ONCE(a_wrong_checkout_is_shown_again_with_what_was_written),
       ONCE(a_checkout_without_a_cart_or_with_an_empty_one_leads_to_the_cart),
       ONCE(a_form_is_taken_from_the_shops_own_pages_alone), ONCE(a_file_of_the_theme_is_sent_in_the_form_that_is_taken),
-      ONCE(a_picture_is_sent_as_what_it_is_and_runs_nothing), ONCE(a_long_list_has_pages_before_and_after_in_its_order),
+      ONCE(a_picture_is_sent_as_what_it_is_and_runs_nothing),
+      ONCE(pictures_that_are_not_there_count_for_the_plans_requests),
+      ONCE(a_long_list_has_pages_before_and_after_in_its_order),
       ONCE(a_shop_has_its_colours_its_address_and_its_pictures), ONCE(an_email_address_is_told_from_what_is_none),
       ONCE(each_call_of_the_api_is_answered_or_says_what_is_wrong), ONCE(of_two_entity_tags_the_known_one_counts),
       ONCE(metrics_are_not_shown_at_a_shops_address),

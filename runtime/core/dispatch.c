@@ -76,19 +76,39 @@ static bool tenant_find(Request *r)
     return error_next(&r->err, "%s", error_advice(r->tenant.refusal));
 }
 
+static bool over_rate(Request *r, int64_t wait_ms, Error *err)
+{
+    metrics_add(r->thread->metrics, COUNTER_REQUESTS_LIMITED, 1);
+    r->retry_after_s = (wait_ms + 999) / 1000;
+    error_set(err, ERR_RATE_LIMIT, "there are too many requests for this shop");
+    error_why(err, "its plan has %lld a second", (long long)r->tenant.requests_per_second);
+    return error_next(err, "wait for the seconds that Retry-After names");
+}
+
 static bool is_within_rate(Request *r)
 {
     int64_t wait_ms = 0;
     const TenantRef *tenant = &r->tenant;
-    if (!tenant->requests_per_second || (r->route && r->route->is_unlimited) ||
-        limits_take(r->thread->limits, tenant->number, tenant->requests_per_second, tenant->requests_burst, r->start_us,
-                    &wait_ms))
-        return true;
-    metrics_add(r->thread->metrics, COUNTER_REQUESTS_LIMITED, 1);
-    r->retry_after_s = (wait_ms + 999) / 1000;
-    error_set(&r->err, ERR_RATE_LIMIT, "there are too many requests for this shop");
-    error_why(&r->err, "its plan has %lld a second", (long long)tenant->requests_per_second);
-    return error_next(&r->err, "wait for the seconds that Retry-After names");
+    return !tenant->requests_per_second || (r->route && r->route->is_unlimited) ||
+           limits_take(r->thread->limits, tenant->number, tenant->requests_per_second, tenant->requests_burst,
+                       r->start_us, &wait_ms) ||
+           over_rate(r, wait_ms, &r->err);
+}
+
+bool request_has_rate(Request *r, Error *err)
+{
+    int64_t wait_ms = 0;
+    const TenantRef *tenant = &r->tenant;
+    return limits_has(r->thread->limits, tenant->number, tenant->requests_per_second, tenant->requests_burst,
+                      r->start_us, &wait_ms) ||
+           over_rate(r, wait_ms, err);
+}
+
+void request_spend_rate(Request *r)
+{
+    int64_t ignored_ms = 0;
+    (void)limits_take(r->thread->limits, r->tenant.number, r->tenant.requests_per_second, r->tenant.requests_burst,
+                      r->start_us, &ignored_ms);
 }
 
 static bool is_for_server(const Request *r) { return r->method == METHOD_OPTIONS && str_eq(r->path, S("*")); }

@@ -144,23 +144,36 @@ static Bucket *bucket_of(Limits *limits, int64_t number)
     return &limits->buckets[hash % BUCKETS];
 }
 
+// When the bucket will be full again with one token less.
+static bool next_full(int64_t full, int64_t per_second, int64_t burst, int64_t now, int64_t *out, int64_t *wait_ms)
+{
+    const int64_t second_ns = 1000000000, ms_ns = 1000000;
+    int64_t token = MAX(second_ns / per_second, (int64_t)1);
+    int64_t room = token * (burst > 0 ? burst : per_second);
+    *out = MAX(full, now) + token;
+    if (*out - now <= room)
+        return true;
+    *wait_ms = (*out - now - room + ms_ns - 1) / ms_ns;
+    return false;
+}
+
+bool limits_has(Limits *limits, int64_t number, int64_t per_second, int64_t burst, int64_t now_us, int64_t *wait_ms)
+{
+    int64_t next = 0;
+    return per_second <= 0 || next_full(atomic_load_explicit(&bucket_of(limits, number)->full_ns, memory_order_relaxed),
+                                        per_second, burst, now_us * 1000, &next, wait_ms);
+}
+
 bool limits_take(Limits *limits, int64_t number, int64_t per_second, int64_t burst, int64_t now_us, int64_t *wait_ms)
 {
     if (per_second <= 0)
         return true;
-    const int64_t second_ns = 1000000000, ms_ns = 1000000;
-    int64_t now = now_us * 1000;
-    int64_t token = MAX(second_ns / per_second, (int64_t)1);
-    int64_t room = token * (burst > 0 ? burst : per_second);
     Bucket *bucket = bucket_of(limits, number);
     int64_t full = atomic_load_explicit(&bucket->full_ns, memory_order_relaxed);
     int64_t next;
     do {
-        next = MAX(full, now) + token;
-        if (next - now > room) {
-            *wait_ms = (next - now - room + ms_ns - 1) / ms_ns;
+        if (!next_full(full, per_second, burst, now_us * 1000, &next, wait_ms))
             return false;
-        }
     } while (!atomic_compare_exchange_weak_explicit(&bucket->full_ns, &full, next, memory_order_relaxed,
                                                     memory_order_relaxed));
     return true;

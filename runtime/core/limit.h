@@ -18,3 +18,5 @@ MUST_CHECK bool limits_share(Limits *limits, uint64_t id, Error *err);
 // `per_second` new ones a second. True: the request may pass. False: *wait_ms until there will be one. A rate of 0 has
 // no limit. `now_us` is clock_us(), which all processes of a machine have in common.
 bool limits_take(Limits *limits, int64_t number, int64_t per_second, int64_t burst, int64_t now_us, int64_t *wait_ms);
+// Whether limits_take would pass now; takes none.
+bool limits_has(Limits *limits, int64_t number, int64_t per_second, int64_t burst, int64_t now_us, int64_t *wait_ms);

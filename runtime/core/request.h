@@ -89,6 +89,11 @@ MUST_CHECK bool request_parameter(Request *r, Str name, Str *out, Error *err);
 MUST_CHECK bool request_parameter_int(Request *r, Str name, int64_t min, int64_t max, int64_t absent, int64_t *out,
                                       Error *err);
 
+// For a route that doesn't count for the requests of the tenant's plan: whether there is room for one more (if not,
+// fails with ERR_RATE_LIMIT), and to count one all the same.
+MUST_CHECK bool request_has_rate(Request *r, Error *err);
+void request_spend_rate(Request *r);
+
 // Fields of application/x-www-form-urlencoded, in the order in which they came.
 typedef struct FormField {
     Str name;

@@ -81,8 +81,10 @@ static bool error_no_picture(Error *err) { return error_set(err, ERR_NOT_FOUND, 
 static bool media_read(Request *r, const Rows *rows, Str *content_type, Str *text, Error *err)
 {
     *content_type = picture_type(rows_str(rows, 0, 1));
-    if (content_type->len == 0)
+    if (content_type->len == 0) {
+        request_spend_rate(r);
         return error_no_picture(err);
+    }
     *text = bytes_of_hex(r, rows_str(rows, 0, 2));
     return arena_ok(r->arena, err);
 }
@@ -104,6 +106,7 @@ bool media_get(Request *r, Error *err)
         .key = STR_CONCAT(r->arena, S("media "), hash),
         .read = media_read,
         .cache_control = S(FOREVER),
+        .is_guessed = true,
         .policy = S("default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"),
     };
     return page_serve(r, &page,

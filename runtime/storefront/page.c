@@ -352,7 +352,7 @@ static bool page_start(Request *r, const Page *page, Str sql, Params params, Err
         request_wait(r);
         return true;
     }
-    if (!request_query(r, sql, params, page_read, err))
+    if ((page->is_guessed && !request_has_rate(r, err)) || !request_query(r, sql, params, page_read, err))
         return false;
     r->database.context = work;
     request_query_or(r, page_failed);

@@ -20,6 +20,7 @@ struct Page {
     Str cache_control;     // empty: what fits the page's holes
     Str policy;            // empty: core's Content-Security-Policy; else a constant
     const void *detail;    // of the handler, for `make`
+    bool is_guessed;       // a guess that hits nothing, and so is asked for each time, counts for the plan's requests
     bool is_of_shop;       // the template prints nothing but the shop: it is made without the database as well
 };
 
