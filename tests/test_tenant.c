@@ -921,6 +921,40 @@ static Str order(TestWorld *world, char cart)
     return test_value(world->cell, world->arena, sql.data);
 }
 
+// An import holds the tenant's row so from its beginning to its end.
+TEST(an_import_bars_no_operation)
+{
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "tenant", true);
+    test_world_bring(&world, "shop", "active");
+    ck_assert_ok(
+        db_begin(world.cell, &err) &&
+            db_run(world.cell, S("select from cell.tenants where slug = 'shop' for key share"), NO_PARAMS, &err),
+        &err);
+    ck_assert_ok(tenant_suspend(world.platform, test_slug("shop"), &err), &err);
+    check_status(&world, "shop", "suspended");
+    ck_assert_ok(db_commit(world.cell, &err), &err);
+    test_world_close(&world);
+}
+
+// Pages that are kept name the shop's address.
+TEST(another_domain_makes_pages_anew)
+{
+    TestWorld world;
+    Error err = {0};
+    const Str host = S("bazar.example");
+    test_world_open(&world, "tenant", true);
+    test_world_bring(&world, "shop", "active");
+    enter(&world, "shop");
+    Str before = test_value(world.cell, world.arena, "select version from catalog_versions");
+    ck_assert_ok(tenant_set(world.platform, test_slug("shop"),
+                            &(TenantChange){.domains_added = &host, .domains_added_count = 1}, &err),
+                 &err);
+    ck_assert(!str_eq(test_value(world.cell, world.arena, "select version from catalog_versions"), before));
+    test_world_close(&world);
+}
+
 TEST(a_restored_tenant_has_all_that_it_had_and_goes_on_counting)
 {
     TestWorld world;
@@ -1087,8 +1121,8 @@ SUITE(tenant, ONCE(a_new_tenant_is_recorded_served_and_shown), ONCE(a_wrong_fiel
       EACH(a_dry_run_sees_what_else_is_in_the_way, HINDRANCES),
       ONCE(a_dry_run_goes_on_with_what_was_left_as_the_run_does), ONCE(what_is_set_is_served),
       ONCE(how_to_pay_and_ways_of_shipping_reach_the_shop), ONCE(what_would_change_is_said_and_nothing_changes),
-      ONCE(a_change_that_is_refused_leaves_all_as_it_was),
-      ONCE(a_restored_tenant_has_all_that_it_had_and_goes_on_counting),
+      ONCE(a_change_that_is_refused_leaves_all_as_it_was), ONCE(an_import_bars_no_operation),
+      ONCE(another_domain_makes_pages_anew), ONCE(a_restored_tenant_has_all_that_it_had_and_goes_on_counting),
       ONCE(of_a_deleted_tenant_only_record_and_dump_are_left),
       ONCE(a_slug_is_free_after_deletion_and_its_new_tenant_is_another),
       ONCE(a_damaged_dump_is_refused_and_the_tenant_stays_deleted),
