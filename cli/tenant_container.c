@@ -169,8 +169,7 @@ bool tenant_psql_run(CommandCall *call, Error *err)
     bool is_terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
     if (!open_for(call, S("postgres"), &platform, &container, err))
         return false;
-    const char *argv[ARGUMENTS_MAX] = {"psql", "-h",  IMAGE_SOCKETS "," IMAGE_SOCKETS_BEFORE, "-U", "shop_owner",
-                                       "-d",   "cell"};
+    const char *argv[ARGUMENTS_MAX] = {"psql", "-h", IMAGE_SOCKETS_ALL, "-U", "shop_owner", "-d", "cell"};
     size_t count = 7;
     Str sql = command_text(call, "command");
     if (sql.len) {

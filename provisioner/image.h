@@ -8,10 +8,11 @@ typedef enum ImageKind { IMAGE_POSTGRES, IMAGE_SHOPD, IMAGE_KINDS } ImageKind;
 // Who programs are in the containers.
 enum { IMAGE_POSTGRES_UID = 10001, IMAGE_SHOPD_UID = 10002 };
 
-#define IMAGE_DATA "/data"                        // PostgreSQL's, a volume
-#define IMAGE_SECRETS "/secrets"                  // files that only their reader may read, a volume
-#define IMAGE_SOCKETS "/tmp"                      // PostgreSQL's; Podman lets nobody but root write below /run
-#define IMAGE_SOCKETS_BEFORE "/run/postgresql"    // that of settings written before 2026-12
+#define IMAGE_DATA "/data"                          // PostgreSQL's, a volume
+#define IMAGE_SECRETS "/secrets"                    // files that only their reader may read, a volume
+#define IMAGE_SOCKETS "/tmp"                        // PostgreSQL's; Podman lets nobody but root write below /run
+#define IMAGE_SOCKETS_BEFORE "/run/postgresql"      // that of settings written before 2026-12
+#define IMAGE_SOCKETS_ALL "/tmp,/run/postgresql"    // for libpq, which takes the one that answers
 #define IMAGE_SOCKET ".s.PGSQL.5432"
 
 // A value; its texts live in the arena of whoever made it.
