@@ -1,6 +1,7 @@
 // tests/support/own_kind.c: the kinds of operations on a shop with containers of its own.
 #include "tests/support/own_kind.h"
 
+#include "base/clock.h"
 #include "provisioner/container_driver.h"
 #include "provisioner/move_driver.h"
 #include "provisioner/tenant.h"
@@ -91,6 +92,7 @@ static bool finalize(const OwnShops *shops, Platform *platform, Error *err)
 #define USUAL "1000 512"
 
 enum { WHOLE = 5 };    // things: two containers, a network and two volumes
+enum { START_MS = 60000 };
 
 const OwnKind OWN_KINDS[OWN_KIND_COUNT] = {
     [OWN_CREATE] = {"create",
@@ -216,11 +218,17 @@ bool own_kind_go(const OwnShops *shops, const OwnKind *kind, int64_t id, OwnWay 
     return way == OWN_RESUMED ? operation_resume(platform, id, err) : operation_revert(platform, id, err);
 }
 
+// An engine that was killed needs a while until it has started its containers again.
 static void must_go(const OwnShops *shops, const OwnKind *kind, int64_t id, OwnWay way, const char *moment)
 {
     Error err = {0};
     Platform *platform = own_shops_platform(shops);
     bool ok = own_kind_go(shops, kind, id, way, platform, &err);
+    for (int64_t deadline_ms = clock_ms() + START_MS; !ok && err.code == ERR_UNREACHABLE && clock_ms() < deadline_ms;
+         clock_sleep_ms(100)) {
+        error_clear(&err);
+        ok = own_kind_go(shops, kind, id, way, platform, &err);
+    }
     ck_assert_msg(ok || (way == OWN_TAKEN_BACK && error_says(&err, "only goes forward")), "%s: %s: %s (%s) %s", moment,
                   error_name(err.code), err.what, err.why, err.cause_count ? err.causes[0] : "");
     platform_close(&platform);
