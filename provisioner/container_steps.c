@@ -8,6 +8,7 @@
 #include "provisioner/container.h"
 #include "provisioner/dedicated.h"
 #include "provisioner/dedicated_addresses.h"
+#include "provisioner/dedicated_ready.h"
 #include "provisioner/gateway.h"
 #include "provisioner/host.h"
 #include "provisioner/http_client.h"
@@ -428,6 +429,19 @@ bool route_apply(Operation *op, Error *err)
     (void)err;
     gateway_refresh(op->platform);
     return true;
+}
+
+bool own_postgres_start(Operation *op, Error *err)
+{
+    CLEANUP(json_close) Json *container = NULL;
+    Dedicated cell;
+    Engine *engine = NULL;
+    if (!cell_reach(op, &cell, &engine, err) ||
+        !thing_find(engine, THING_CONTAINER, cell.postgres_name, &container, err))
+        return false;
+    return !container || is_container_up(container) ||
+           (container_start(engine, cell.postgres_name, err) &&
+            dedicated_database_wait(op, op->platform, op->cell, op->slug, 0, err));
 }
 
 // ---- leave and remove: the containers, from where it only goes forward, and the rest. What has no PostgreSQL any more

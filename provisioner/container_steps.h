@@ -42,6 +42,9 @@ MUST_CHECK bool healthy_probe(Operation *operation, bool *out_done, Error *err);
 MUST_CHECK bool healthy_apply(Operation *operation, Error *err);
 MUST_CHECK bool route_probe(Operation *operation, bool *out_done, Error *err);
 MUST_CHECK bool route_apply(Operation *operation, Error *err);
+// Starts the shop's PostgreSQL where it was stopped, and waits until it answers: while an operation has the shop nobody
+// mends it. One that isn't there stays so.
+MUST_CHECK bool own_postgres_start(Operation *operation, Error *err);
 MUST_CHECK bool own_leave_probe(Operation *operation, bool *out_done, Error *err);
 MUST_CHECK bool own_leave_apply(Operation *operation, Error *err);
 MUST_CHECK bool remove_probe(Operation *operation, bool *out_done, Error *err);
