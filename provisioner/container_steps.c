@@ -439,9 +439,8 @@ bool own_postgres_start(Operation *op, Error *err)
     if (!cell_reach(op, &cell, &engine, err) ||
         !thing_find(engine, THING_CONTAINER, cell.postgres_name, &container, err))
         return false;
-    return !container || is_container_up(container) ||
-           (container_start(engine, cell.postgres_name, err) &&
-            dedicated_database_wait(op, op->platform, op->cell, op->slug, 0, err));
+    return !container || ((is_container_up(container) || container_start(engine, cell.postgres_name, err)) &&
+                          dedicated_database_wait(op, op->platform, op->cell, op->slug, 0, err));
 }
 
 // ---- leave and remove: the containers, from where it only goes forward, and the rest. What has no PostgreSQL any more

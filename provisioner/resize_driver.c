@@ -38,8 +38,10 @@ static bool record_probe(Operation *op, bool *out_done, Error *err)
 
 static bool capacity_probe(Operation *op, bool *out_done, Error *err)
 {
-    if (!record_probe(op, out_done, err) || *out_done)    // it has its new size already
-        return *out_done;
+    if (!record_probe(op, out_done, err))
+        return false;
+    if (*out_done)    // it has its new size already
+        return true;
     return has_size(op, S("select exists (select from control.cells where name = $1 and resources = $2::jsonb)"),
                     "larger", out_done, err);
 }
@@ -124,8 +126,7 @@ static bool lower_revert(Operation *op, Error *err) { return limits_set(op, "lar
 
 // ---- PostgreSQL's settings
 
-// A container that was stopped is started, so that it can be asked; one that was removed is made by the controller,
-// with these files, once the operation has ended: *out_there.
+// A container that was removed is made by the controller, with these files, once the operation has ended: *out_there.
 static bool conf_put(Operation *op, const char *size, bool *out_there, Error *err)
 {
     CLEANUP(json_close) Json *container = NULL;
@@ -136,8 +137,6 @@ static bool conf_put(Operation *op, const char *size, bool *out_there, Error *er
         !thing_find(engine, THING_CONTAINER, cell.postgres_name, &container, err))
         return false;
     *out_there = container != NULL;
-    if (container && !is_container_up(container) && !container_start(engine, cell.postgres_name, err))
-        return false;
     if (container)
         image = json_str(json_get(json_get(container, "Config"), "Image"));
     const DedicatedResources resources = dedicated_resources(json_get(op->input, size), "postgres");
@@ -177,10 +176,9 @@ static bool postgres_restart(Operation *op, Error *err)
 static bool settings_follow(Operation *op, const char *size, Error *err)
 {
     bool is_there = false, is_needed = false;
-    if (!conf_put(op, size, &is_there, err))
+    if (!own_postgres_start(op, err) || !conf_put(op, size, &is_there, err))
         return false;
-    return !is_there || (dedicated_database_wait(op, op->platform, op->cell, op->slug, 0, err) &&
-                         is_restart_needed(op, &is_needed, err) && (!is_needed || postgres_restart(op, err)));
+    return !is_there || (is_restart_needed(op, &is_needed, err) && (!is_needed || postgres_restart(op, err)));
 }
 
 static bool conf_probe(Operation *op, bool *out_done, Error *err)

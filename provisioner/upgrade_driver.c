@@ -344,17 +344,22 @@ static bool switch_revert(Operation *op, Error *err)
 
 // ---- leave: what the first one has begun it ends; then it goes. From here it only goes forward.
 
-static bool leave_probe(Operation *op, bool *out_done, Error *err)
+// Where there is nothing to do, nothing bars the way back.
+static bool past_probe(Operation *op, bool (*is_past)(const Upgrade *upgrade), bool *out_done, Error *err)
 {
     Upgrade upgrade;
-    *out_done = false;    // where there is nothing to do, nothing bars the way back
+    *out_done = false;
     if (!is_given(op, "shopd"))
         return true;
     if (!upgrade_read(op, &upgrade, err))
         return false;
-    *out_done = !upgrade.shopd.is_there || is_new(&upgrade, &upgrade.shopd);
+    *out_done = is_past(&upgrade);
     return true;
 }
+
+static bool has_left(const Upgrade *upgrade) { return !upgrade->shopd.is_there || is_new(upgrade, &upgrade->shopd); }
+
+static bool leave_probe(Operation *op, bool *out_done, Error *err) { return past_probe(op, has_left, out_done, err); }
 
 static bool leave_apply(Operation *op, Error *err)
 {
@@ -369,16 +374,11 @@ static bool leave_apply(Operation *op, Error *err)
 
 // ---- take over: the second one gets the first one's name, or, where the address stays, its port
 
+static bool has_ended(const Upgrade *upgrade) { return has_taken_over(upgrade) && upgrade->cell.port_next == 0; }
+
 static bool takeover_probe(Operation *op, bool *out_done, Error *err)
 {
-    Upgrade upgrade;
-    *out_done = false;
-    if (!is_given(op, "shopd"))
-        return true;
-    if (!upgrade_read(op, &upgrade, err))
-        return false;
-    *out_done = has_taken_over(&upgrade) && upgrade.cell.port_next == 0;
-    return true;
+    return past_probe(op, has_ended, out_done, err);
 }
 
 static bool take_name(const Upgrade *upgrade, Error *err)
