@@ -8,6 +8,8 @@ enum {
     BUCKETS = 8192,
     TENANT_BUCKETS = 1024,
     MISS_BUCKETS = 256,
+    CANDIDATES = 8,         // pages that are looked at for one that can make room
+    USES_MAX = 4,           // that count: so often a page that was used is passed over
     PAGE_ALIGNMENT = 64,    // a page at a bad address takes many times as long to copy
     ARENA_BUDGET = 64 * MIB,
 };
@@ -28,7 +30,7 @@ struct Cache {
     uint64_t clock;    // counts what has been heard
     uint64_t all_suspected_at;
     CachedPage *buckets[BUCKETS];
-    CachedPage *newest, *oldest;    // by last use
+    size_t hand;    // the bucket at which the search for room goes on
     TenantPages *tenants[TENANT_BUCKETS];
     Miss *misses[MISS_BUCKETS];
     CacheCounts counts;
@@ -104,23 +106,9 @@ static void page_unkeep(Cache *cache, CachedPage *page)
     while (*link != page)
         link = &(*link)->next_bucket;
     *link = page->next_bucket;
-    *(page->newer ? &page->newer->older : &cache->newest) = page->older;
-    *(page->older ? &page->older->newer : &cache->oldest) = page->newer;
     page->is_kept = false;
     COUNT_CHANGE(cache, bytes, -(unsigned long long)page->size_bytes);
     page_release(page);
-}
-
-static void page_to_front(Cache *cache, CachedPage *page)
-{
-    if (cache->newest == page)
-        return;
-    page->newer->older = page->older;
-    *(page->older ? &page->older->newer : &cache->oldest) = page->newer;
-    page->newer = NULL;
-    page->older = cache->newest;
-    cache->newest->newer = page;
-    cache->newest = page;
 }
 
 void page_release(void *page)
@@ -152,7 +140,7 @@ CachedPage *cache_find(Cache *cache, PageKey key)
         COUNT_CHANGE(cache, misses, 1);
         return NULL;
     }
-    page_to_front(cache, page);
+    page->uses = MIN(page->uses + 1, USES_MAX);
     page->holders++;
     COUNT_CHANGE(cache, hits, 1);
     return page;
@@ -211,29 +199,48 @@ static CachedPage *page_make(PageKey key, Str content_type, const PagePart *part
     return page;
 }
 
-static void pages_trim(Cache *cache)
+// The next page that nobody uses, or the least used of some (GCLOCK); those that are passed over lose a use. The hand
+// goes in the order of the keys' hash: so what is asked for in a circle that is larger than the budget keeps some of
+// its pages, where by age each would go just before it is wanted again.
+static CachedPage *page_to_drop(Cache *cache)
 {
-    while (cache->counts.bytes > cache->budget_bytes) {
+    CachedPage *least = NULL;
+    for (size_t seen = 0, passed = 0; seen < CANDIDATES && passed < BUCKETS; passed++) {
+        cache->hand = (cache->hand + 1) % BUCKETS;
+        for (CachedPage *page = cache->buckets[cache->hand]; page; page = page->next_bucket, seen++) {
+            if (page->uses == 0)
+                return page;
+            if (!least || page->uses < least->uses)
+                least = page;
+            page->uses--;
+        }
+    }
+    return least;
+}
+
+// Until there is room for `wanted` bytes, which are no more than the budget.
+static void pages_trim(Cache *cache, size_t wanted)
+{
+    while (cache->counts.bytes + wanted > cache->budget_bytes) {
         COUNT_CHANGE(cache, evicted, 1);
-        page_unkeep(cache, cache->oldest);
+        page_unkeep(cache, page_to_drop(cache));
     }
 }
 
 static void page_keep(Cache *cache, CachedPage *page)
 {
     CachedPage *before = page_find(cache, page->key);
-    if (before)
+    if (before) {
+        page->uses = before->uses;
         page_unkeep(cache, before);
+    }
+    pages_trim(cache, page->size_bytes);
     CachedPage **bucket = &cache->buckets[page->key_hash % BUCKETS];
     page->next_bucket = *bucket;
     *bucket = page;
-    page->older = cache->newest;
-    *(cache->newest ? &cache->newest->newer : &cache->oldest) = page;
-    cache->newest = page;
     page->is_kept = true;
     page->holders++;
     COUNT_CHANGE(cache, bytes, page->size_bytes);
-    pages_trim(cache);
 }
 
 bool cache_put(Cache *cache, PageKey key, int64_t version, Str content_type, const PagePart *parts, size_t part_count,
@@ -313,7 +320,7 @@ const GzipPiece *page_gzip(Cache *cache, CachedPage *page)
     page->gzip = pieces;
     page->size_bytes += size;
     COUNT_CHANGE(cache, bytes, size);
-    pages_trim(cache);
+    pages_trim(cache, 0);
     return pieces;
 }
 
@@ -383,15 +390,16 @@ bool cache_open(size_t budget_bytes, const TokenKey *key, Cache **out, Error *er
 void cache_budget_set(Cache *cache, size_t budget_bytes)
 {
     cache->budget_bytes = budget_bytes;
-    pages_trim(cache);
+    pages_trim(cache, 0);
 }
 
 void cache_close(Cache **cache)
 {
     if (!*cache)
         return;
-    while ((*cache)->oldest)
-        page_unkeep(*cache, (*cache)->oldest);
+    for (size_t i = 0; i < BUCKETS; i++)
+        while ((*cache)->buckets[i])
+            page_unkeep(*cache, (*cache)->buckets[i]);
     for (size_t i = 0; i < TENANT_BUCKETS; i++)
         for (TenantPages *tenant = (*cache)->tenants[i]; tenant; tenant = tenant->next)
             json_close(&tenant->shop);

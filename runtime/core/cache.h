@@ -39,12 +39,14 @@ typedef struct CachedPage {
     PageKey key;
     uint64_t key_hash;
     size_t size_bytes;
-    struct CachedPage *next_bucket, *newer, *older;
+    struct CachedPage *next_bucket;
+    int uses;    // since it was kept, less what the search for room has taken
     bool is_kept;
     bool is_adopted;    // nothing is known of its catalogue here
 } CachedPage;
 
-// Opens a cache of at most `budget_bytes` of pages. Fails with ERR_NO_MEMORY.
+// Opens a cache of at most `budget_bytes` of pages. Those that are used least make room, so that a shop that is read
+// from end to end doesn't cost others their pages, nor itself all of them. Fails with ERR_NO_MEMORY.
 MUST_CHECK bool cache_open(size_t budget_bytes, const TokenKey *key, Cache **out, Error *err);
 void cache_close(Cache **cache);
 void cache_budget_set(Cache *cache, size_t budget_bytes);    // pages beyond it go at once

@@ -125,71 +125,72 @@ create or replace function :variant_title(p_values text[]) returns text language
     select nullif(nullif(array_to_string(p_values, ' / '), ''), 'Default Title')
 $$;
 
-create or replace function :product_json(p products, p_currency text) returns json language plpgsql stable as $$
-begin
-    return (
-        select json_build_object(
-            'handle', p.handle, 'title', p.title, 'url', '/products/' || p.handle, 'description', p.description,
-            'vendor', p.vendor, 'type', p.product_type, 'tags', to_json(p.tags),
-            'price', :money(v.price_minor, p_currency),
-            'compare_at_price', :money(v.compare_at_price_minor, p_currency),
-            'available', coalesce(v.available, false),
-            'options', coalesce((
-                select json_agg(json_build_object('name', o.name, 'values', (
-                           select json_agg(value order by first_position) from (
-                               select w.option_values[o.position] as value, min(w.position) as first_position
-                               from variants w
-                               where w.product_id = p.id and w.option_values[o.position] is not null group by 1) x))
-                       order by o.position)
-                from options o
-                where o.product_id = p.id and not (o.name = 'Title' and v.variant_count = 1)), '[]'),
-            'variants', coalesce(v.variants, '[]'),
-            'images', coalesce((
-                select json_agg(json_build_object('src', i.src, 'alt', i.alt, 'position', i.position)
-                                order by i.position, i.id)
-                from images i where i.product_id = p.id), '[]'),
-            'categories', coalesce((
-                select json_agg(json_build_object('handle', c.handle, 'title', c.title, 'url', '/collections/' || c.handle)
-                                order by c.position, c.id)
-                from product_categories pc join categories c on c.id = pc.category_id where pc.product_id = p.id), '[]'),
-            'seo', json_build_object('title', nullif(p.seo_title, ''), 'description', nullif(p.seo_description, '')))
-        from (
-            select count(*) variant_count,
-                   bool_or(:is_available(s)) available,
-                   (array_agg(v.price_minor order by v.price_minor, v.position))[1] price_minor,
-                   (array_agg(v.compare_at_price_minor order by v.price_minor, v.position))[1] compare_at_price_minor,
-                   json_agg(json_build_object(
-                       'id', v.id::text, 'sku', nullif(v.sku, ''), 'barcode', nullif(v.barcode, ''),
-                       'title', coalesce(:variant_title(v.option_values), p.title), 'options', to_json(v.option_values),
-                       'price', :money(v.price_minor, p_currency),
-                       'compare_at_price', :money(v.compare_at_price_minor, p_currency),
-                       'available', :is_available(s), 'image', v.image_src, 'weight_grams', v.weight_grams)
-                       order by v.position, v.id) variants
-            from variants v join stock s on s.variant_id = v.id where v.product_id = p.id) v);
-end
+drop function if exists :product_json(products, text);    -- made by programs of before 2026-12-01
+drop function if exists :summary_json(products, text);
+
+-- A product as the API shows it. A table function, since that becomes a part of the statement that calls it for each of its
+-- rows: half the cost of a function that is called for each.
+create or replace function :product_whole(p products, p_currency text) returns table (document json) language sql stable as $$
+    select json_build_object(
+        'handle', p.handle, 'title', p.title, 'url', '/products/' || p.handle, 'description', p.description,
+        'vendor', p.vendor, 'type', p.product_type, 'tags', to_json(p.tags),
+        'price', :money(v.price_minor, p_currency),
+        'compare_at_price', :money(v.compare_at_price_minor, p_currency),
+        'available', coalesce(v.available, false),
+        'options', coalesce((
+            select json_agg(json_build_object('name', o.name, 'values', (
+                       select json_agg(value order by first_position) from (
+                           select w.option_values[o.position] as value, min(w.position) as first_position
+                           from variants w
+                           where w.product_id = p.id and w.option_values[o.position] is not null group by 1) x))
+                   order by o.position)
+            from options o
+            where o.product_id = p.id and not (o.name = 'Title' and v.variant_count = 1)), '[]'),
+        'variants', coalesce(v.variants, '[]'),
+        'images', coalesce((
+            select json_agg(json_build_object('src', i.src, 'alt', i.alt, 'position', i.position)
+                            order by i.position, i.id)
+            from images i where i.product_id = p.id), '[]'),
+        'categories', coalesce((
+            select json_agg(json_build_object('handle', c.handle, 'title', c.title, 'url', '/collections/' || c.handle)
+                            order by c.position, c.id)
+            from product_categories pc join categories c on c.id = pc.category_id where pc.product_id = p.id), '[]'),
+        'seo', json_build_object('title', nullif(p.seo_title, ''), 'description', nullif(p.seo_description, '')))
+    from (
+        select count(*) variant_count,
+               bool_or(:is_available(s)) available,
+               (array_agg(v.price_minor order by v.price_minor, v.position))[1] price_minor,
+               (array_agg(v.compare_at_price_minor order by v.price_minor, v.position))[1] compare_at_price_minor,
+               json_agg(json_build_object(
+                   'id', v.id::text, 'sku', nullif(v.sku, ''), 'barcode', nullif(v.barcode, ''),
+                   'title', coalesce(:variant_title(v.option_values), p.title), 'options', to_json(v.option_values),
+                   'price', :money(v.price_minor, p_currency),
+                   'compare_at_price', :money(v.compare_at_price_minor, p_currency),
+                   'available', :is_available(s), 'image', v.image_src, 'weight_grams', v.weight_grams)
+                   order by v.position, v.id) variants
+        from variants v join stock s on s.variant_id = v.id where v.product_id = p.id) v
 $$;
 
-create or replace function :summary_json(p products, p_currency text) returns json language plpgsql stable as $$
-begin
-    return (
-        select json_build_object(
-            'handle', p.handle, 'title', p.title, 'url', '/products/' || p.handle, 'vendor', p.vendor,
-            'price', :money(v.price_minor, p_currency),
-            'compare_at_price', :money(v.compare_at_price_minor, p_currency),
-            'price_varies', coalesce(v.price_varies, false), 'available', coalesce(v.available, false),
-            'image', (select json_build_object('src', i.src, 'alt', i.alt)
-                      from images i where i.product_id = p.id order by i.position, i.id limit 1))
-        from (
-            select bool_or(:is_available(s)) available, max(v.price_minor) > min(v.price_minor) price_varies,
-                   (array_agg(v.price_minor order by v.price_minor, v.position))[1] price_minor,
-                   (array_agg(v.compare_at_price_minor order by v.price_minor, v.position))[1] compare_at_price_minor
-            from variants v join stock s on s.variant_id = v.id where v.product_id = p.id) v);
-end
+create or replace function :product_summary(p products, p_currency text) returns table (document json) language sql stable as $$
+    select json_build_object(
+        'handle', p.handle, 'title', p.title, 'url', '/products/' || p.handle, 'vendor', p.vendor,
+        'price', :money(v.price_minor, p_currency),
+        'compare_at_price', :money(v.compare_at_price_minor, p_currency),
+        'price_varies', coalesce(v.price_varies, false), 'available', coalesce(v.available, false),
+        'image', (select json_build_object('src', i.src, 'alt', i.alt)
+                  from images i where i.product_id = p.id order by i.position, i.id limit 1))
+    from (
+        select bool_or(:is_available(s)) available, max(v.price_minor) > min(v.price_minor) price_varies,
+               (array_agg(v.price_minor order by v.price_minor, v.position))[1] price_minor,
+               (array_agg(v.compare_at_price_minor order by v.price_minor, v.position))[1] compare_at_price_minor
+        from variants v join stock s on s.variant_id = v.id where v.product_id = p.id) v
 $$;
 
 create or replace function :product_show(p_handle text) returns json language plpgsql stable security definer as $$
 begin
-    return (select :product_json(p, s.currency) from products p, settings s where p.handle = p_handle and p.is_published);
+    return (
+        select j.document from products p cross join settings s cross join lateral :product_whole(p, s.currency) j
+        where p.handle = p_handle and p.is_published);
 end
 $$;
 
@@ -254,15 +255,22 @@ create or replace function :listing_json(
     returns json language plpgsql stable as $$
 declare
     v record;
+    v_items json;
 begin
     v := :product_page(p_page, p_per_page, p_sort, p_q, p_category);
     if v.total is null then
         return null;
     end if;
-    return json_build_object('items', coalesce((
-        select json_agg(case when p_is_summary then :summary_json(p, s.currency) else :product_json(p, s.currency) end order by o.place)
-        from unnest(v.ids) with ordinality o (id, place) join products p on p.id = o.id cross join settings s), '[]'),
-        'page', p_page, 'per_page', p_per_page, 'total', v.total);
+    if p_is_summary then
+        select json_agg(j.document order by o.place) into v_items
+        from unnest(v.ids) with ordinality o (id, place) join products p on p.id = o.id cross join settings s
+        cross join lateral :product_summary(p, s.currency) j;
+    else
+        select json_agg(j.document order by o.place) into v_items
+        from unnest(v.ids) with ordinality o (id, place) join products p on p.id = o.id cross join settings s
+        cross join lateral :product_whole(p, s.currency) j;
+    end if;
+    return json_build_object('items', coalesce(v_items, '[]'), 'page', p_page, 'per_page', p_per_page, 'total', v.total);
 end
 $$;
 
@@ -284,7 +292,7 @@ $$;
 create or replace function :related_list(p_handle text) returns json language plpgsql stable security definer as $$
 begin
     return (
-        select json_build_object('items', coalesce(json_agg(:summary_json(p, s.currency) order by r.place), '[]'))
+        select json_build_object('items', coalesce(json_agg(j.document order by r.place), '[]'))
         from settings s
         cross join lateral (
             select o.id, row_number() over (order by abs(o.id - t.id), o.id) place
@@ -303,7 +311,8 @@ begin
                 group by n.id) o
             where t.handle = p_handle
             order by place limit 4) r
-        join products p on p.id = r.id);
+        join products p on p.id = r.id
+        cross join lateral :product_summary(p, s.currency) j);
 end
 $$;
 
