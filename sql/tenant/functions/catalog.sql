@@ -3,8 +3,9 @@
 -- kept (docs/architecture.md); owned by the tenant's role; EXECUTE is the owner's and cell_owner's, and shopd's for those that
 -- are SECURITY DEFINER. PL/pgSQL where shopd calls, since it keeps plans; plain SQL for helpers, since it is inlined.
 
--- {"amount": minor units, "currency": ISO 4217}; null for no amount
-create or replace function :money(p_amount bigint, p_currency text) returns json language sql immutable as $$
+-- {"amount": minor units, "currency": ISO 4217}; null for no amount. Stable, as json_build_object is: PostgreSQL puts no immutable
+-- function in the place of its call whose body isn't immutable, too.
+create or replace function :money(p_amount bigint, p_currency text) returns json language sql stable as $$
     select case when p_amount is not null then json_build_object('amount', p_amount, 'currency', p_currency) end
 $$;
 
@@ -121,7 +122,7 @@ create or replace function :is_available(p_stock stock) returns boolean language
 $$;
 
 -- A variant's name: its option values, null where the product has no choice.
-create or replace function :variant_title(p_values text[]) returns text language sql immutable as $$
+create or replace function :variant_title(p_values text[]) returns text language sql stable as $$
     select nullif(nullif(array_to_string(p_values, ' / '), ''), 'Default Title')
 $$;
 

@@ -2,30 +2,27 @@
 
 -- Documents of orders, the newest first, whatever their number by one query. Where to pay is what the shop said when the
 -- order was placed; where it said nothing then, what it says now.
-create or replace function :orders_json(p_orders orders[]) returns table (document json) language plpgsql stable as $$
-begin
-    return query
-        with lines as (
-            select l.order_id, json_agg(json_build_object(
-                       'id', l.id::text, 'variant_id', l.variant_id::text, 'title', l.title, 'variant_title', l.variant_title,
-                       'sku', nullif(l.sku, ''), 'handle', l.handle, 'image', l.image, 'quantity', l.quantity,
-                       'price', :money(l.price_minor, o.currency), 'total', :money(l.total_minor, o.currency)) order by l.id) list
-            from unnest(p_orders) o join order_lines l on l.order_id = o.id
-            group by l.order_id)
-        select json_build_object(
-            'token', o.token, 'number', o.number, 'status', o.status, 'currency', o.currency, 'email', o.email,
-            'lines', l.list,
-            'subtotal', :money(o.subtotal_minor, o.currency), 'shipping', :money(o.shipping_minor, o.currency),
-            'tax', :money(o.tax_minor, o.currency), 'total', :money(o.total_minor, o.currency),
-            'shipping_address', o.shipping_address, 'shipping_method', o.shipping_method,
-            'payment_method', o.payment_method,
-            'payment_instructions', coalesce(nullif(o.payment_instructions, ''),
-                                             case when o.payment_method = 'bank_transfer' and o.status = 'pending' then
-                                                 nullif(s.payment_instructions, '') end),
-            'placed_at', to_char(o.placed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
-        from unnest(p_orders) o left join lines l on l.order_id = o.id cross join settings s
-        order by o.number desc;
-end
+create or replace function :orders_json(p_orders orders[]) returns table (document json) language sql stable as $$
+    with lines as (
+        select l.order_id, json_agg(json_build_object(
+                   'id', l.id::text, 'variant_id', l.variant_id::text, 'title', l.title, 'variant_title', l.variant_title,
+                   'sku', nullif(l.sku, ''), 'handle', l.handle, 'image', l.image, 'quantity', l.quantity,
+                   'price', :money(l.price_minor, o.currency), 'total', :money(l.total_minor, o.currency)) order by l.id) list
+        from unnest(p_orders) o join order_lines l on l.order_id = o.id
+        group by l.order_id)
+    select json_build_object(
+        'token', o.token, 'number', o.number, 'status', o.status, 'currency', o.currency, 'email', o.email,
+        'lines', l.list,
+        'subtotal', :money(o.subtotal_minor, o.currency), 'shipping', :money(o.shipping_minor, o.currency),
+        'tax', :money(o.tax_minor, o.currency), 'total', :money(o.total_minor, o.currency),
+        'shipping_address', o.shipping_address, 'shipping_method', o.shipping_method,
+        'payment_method', o.payment_method,
+        'payment_instructions', coalesce(nullif(o.payment_instructions, ''),
+                                         case when o.payment_method = 'bank_transfer' and o.status = 'pending' then
+                                             nullif(s.payment_instructions, '') end),
+        'placed_at', to_char(o.placed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
+    from unnest(p_orders) o left join lines l on l.order_id = o.id cross join settings s
+    order by o.number desc
 $$;
 
 create or replace function :order_json(o orders) returns json language plpgsql stable as $$
