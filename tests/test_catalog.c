@@ -125,6 +125,8 @@ static const struct {
     {"select cart_line_add_1('cart-that-is-new-here-x', 99, 1, true)", ERR_INVALID, "variant_id"},
     {"select cart_line_add_1('cart-that-is-new-here-x', 1, 0, true)", ERR_INVALID, "quantity"},
     {"select cart_line_add_1('short', 1, 1, true)", ERR_INVALID, "token"},
+    {"select cart_create_filled_1('{1,4}', '{1,1}')", ERR_INVALID, "variant 4"},
+    {"select cart_create_filled_1('{1}', '{0}')", ERR_INVALID, "quantity"},
     {"select cart_line_set_1(cart_create_1() ->> 'id', 1, 5)", ERR_NOT_FOUND, "line"},
     {"select cart_line_remove_1(cart_create_1() ->> 'id', 1)", ERR_NOT_FOUND, "line"},
 };

@@ -216,6 +216,7 @@ TEST(a_function_under_another_tenants_path_is_refused_its_tables)
         "select @.cart_show^('aaaaaaaaaaaaaaaaaaaaaa')",
         "select @.cart_line_add^('aaaaaaaaaaaaaaaaaaaaaa', 1, 1, true)",
         "select @.cart_create^()",
+        "select @.cart_create_filled^('{1}', '{1}')",
         "select @.product_show^('taza')",
         "select @.store_version^()",
     };

@@ -470,6 +470,52 @@ TEST(a_cart_is_filled_changed_and_emptied)
     stage_close(&stage);
 }
 
+static const struct {
+    const char *lines;
+    const char *says;    // NULL: a cart is made
+    long long total;
+} FILLED[] = {
+    {"[]", NULL, 0},
+    {"[{\"variant_id\":\"1\",\"quantity\":2}]", NULL, 3800},
+    {"[{\"variant_id\":\"1\",\"quantity\":2},{\"variant_id\":\"1\",\"quantity\":998}]", NULL, 1900LL * 999},
+    {"[{\"variant_id\":\"1\",\"quantity\":1},{\"variant_id\":\"4\",\"quantity\":1}]", "has a variant 4", 0},
+    {"[{\"variant_id\":\"9999\",\"quantity\":1}]", "has a variant 9999", 0},
+    {"[{\"variant_id\":\"1\",\"quantity\":1},{\"variant_id\":\"1\",\"quantity\":0}]", "\"lines.1.quantity\"", 0},
+    {"[{\"variant_id\":1,\"quantity\":1}]", "\"lines.0.variant_id\"", 0},
+    {"[[]]", "\"lines.0.variant_id\"", 0},
+    {"{}", "\"field\":\"lines\"", 0},
+    {"null", "\"field\":\"lines\"", 0},
+};
+
+TEST(a_cart_is_made_with_its_first_lines_or_not_at_all)
+{
+    Stage stage;
+    stage_open(&stage);
+    int status = sent(&stage, "POST", API "/carts", NULL, format(&stage, "{\"lines\":%}", str_of(FILLED[_i].lines)));
+    ck_assert_int_eq(status, FILLED[_i].says ? 422 : 201);
+    ck_assert_str(test_value(stage.cell.db, stage.cell.arena, "select count(*) from t_1.carts"),
+                  FILLED[_i].says ? S("0") : S("1"));
+    if (FILLED[_i].says)
+        ck_assert_contains(stage.answer.body, str_of(FILLED[_i].says));
+    else
+        ck_assert_int_eq(json_int64(json_get(json_get(stage.answer.json, "total"), "amount")), FILLED[_i].total);
+    stage_close(&stage);
+}
+
+TEST(a_cart_is_not_made_with_more_than_a_hundred_lines)
+{
+    Stage stage;
+    stage_open(&stage);
+    StrBuf body = {.arena = stage.cell.arena};
+    strbuf_add(&body, S("{\"lines\":[{\"variant_id\":\"1\",\"quantity\":1}"));
+    for (int i = 0; i < 100; i++)
+        strbuf_add(&body, S(",{\"variant_id\":\"1\",\"quantity\":1}"));
+    strbuf_add(&body, S("]}"));
+    ck_assert_int_eq(sent(&stage, "POST", API "/carts", NULL, strbuf_str(&body).data), 422);
+    ck_assert_contains(stage.answer.body, S("at most 100 lines"));
+    stage_close(&stage);
+}
+
 TEST(the_same_key_and_body_give_the_one_order)
 {
     Stage stage;
@@ -1581,14 +1627,15 @@ SUITE(storefront, ONCE(the_first_answer_of_a_thread_may_be_that_nothing_is_there
       ONCE(a_page_is_sent_compressed_to_who_takes_that_and_no_secret_is), ONCE(a_change_of_the_catalogue_is_seen),
       ONCE(a_crowd_at_a_cold_page_shares_its_render), ONCE(a_crowd_at_a_page_that_cannot_be_had_shares_its_error),
       ONCE(reads_of_the_api_answer_or_say_what_is_wrong), ONCE(a_cart_is_filled_changed_and_emptied),
-      ONCE(the_same_key_and_body_give_the_one_order), ONCE(a_wrong_checkout_names_each_field),
-      ONCE(of_two_buyers_of_the_last_one_only_one_gets_it), ONCE(every_line_that_lacks_stock_is_named),
-      ONCE(each_wrong_parameter_of_a_list_is_named), ONCE(the_order_keeps_the_chosen_shipping_and_says_where_to_pay),
-      ONCE(the_cart_names_every_line_that_lacks_stock), ONCE(what_is_not_on_sale_any_more_is_not_sold),
-      ONCE(a_full_cart_is_shown), ONCE(a_shopper_whose_answer_was_lost_finds_the_order),
-      ONCE(carts_that_nobody_came_back_to_go), ONCE(a_cookie_with_a_count_that_is_too_long_is_no_session),
-      ONCE(a_shopper_buys_without_javascript), ONCE(a_form_of_another_site_is_refused),
-      ONCE(a_form_of_the_cart_is_taken_or_says_what_is_wrong_above_the_cart),
+      EACH(a_cart_is_made_with_its_first_lines_or_not_at_all, FILLED),
+      ONCE(a_cart_is_not_made_with_more_than_a_hundred_lines), ONCE(the_same_key_and_body_give_the_one_order),
+      ONCE(a_wrong_checkout_names_each_field), ONCE(of_two_buyers_of_the_last_one_only_one_gets_it),
+      ONCE(every_line_that_lacks_stock_is_named), ONCE(each_wrong_parameter_of_a_list_is_named),
+      ONCE(the_order_keeps_the_chosen_shipping_and_says_where_to_pay), ONCE(the_cart_names_every_line_that_lacks_stock),
+      ONCE(what_is_not_on_sale_any_more_is_not_sold), ONCE(a_full_cart_is_shown),
+      ONCE(a_shopper_whose_answer_was_lost_finds_the_order), ONCE(carts_that_nobody_came_back_to_go),
+      ONCE(a_cookie_with_a_count_that_is_too_long_is_no_session), ONCE(a_shopper_buys_without_javascript),
+      ONCE(a_form_of_another_site_is_refused), ONCE(a_form_of_the_cart_is_taken_or_says_what_is_wrong_above_the_cart),
       ONCE(a_form_that_cannot_be_read_changes_nothing), ONCE(a_cart_that_was_ordered_meanwhile_leaves_a_new_one),
       ONCE(the_count_in_the_cookie_is_set_right_by_the_cart),
       ONCE(a_wrong_checkout_is_shown_again_with_what_was_written),

@@ -2,7 +2,15 @@
 #include "base/arena.h"
 #include "runtime/storefront/buyer.h"
 
-enum { PER_PAGE = 20, PER_PAGE_MAX = 100, PAGE_MAX = 1000000, QUERY_MAX = 200, CART_MIN = 22, CART_MAX = 64 };
+enum {
+    PER_PAGE = 20,
+    PER_PAGE_MAX = 100,
+    PAGE_MAX = 1000000,
+    QUERY_MAX = 200,
+    CART_MIN = 22,
+    CART_MAX = 64,
+    LINES_MAX = 100
+};
 
 // ---- products ----
 
@@ -154,14 +162,6 @@ static bool answer_json(Request *r, int status, const Rows *rows, const char *wh
 static bool cart_made(Request *r, const Rows *rows, Error *err) { return answer_json(r, 201, rows, "cart", err); }
 static bool cart_read(Request *r, const Rows *rows, Error *err) { return answer_json(r, 200, rows, "cart", err); }
 
-bool api_carts_post(Request *r, Error *err)
-{
-    const Json *body = NULL;
-    if (r->body.len > 0 && !request_json(r, &body, err))
-        return false;
-    return request_write(r, S("select :cart_create()"), NO_PARAMS, cart_made, err);
-}
-
 // A cart's id out of the path. What can't be one isn't asked for.
 static bool cart_id(Request *r, Str *out, Error *err)
 {
@@ -183,12 +183,13 @@ bool api_cart_get(Request *r, Error *err)
     return cart_id(r, &cart, err) && request_query(r, S("select :cart_show($1)"), PARAMS(cart), cart_read, err);
 }
 
-static void quantity_check(const Json *body, Faults *faults, int64_t *out)
+static void quantity_check(const Json *line, Str where, Faults *faults, int64_t *out)
 {
-    const Json *quantity = json_get(body, "quantity");
+    const Json *quantity = json_get(line, "quantity");
     *out = json_int64(quantity);
     if (!json_is_int(quantity) || *out < 1 || *out > QUANTITY_MAX)
-        fault(faults, S("quantity"), quantity ? S("it isn't a whole number from 1 to 999") : S("it is missing"),
+        fault(faults, str_format(faults->arena, "%.*squantity", STR_ARG(where)),
+              quantity ? S("it isn't a whole number from 1 to 999") : S("it is missing"),
               S("write a number from 1 to 999"));
 }
 
@@ -198,6 +199,58 @@ static bool is_id(Str text)
     Error ignored = {0};
     int64_t value = 0;
     return text.len > 0 && text.data[0] != '0' && str_int64(text, 1, INT64_MAX, &value, &ignored);
+}
+
+typedef struct NewLine {
+    Str variant;
+    int64_t quantity;
+} NewLine;
+
+// `where` comes before the names of its members where they are told.
+static NewLine line_check(const Json *line, Str where, Faults *faults)
+{
+    NewLine out = {.variant = json_str(json_get(line, "variant_id"))};
+    if (!is_id(out.variant))
+        fault(faults, str_format(faults->arena, "%.*svariant_id", STR_ARG(where)),
+              json_get(line, "variant_id") ? S("it isn't a variant's id") : S("it is missing"),
+              S("take the text of an id from the product's variants"));
+    quantity_check(line, where, faults, &out.quantity);
+    return out;
+}
+
+// A cart that is made with its first lines: PostgreSQL's arrays of their variants and quantities.
+static bool lines_check(const Json *lines, Faults *faults, Str *variants, Str *quantities)
+{
+    StrBuf ids = {.arena = faults->arena}, counts = {.arena = faults->arena};
+    if (json_kind(lines) != JSON_KIND_ARRAY || json_count(lines) > LINES_MAX) {
+        fault(faults, S("lines"), S("it isn't a list of at most 100 lines"), S("order the rest in another cart"));
+        return false;
+    }
+    for (size_t i = 0; i < json_count(lines); i++) {
+        NewLine line = line_check(json_element(lines, i), str_format(faults->arena, "lines.%zu.", i), faults);
+        strbuf_format(&ids, "%c%.*s", i == 0 ? '{' : ',', STR_ARG(line.variant));
+        strbuf_format(&counts, "%c%lld", i == 0 ? '{' : ',', (long long)line.quantity);
+    }
+    strbuf_add(&ids, S("}"));
+    strbuf_add(&counts, S("}"));
+    *variants = strbuf_str(&ids);
+    *quantities = strbuf_str(&counts);
+    return faults->count == 0;
+}
+
+bool api_carts_post(Request *r, Error *err)
+{
+    const Json *body = NULL;
+    Faults faults = {.arena = r->arena};
+    Str variants, quantities;
+    if (r->body.len > 0 && !request_json(r, &body, err))
+        return false;
+    const Json *lines = json_get(body, "lines");
+    if (!lines || (json_kind(lines) == JSON_KIND_ARRAY && json_count(lines) == 0))
+        return request_write(r, S("select :cart_create()"), NO_PARAMS, cart_made, err);
+    if (!lines_check(lines, &faults, &variants, &quantities))
+        return answer_faults(r, &faults);
+    return request_write(r, S("select :cart_create_filled($1, $2)"), PARAMS(variants, quantities), cart_made, err);
 }
 
 static bool line_added(Request *r, const Rows *rows, Error *err)
@@ -216,20 +269,14 @@ bool api_lines_post(Request *r, Error *err)
 {
     Str cart;
     const Json *body = NULL;
-    int64_t quantity = 0;
     Faults faults = {.arena = r->arena};
     if (!cart_id(r, &cart, err) || !request_json(r, &body, err))
         return false;
-    Str variant = json_str(json_get(body, "variant_id"));
-    if (!is_id(variant))
-        fault(&faults, S("variant_id"),
-              json_get(body, "variant_id") ? S("it isn't a variant's id") : S("it is missing"),
-              S("take the text of an id from the product's variants"));
-    quantity_check(body, &faults, &quantity);
+    NewLine line = line_check(body, S(""), &faults);
     if (faults.count > 0)
         return answer_faults(r, &faults);
     return request_write(r, S("select :cart_line_add($1, $2, $3, false)"),
-                         PARAMS(cart, variant, str_int(r->arena, quantity)), line_added, err);
+                         PARAMS(cart, line.variant, str_int(r->arena, line.quantity)), line_added, err);
 }
 
 static bool line_id(Request *r, Str *out, Error *err)
@@ -249,7 +296,7 @@ bool api_line_patch(Request *r, Error *err)
     Faults faults = {.arena = r->arena};
     if (!cart_id(r, &cart, err) || !line_id(r, &line, err) || !request_json(r, &body, err))
         return false;
-    quantity_check(body, &faults, &quantity);
+    quantity_check(body, S(""), &faults, &quantity);
     if (faults.count > 0)
         return answer_faults(r, &faults);
     return request_write(r, S("select :cart_line_set($1, $2, $3)"), PARAMS(cart, line, str_int(r->arena, quantity)),

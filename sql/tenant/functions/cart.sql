@@ -72,6 +72,42 @@ begin
 end
 $$;
 
+create or replace function :variant_missing(p_variant bigint) returns void language plpgsql as $$
+begin
+    raise exception using errcode = 'SH001', constraint = 'invalid', message = 'the variant isn''t there',
+        detail = 'no product on sale has a variant ' || p_variant, hint = 'take an id from the product''s variants',
+        column = 'variant_id';
+end
+$$;
+
+-- A new cart with a line for each of these variants; of one that comes twice the quantities add up.
+create or replace function :cart_create_filled(p_variants bigint[], p_quantities integer[])
+    returns json language plpgsql security definer as $$
+declare
+    v_id bigint;
+    v_missing bigint;
+begin
+    perform :carts_forget();
+    insert into carts (token) values (replace(gen_random_uuid()::text, '-', '')) returning id into v_id;
+    with wanted as (
+        select variant_id, least(sum(quantity), 999) quantity, min(place) place
+        from unnest(p_variants, p_quantities) with ordinality w (variant_id, quantity, place) group by variant_id),
+    lines as (
+        insert into cart_lines (cart_id, variant_id, quantity)
+        select v_id, w.variant_id, w.quantity
+        from wanted w join variants v on v.id = w.variant_id join products p on p.id = v.product_id
+        where p.is_published
+        order by w.place
+        returning variant_id)
+    select w.variant_id into v_missing from wanted w
+    where w.variant_id not in (select variant_id from lines) order by w.place limit 1;
+    if v_missing is not null then
+        perform :variant_missing(v_missing);
+    end if;
+    return :cart_json(v_id);
+end
+$$;
+
 create or replace function :cart_show(p_token text) returns json language plpgsql stable security definer as $$
 begin
     return (select :cart_json(id) from carts where token = p_token and order_id is null);
@@ -93,9 +129,7 @@ begin
     end if;
     v_cart := :cart_open(p_token);
     if not exists (select 1 from variants v join products p on p.id = v.product_id where v.id = p_variant and p.is_published) then
-        raise exception using errcode = 'SH001', constraint = 'invalid', message = 'the variant isn''t there',
-            detail = 'no product on sale has a variant ' || p_variant, hint = 'take an id from the product''s variants',
-            column = 'variant_id';
+        perform :variant_missing(p_variant);
     end if;
     if (select count(*) from cart_lines where cart_id = v_cart and variant_id <> p_variant) >= 100 then
         raise exception using errcode = 'SH001', constraint = 'invalid', message = 'the cart is full',
