@@ -68,19 +68,20 @@ create or replace function :import_begin() returns void language plpgsql as $$
 begin
     insert into import_named
     select count(distinct nullif(l.handle, '')), count(*) filter (where '' < any (l.option_values)),
-           count(distinct (l.handle, l.image_src)) filter (where l.image_src <> '')
+           (select count(*) from (select distinct handle, image_src from import_lines where image_src <> '') i)
     from import_lines l;
     insert into import_faults (line, column_name, value, reason)
     select l.line, f ->> 'column', f ->> 'value', f ->> 'reason'
-    from import_lines l cross join lateral jsonb_array_elements(l.faults) f;
+    from import_lines l cross join lateral jsonb_array_elements(l.faults) f
+    where l.faults is not null;
     delete from import_lines where faults is not null;
     create index on import_lines (handle, line);
     create unique index on import_lines (line);
     analyze import_lines (line, handle, image_src);
     insert into import_files (path)
-    select substr(src, 6)
-    from (select image_src src from import_lines union select variant_image from import_lines) s
-    where src like 'file:%';
+    select substr(image_src, 6) from import_lines where image_src like 'file:%'
+    union
+    select substr(variant_image, 6) from import_lines where variant_image like 'file:%';
 end
 $$;
 
@@ -114,14 +115,14 @@ begin
     delete from import_variants;
     insert into import_products (handle, line, option_names, option_count)
     select handle, min(line) filter (where title <> ''),
-           array[coalesce((array_agg(option_names[1] order by line) filter (where option_names[1] <> ''))[1], ''),
-                 coalesce((array_agg(option_names[2] order by line) filter (where option_names[2] <> ''))[1], ''),
-                 coalesce((array_agg(option_names[3] order by line) filter (where option_names[3] <> ''))[1], '')],
+           array[coalesce((array_agg(option_names[1]) filter (where option_names[1] <> ''))[1], ''),
+                 coalesce((array_agg(option_names[2]) filter (where option_names[2] <> ''))[1], ''),
+                 coalesce((array_agg(option_names[3]) filter (where option_names[3] <> ''))[1], '')],
            case when bool_or(option_values[3] <> '') then 3
                 when bool_or(option_values[2] <> '') then 2
                 when bool_or(option_values[1] <> '') then 1
                 else 0 end
-    from import_lines
+    from (select handle, line, title, option_names, option_values from import_lines order by handle, line) l    -- sorted once for all
     group by handle;
     update import_products i set product_id = p.id from products p where p.handle = i.handle;
     insert into import_variants (line, handle, option_values, position)
