@@ -150,9 +150,10 @@ $(O)/tests/bin/%: $(O)/tests/%.o $(TOLD) $(O)/libsupport.a $(O)/libcli.a $(O)/li
 	@echo 'ld $@'
 	@$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS_tests) -o $@
 $(O)/tests/bin/test_dump: $(O)/embed/next.o
-# Their calls to PostgreSQL and engines are lost, their arenas spent and their JSON refused where they want.
+# Their calls to PostgreSQL and engines are lost, their arenas spent, their JSON refused and their calls to the file system fail
+# where they want.
 LOST := db_open db_query db_run db_script db_begin db_commit db_copy_in db_copy_put db_copy_in_end arena_bytes arena_array_bytes \
-	json_append json_put json_parse engine_call engine_exec
+	json_append json_put json_parse engine_call engine_exec open write fsync rename mkdir unlinkat rmdir
 $(addprefix $(O)/tests/bin/test_,lost_calls lost_work own_lost_calls): LDFLAGS += $(LOST:%=-Wl,--wrap=%)
 # Its arenas and its JSON fail where it wants.
 $(O)/tests/bin/test_memory: LDFLAGS += -Wl,--wrap=arena_bytes,--wrap=arena_array_bytes,--wrap=json_put,--wrap=json_set

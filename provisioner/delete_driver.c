@@ -33,7 +33,7 @@ static bool dump_apply(Operation *op, Error *err)
 {
     Str path;
     int64_t size_bytes = 0;
-    return dump_path(op, &path, err) && tenant_context_placed(op, err) && dump_write(op, path, &size_bytes, err) &&
+    return dump_path(op, &path, err) && dump_write(op, path, &size_bytes, err) &&
            control_call(op, S("select control.dump_record($1::bigint, $2::bigint, $3, $4::bigint, $5::bigint)"),
                         PARAMS(OPERATION(op), path, STEP_NUMBER(size_bytes), STEP_NUMBER(op->context->retention_s)),
                         err);
@@ -60,14 +60,8 @@ static bool unregister_probe(Operation *op, bool *out_done, Error *err)
 
 static bool unregister_apply(Operation *op, Error *err)
 {
-    return tenant_context_placed(op, err) &&
-           cell_call(op, S("select cell.tenant_unregister($1::bigint, $2::bigint, $3::bigint)"),
+    return cell_call(op, S("select cell.tenant_unregister($1::bigint, $2::bigint, $3::bigint)"),
                      PARAMS(OPERATION(op), STEP_NUMBER(op->number)), err);
-}
-
-static bool unregister_revert(Operation *op, Error *err)
-{
-    return tenant_context_placed(op, err) && register_apply(op, err);
 }
 
 // ---- drop and forget: from here it only goes forward; `tenant restore` is the way back
@@ -87,12 +81,13 @@ static bool forget_apply(Operation *op, Error *err)
 
 static const Step DELETE_STEPS[] = {
     {.name = "dump", .probe = dump_probe, .apply = dump_apply, .revert = dump_revert},
-    {.name = "unregister", .probe = unregister_probe, .apply = unregister_apply, .revert = unregister_revert},
+    {.name = "unregister", .probe = unregister_probe, .apply = unregister_apply, .revert = register_apply},
     {.name = "drop", .probe = drop_probe, .apply = drop_apply},
     {.name = "forget", .probe = forget_probe, .apply = forget_apply},
 };
 
-const Driver SCHEMA_DELETE = {.kind = "delete", .steps = DELETE_STEPS, .count = COUNT(DELETE_STEPS)};
+const Driver SCHEMA_DELETE = {
+    .kind = "delete", .steps = DELETE_STEPS, .count = COUNT(DELETE_STEPS), .begin = tenant_context};
 
 // A cell of one's own goes as a whole; once its PostgreSQL is gone there is nobody to ask.
 static bool dedicated_unregister_probe(Operation *op, bool *out_done, Error *err)
@@ -113,7 +108,7 @@ static bool dedicated_unregister_apply(Operation *op, Error *err)
 
 static bool dedicated_unregister_revert(Operation *op, Error *err)
 {
-    return own_postgres_start(op, err) && unregister_revert(op, err);
+    return own_postgres_start(op, err) && register_apply(op, err);
 }
 
 // The gateway leads to the cell that is gone until it is told.
@@ -130,8 +125,10 @@ static const Step CONTAINER_DELETE_STEPS[] = {
     {.name = "forget", .probe = forget_probe, .apply = dedicated_forget_apply},
 };
 
-const Driver CONTAINER_DELETE = {
-    .kind = "delete-dedicated", .steps = CONTAINER_DELETE_STEPS, .count = COUNT(CONTAINER_DELETE_STEPS)};
+const Driver CONTAINER_DELETE = {.kind = "delete-dedicated",
+                                 .steps = CONTAINER_DELETE_STEPS,
+                                 .count = COUNT(CONTAINER_DELETE_STEPS),
+                                 .begin = tenant_context};
 
 // ---- restore
 
@@ -171,7 +168,8 @@ static const Step RESTORE_STEPS[] = {
     {.name = "activate", .probe = activate_probe, .apply = activate_apply, .revert = activate_revert},
 };
 
-const Driver SCHEMA_RESTORE = {.kind = "restore", .steps = RESTORE_STEPS, .count = COUNT(RESTORE_STEPS)};
+const Driver SCHEMA_RESTORE = {
+    .kind = "restore", .steps = RESTORE_STEPS, .count = COUNT(RESTORE_STEPS), .begin = tenant_context};
 
 static bool dedicated_hosts_revert(Operation *op, Error *err)
 {
@@ -190,8 +188,10 @@ static const Step CONTAINER_RESTORE_STEPS[] = {
     {.name = "activate", .probe = activate_probe, .apply = activate_apply, .revert = deactivate_revert},
 };
 
-const Driver CONTAINER_RESTORE = {
-    .kind = "restore-dedicated", .steps = CONTAINER_RESTORE_STEPS, .count = COUNT(CONTAINER_RESTORE_STEPS)};
+const Driver CONTAINER_RESTORE = {.kind = "restore-dedicated",
+                                  .steps = CONTAINER_RESTORE_STEPS,
+                                  .count = COUNT(CONTAINER_RESTORE_STEPS),
+                                  .begin = tenant_context};
 
 // ---- every kind that there is
 

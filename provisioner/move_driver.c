@@ -15,15 +15,6 @@ static bool is_switched(Operation *op, bool *out, Error *err)
 }
 
 // The tenant's number at the target: by the record, or the one that this operation took there.
-static bool number_find(Operation *op, Error *err)
-{
-    if (!tenant_context(op, err))
-        return false;
-    if (op->context->number)
-        op->number = op->context->number;
-    return tenant_number_find(op, err);
-}
-
 // ---- reserve: a place at the target
 
 static bool place_probe(Operation *op, bool *out_done, Error *err)
@@ -62,7 +53,7 @@ typedef bool Question(Operation *op, bool *out, Error *err);
 // Once the record has switched, the target is what counts; without a place there is nothing to ask.
 static bool unless_switched(Operation *op, Question *ask, bool *out_done, Error *err)
 {
-    if (!is_switched(op, out_done, err) || !number_find(op, err))
+    if (!is_switched(op, out_done, err) || !tenant_number_find(op, err))
         return false;
     return *out_done || op->other_cell.len == 0 || ask(op, out_done, err);
 }
@@ -72,7 +63,7 @@ static bool once_switched(Operation *op, Question *ask, bool *out_done, Error *e
 {
     if (!is_switched(op, out_done, err) || !*out_done)
         return err->code == ERR_NONE;
-    return number_find(op, err) && ask(op, out_done, err);
+    return tenant_number_find(op, err) && ask(op, out_done, err);
 }
 
 static bool copy_probe(Operation *op, bool *out_done, Error *err)
@@ -80,7 +71,7 @@ static bool copy_probe(Operation *op, bool *out_done, Error *err)
     return unless_switched(op, replica_is_copied, out_done, err);
 }
 
-static bool copy_apply(Operation *op, Error *err) { return number_find(op, err) && replica_copy(op, err); }
+static bool copy_apply(Operation *op, Error *err) { return tenant_number_find(op, err) && replica_copy(op, err); }
 
 static bool other_keeps(Operation *op, bool *out, Error *err)
 {
@@ -95,8 +86,8 @@ static bool other_keeps(Operation *op, bool *out, Error *err)
 static bool other_forget(Operation *op, Error *err)
 {
     Db *other = NULL;
-    return tenant_context(op, err) && (op->other_cell.len == 0 || (operation_other_cell(op, &other, err) &&
-                                                                   replica_forget(other, op->other_number, err)));
+    return op->other_cell.len == 0 ||
+           (operation_other_cell(op, &other, err) && replica_forget(other, op->other_number, err));
 }
 
 static bool hold_probe(Operation *op, bool *out_done, Error *err)
@@ -104,18 +95,15 @@ static bool hold_probe(Operation *op, bool *out_done, Error *err)
     return unless_switched(op, replica_is_held, out_done, err);
 }
 
-static bool hold_apply(Operation *op, Error *err) { return number_find(op, err) && replica_hold(op, err); }
+static bool hold_apply(Operation *op, Error *err) { return tenant_number_find(op, err) && replica_hold(op, err); }
 
 // What is in a cell of its own goes with the cell.
-static bool release(Operation *op, Error *err)
-{
-    return tenant_context(op, err) && (op->other_cell.len == 0 || replica_release(op, err));
-}
+static bool release(Operation *op, Error *err) { return op->other_cell.len == 0 || replica_release(op, err); }
 
 static bool release_and_forget(Operation *op, Error *err)
 {
     Db *target = NULL;
-    return release(op, err) && number_find(op, err) &&
+    return release(op, err) && tenant_number_find(op, err) &&
            (op->number == 0 || (operation_cell(op, &target, err) && replica_forget(target, op->number, err)));
 }
 
@@ -125,7 +113,7 @@ static bool switch_probe(Operation *op, bool *out_done, Error *err) { return is_
 
 static bool switch_apply(Operation *op, Error *err)
 {
-    return number_find(op, err) &&
+    return tenant_number_find(op, err) &&
            control_call(op, S("select control.move_switch($1::bigint, $2::bigint, $3::bigint)"),
                         PARAMS(OPERATION(op), STEP_NUMBER(op->number)), err) &&
            tenant_context_read(op, err);
@@ -147,7 +135,7 @@ static bool arrive_probe(Operation *op, bool *out_done, Error *err)
 
 static bool arrive_apply(Operation *op, Error *err)
 {
-    return number_find(op, err) &&
+    return tenant_number_find(op, err) &&
            cell_call(op, S("select cell.tenant_arrive($1::bigint, $2::bigint, $3::bigint, $4::text[], $5::jsonb, $6)"),
                      PARAMS(OPERATION(op), STEP_NUMBER(op->number), op->context->hosts, op->context->limits,
                             op->context->status),
@@ -159,7 +147,7 @@ static bool has_pages(const Operation *op) { return str_eq(op->context->status, 
 // Each thread of shopd hears of the shop by itself, and each connection may be another one's.
 static bool answers_apply(Operation *op, Error *err)
 {
-    if (!number_find(op, err))
+    if (!tenant_number_find(op, err))
         return false;
     for (int i = 0; i < SMOKE_CONNECTIONS && has_pages(op); i++)
         if (!smoke_apply(op, err))
@@ -173,7 +161,7 @@ static bool route_and_measure(Operation *op, Error *err)
 {
     static const char KEY[] = "write_pause_ms";
     int64_t pause_ms = 0;
-    return route_apply(op, err) && number_find(op, err) && replica_pause_ms(op, &pause_ms, err) &&
+    return route_apply(op, err) && tenant_number_find(op, err) && replica_pause_ms(op, &pause_ms, err) &&
            (json_get(op->data, KEY) || json_set(op->data, KEY, json_build("I", (json_int)pause_ms), err));
 }
 
@@ -201,7 +189,7 @@ static bool leave_apply(Operation *op, Error *err)
 {
     Db *source = NULL;
     clock_sleep_ms(LEAVE_MS);
-    return number_find(op, err) && operation_other_cell(op, &source, err) &&
+    return tenant_number_find(op, err) && operation_other_cell(op, &source, err) &&
            db_run(source, S("select cell.tenant_leave($1::bigint, $2::bigint, $3::bigint)"),
                   PARAMS(OPERATION(op), STEP_NUMBER(op->other_number)), err);
 }
@@ -225,7 +213,7 @@ static bool clean_probe(Operation *op, bool *out_done, Error *err)
 
 static bool clean_apply(Operation *op, Error *err)
 {
-    return number_find(op, err) && other_forget(op, err) && replica_end(op, err);
+    return tenant_number_find(op, err) && other_forget(op, err) && replica_end(op, err);
 }
 
 #define ARRIVAL                                                                                                        \
@@ -246,7 +234,8 @@ static const Step MOVE_STEPS[] = {
     ARRIVAL,
 };
 
-const Driver TENANT_MOVE = {.kind = "move", .steps = MOVE_STEPS, .count = COUNT(MOVE_STEPS), .side = "target"};
+const Driver TENANT_MOVE = {
+    .kind = "move", .steps = MOVE_STEPS, .count = COUNT(MOVE_STEPS), .side = "target", .begin = tenant_context};
 
 static const Step MOVE_DEDICATED_STEPS[] = {
     {.name = "reserve", .probe = place_probe, .apply = place_apply, .revert = place_revert},
@@ -257,8 +246,11 @@ static const Step MOVE_DEDICATED_STEPS[] = {
     ARRIVAL,
 };
 
-const Driver TENANT_MOVE_DEDICATED = {
-    .kind = "move-dedicated", .steps = MOVE_DEDICATED_STEPS, .count = COUNT(MOVE_DEDICATED_STEPS), .side = "target"};
+const Driver TENANT_MOVE_DEDICATED = {.kind = "move-dedicated",
+                                      .steps = MOVE_DEDICATED_STEPS,
+                                      .count = COUNT(MOVE_DEDICATED_STEPS),
+                                      .side = "target",
+                                      .begin = tenant_context};
 
 // The copy that is there is brought up to date, unless its changes were lost.
 static bool copy_keep(Operation *op, Error *err)
@@ -274,15 +266,18 @@ static const Step MOVE_BACK_STEPS[] = {
     ARRIVAL,
 };
 
-const Driver TENANT_MOVE_BACK = {
-    .kind = "move-back", .steps = MOVE_BACK_STEPS, .count = COUNT(MOVE_BACK_STEPS), .side = "target"};
+const Driver TENANT_MOVE_BACK = {.kind = "move-back",
+                                 .steps = MOVE_BACK_STEPS,
+                                 .count = COUNT(MOVE_BACK_STEPS),
+                                 .side = "target",
+                                 .begin = tenant_context};
 
 // ---- finalize
 
 static bool slots_probe(Operation *op, bool *out_done, Error *err)
 {
     bool is_kept = false;
-    if (!tenant_context(op, err) || (op->other_cell.len && !other_keeps(op, &is_kept, err)))
+    if (op->other_cell.len && !other_keeps(op, &is_kept, err))
         return false;
     *out_done = !is_kept;
     return true;
@@ -304,8 +299,11 @@ static const Step FINALIZE_STEPS[] = {
     {.name = "forget", .probe = ended_probe, .apply = ended_apply},
 };
 
-const Driver TENANT_FINALIZE = {
-    .kind = "finalize", .steps = FINALIZE_STEPS, .count = COUNT(FINALIZE_STEPS), .side = "source"};
+const Driver TENANT_FINALIZE = {.kind = "finalize",
+                                .steps = FINALIZE_STEPS,
+                                .count = COUNT(FINALIZE_STEPS),
+                                .side = "source",
+                                .begin = tenant_context};
 
 static const Step FINALIZE_DEDICATED_STEPS[] = {
     {.name = "slots", .probe = slots_probe, .apply = other_forget},
@@ -317,4 +315,5 @@ static const Step FINALIZE_DEDICATED_STEPS[] = {
 const Driver TENANT_FINALIZE_DEDICATED = {.kind = "finalize-dedicated",
                                           .steps = FINALIZE_DEDICATED_STEPS,
                                           .count = COUNT(FINALIZE_DEDICATED_STEPS),
-                                          .side = "source"};
+                                          .side = "source",
+                                          .begin = tenant_context};

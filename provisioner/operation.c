@@ -243,9 +243,13 @@ static bool run_forward(Operation *op, Error *err)
     return true;
 }
 
+static bool driver_begin(Operation *op, Error *err) { return !op->driver->begin || op->driver->begin(op, err); }
+
 static bool run(Operation *op, Error *err)
 {
     emit(op, 0, EVENT_BEGUN, NULL);
+    if (!driver_begin(op, err))
+        return fail(op, 0, "failed", err);
     if (!op->is_revert)
         return run_forward(op, err);
     if (!check_revertible(op, err)) {
@@ -357,7 +361,7 @@ bool operation_preview(Platform *platform, int64_t id, bool is_revert, Json **ou
     if (!db_query(platform_control(platform),
                   S("select kind, slug, is_revert, input, data, begun from control.operation_peek($1::bigint)"),
                   PARAMS(NUMBER(id)), &rows, err) ||
-        !operation_read(&op, rows, 0, err))
+        !operation_read(&op, rows, 0, err) || !driver_begin(&op, err))
         return false;
     op.is_revert = op.is_revert || is_revert;
     if (op.is_revert ? !check_revertible(&op, err) || !json_parse(rows_str(rows, 0, 5), &steps, err)

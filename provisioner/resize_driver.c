@@ -12,7 +12,7 @@ enum { POSTGRES_STOP_S = 40 };    // within the time after which another process
 
 static bool size_text(Operation *op, const char *size, Str *out, Error *err)
 {
-    return tenant_context(op, err) && json_print(json_get(op->input, size), 0, op->arena, out, err);
+    return json_print(json_get(op->input, size), 0, op->arena, out, err);
 }
 
 // ---- reserve: the host's capacity, the larger of both sizes
@@ -210,4 +210,4 @@ static const Step STEPS[] = {
     {.name = "record", .probe = record_probe, .apply = record_apply},
 };
 
-const Driver CONTAINER_RESIZE = {.kind = "resize", .steps = STEPS, .count = COUNT(STEPS)};
+const Driver CONTAINER_RESIZE = {.kind = "resize", .steps = STEPS, .count = COUNT(STEPS), .begin = tenant_context};

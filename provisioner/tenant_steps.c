@@ -99,24 +99,13 @@ bool tenant_context_read(Operation *op, Error *err)
         return false;
     op->context = context;
     op->cell = context->cell;
+    op->number = context->number ? context->number : op->number;
     op->other_cell = other;
     op->other_number = rows_int64(rows, 0, 9);
     return true;
 }
 
 bool tenant_context(Operation *op, Error *err) { return op->context || tenant_context_read(op, err); }
-
-bool tenant_context_placed(Operation *op, Error *err)
-{
-    if (!tenant_context(op, err))
-        return false;
-    if (op->cell.len == 0 || op->context->number == 0) {
-        error_set(err, ERR_STATE, "the tenant '%.*s' has no schema", STR_ARG(op->slug));
-        return error_why(err, "it is %.*s", STR_ARG(op->context->status));
-    }
-    op->number = op->context->number;
-    return true;
-}
 
 bool tenant_has_place(Operation *op, bool *out, Error *err)
 {
@@ -149,10 +138,7 @@ bool tenant_number_find(Operation *op, Error *err)
 bool tenant_is_in_cell(Operation *op, bool *out, Error *err)
 {
     *out = false;
-    if (!tenant_context(op, err))
-        return false;
-    op->number = op->context->number;
-    if (op->number == 0 || op->cell.len == 0)
+    if (op->number == 0)
         return true;
     return cell_is(op, S("select exists (select from cell.tenants where number = $1::bigint)"),
                    PARAMS(STEP_NUMBER(op->number)), out, err);
@@ -199,7 +185,7 @@ static bool spare_take(Operation *op, Error *err)
 
 bool spare_apply(Operation *op, Error *err)
 {
-    if (!tenant_context(op, err) || !spare_take(op, err))
+    if (!spare_take(op, err))
         return false;
     return op->number != 0 ||
            (operation_beat(op, err) && spare_make_taken(op->platform, op->cell, op->id, op->epoch, op->slug, err) &&
@@ -223,15 +209,13 @@ bool spare_revert(Operation *op, Error *err)
 
 bool settings_probe(Operation *op, bool *out_done, Error *err)
 {
-    return tenant_context(op, err) &&
-           cell_is(op, S("select cell.tenant_has_settings($1::bigint, $2::jsonb, $3::jsonb)"),
+    return cell_is(op, S("select cell.tenant_has_settings($1::bigint, $2::jsonb, $3::jsonb)"),
                    PARAMS(STEP_NUMBER(op->number), op->context->settings, op->context->limits), out_done, err);
 }
 
 bool settings_apply(Operation *op, Error *err)
 {
-    return tenant_context(op, err) &&
-           cell_call(op, S("select cell.tenant_settings($1::bigint, $2::bigint, $3::bigint, $4::jsonb, $5::jsonb)"),
+    return cell_call(op, S("select cell.tenant_settings($1::bigint, $2::bigint, $3::bigint, $4::jsonb, $5::jsonb)"),
                      PARAMS(OPERATION(op), STEP_NUMBER(op->number), op->context->settings, op->context->limits), err);
 }
 
@@ -239,15 +223,13 @@ bool settings_apply(Operation *op, Error *err)
 
 bool register_probe(Operation *op, bool *out_done, Error *err)
 {
-    return tenant_context(op, err) &&
-           cell_is(op, S("select cell.tenant_is_registered($1::bigint, $2::text[], $3::jsonb)"),
+    return cell_is(op, S("select cell.tenant_is_registered($1::bigint, $2::text[], $3::jsonb)"),
                    PARAMS(STEP_NUMBER(op->number), op->context->hosts, op->context->limits), out_done, err);
 }
 
 bool register_apply(Operation *op, Error *err)
 {
-    return tenant_context(op, err) &&
-           cell_call(op, S("select cell.tenant_register($1::bigint, $2::bigint, $3::bigint, $4::text[], $5::jsonb)"),
+    return cell_call(op, S("select cell.tenant_register($1::bigint, $2::bigint, $3::bigint, $4::text[], $5::jsonb)"),
                      PARAMS(OPERATION(op), STEP_NUMBER(op->number), op->context->hosts, op->context->limits), err);
 }
 
@@ -311,8 +293,6 @@ static bool smoke_refused(const Operation *op, int status, Error *err)
 bool smoke_apply(Operation *op, Error *err)
 {
     int status = 0;
-    if (!tenant_context(op, err))
-        return false;
     if (op->context->cell_url.len == 0) {    // placed there by an older program
         error_set(err, ERR_STATE, "nobody can reach the new shop '%.*s'", STR_ARG(op->slug));
         error_why(err, "its cell '%.*s' has no address", STR_ARG(op->cell));
@@ -386,6 +366,5 @@ bool drop_probe(Operation *op, bool *out_done, Error *err)
 bool drop_apply(Operation *op, Error *err)
 {
     Db *cell = NULL;
-    return tenant_context_placed(op, err) && operation_cell(op, &cell, err) &&
-           tenant_drop(cell, op->id, op->epoch, op->number, err);
+    return operation_cell(op, &cell, err) && tenant_drop(cell, op->id, op->epoch, op->number, err);
 }

@@ -23,23 +23,23 @@ Str step_number(int64_t value, StepNumber *text);
 // $1 and $2 of nearly every function: the operation and its epoch.
 #define OPERATION(op) STEP_NUMBER((op)->id), STEP_NUMBER((op)->epoch)
 
-// What the control database says of the operation's tenant, read again; sets operation->cell. Fails with ERR_NOT_FOUND.
+// What the control database says of the operation's tenant, read again; sets operation->cell, and operation->number
+// where there is one. Fails with ERR_NOT_FOUND.
 MUST_CHECK bool tenant_context_read(Operation *operation, Error *err);
-// The same where it wasn't read yet.
+// The same where it wasn't read yet: what a driver begins with whose tenant is there.
 MUST_CHECK bool tenant_context(Operation *operation, Error *err);
-// For operations on a tenant that has its schema: also sets operation->number. Fails with ERR_STATE where it has none.
-MUST_CHECK bool tenant_context_placed(Operation *operation, Error *err);
 
 // Whether the record knows the tenant, with a place in a cell.
 MUST_CHECK bool tenant_has_place(Operation *operation, bool *out, Error *err);
 
-// Whether the operation's cell has the tenant; sets operation->number to what the record says.
+// Whether the operation's cell has the tenant, after tenant_context.
 MUST_CHECK bool tenant_is_in_cell(Operation *operation, bool *out, Error *err);
 
 // The tenant's number, in operation->number: the one that this operation took in the cell; 0: none.
 MUST_CHECK bool tenant_number_find(Operation *operation, Error *err);
 
-// The steps, as operation.h describes them.
+// The steps, as operation.h describes them. Those from `spare` on use operation->context: it is there by a driver's
+// begin, by `reserve`, or by tenant_has_place and tenant_number_find, which a resumed operation comes by.
 MUST_CHECK bool reserve_probe(Operation *operation, bool *out_done, Error *err);
 MUST_CHECK bool reserve_apply(Operation *operation, Error *err);
 MUST_CHECK bool reserve_revert(Operation *operation, Error *err);

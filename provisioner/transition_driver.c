@@ -10,15 +10,13 @@ static Str input_text(const Operation *op, const char *key) { return json_str(js
 
 static bool cell_transition_probe(Operation *op, bool *out_done, Error *err)
 {
-    return tenant_context_placed(op, err) &&
-           cell_is(op, S("select cell.tenant_state($1::bigint) = $2"),
+    return cell_is(op, S("select cell.tenant_state($1::bigint) = $2"),
                    PARAMS(STEP_NUMBER(op->number), input_text(op, "to")), out_done, err);
 }
 
 static bool cell_state_set(Operation *op, Str state, Error *err)
 {
-    return tenant_context_placed(op, err) &&
-           cell_call(op, S("select cell.tenant_state_set($1::bigint, $2::bigint, $3::bigint, $4)"),
+    return cell_call(op, S("select cell.tenant_state_set($1::bigint, $2::bigint, $3::bigint, $4)"),
                      PARAMS(OPERATION(op), STEP_NUMBER(op->number), state), err);
 }
 
@@ -61,9 +59,13 @@ static const Step TRANSITION_STEPS[] = {
      .revert = record_transition_revert},
 };
 
-const Driver TENANT_SUSPEND = {.kind = "suspend", .steps = TRANSITION_STEPS, .count = COUNT(TRANSITION_STEPS)};
-const Driver TENANT_RESUME = {.kind = "resume", .steps = TRANSITION_STEPS, .count = COUNT(TRANSITION_STEPS)};
-const Driver TENANT_ARCHIVE = {.kind = "archive", .steps = TRANSITION_STEPS, .count = COUNT(TRANSITION_STEPS)};
+#define TRANSITION(name)                                                                                               \
+    {                                                                                                                  \
+        .kind = (name), .steps = TRANSITION_STEPS, .count = COUNT(TRANSITION_STEPS), .begin = tenant_context           \
+    }
+const Driver TENANT_SUSPEND = TRANSITION("suspend");
+const Driver TENANT_RESUME = TRANSITION("resume");
+const Driver TENANT_ARCHIVE = TRANSITION("archive");
 
 // ---- set: {"set": {...}, "before": {...}}. The record comes first here: hosts are claimed in it.
 
@@ -86,44 +88,24 @@ static bool change_apply(Operation *op, Error *err) { return change(op, S("set")
 
 static bool change_revert(Operation *op, Error *err) { return change(op, S("before"), err); }
 
-static bool has_schema(Operation *op, bool *out, Error *err)
-{
-    if (!tenant_context(op, err))
-        return false;
-    *out = op->context->number != 0 && op->cell.len > 0;
-    op->number = op->context->number;
-    return true;
-}
+// A shop that waits for approval or was deleted has none: its record is all that changes.
+static bool has_schema(const Operation *op) { return op->number != 0; }
 
 static bool served_settings_probe(Operation *op, bool *out_done, Error *err)
 {
-    bool is_there = false;
-    if (!has_schema(op, &is_there, err))
-        return false;
-    *out_done = !is_there;
-    return !is_there || settings_probe(op, out_done, err);
+    *out_done = true;
+    return !has_schema(op) || settings_probe(op, out_done, err);
 }
 
-static bool served_settings_apply(Operation *op, Error *err)
-{
-    bool is_there = false;
-    return has_schema(op, &is_there, err) && (!is_there || settings_apply(op, err));
-}
+static bool served_settings_apply(Operation *op, Error *err) { return !has_schema(op) || settings_apply(op, err); }
 
 static bool served_register_probe(Operation *op, bool *out_done, Error *err)
 {
-    bool is_there = false;
-    if (!has_schema(op, &is_there, err))
-        return false;
-    *out_done = !is_there;
-    return !is_there || register_probe(op, out_done, err);
+    *out_done = true;
+    return !has_schema(op) || register_probe(op, out_done, err);
 }
 
-static bool served_register_apply(Operation *op, Error *err)
-{
-    bool is_there = false;
-    return has_schema(op, &is_there, err) && (!is_there || register_apply(op, err));
-}
+static bool served_register_apply(Operation *op, Error *err) { return !has_schema(op) || register_apply(op, err); }
 
 // Reverts come in reverse order, before the record is what it was: they do nothing, and the record's revert is followed
 // by what the cell must know.
@@ -138,4 +120,4 @@ static const Step SET_STEPS[] = {
     {.name = "register", .probe = served_register_probe, .apply = served_register_apply, .revert = nothing_revert},
 };
 
-const Driver TENANT_SET = {.kind = "set", .steps = SET_STEPS, .count = COUNT(SET_STEPS)};
+const Driver TENANT_SET = {.kind = "set", .steps = SET_STEPS, .count = COUNT(SET_STEPS), .begin = tenant_context};

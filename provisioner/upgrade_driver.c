@@ -166,7 +166,7 @@ static bool schema_probe(Operation *op, bool *out_done, Error *err)
     *out_done = !is_given(op, "schema");
     if (*out_done)
         return true;
-    if (!tenant_context(op, err) || !cell_pending(op->platform, op->cell, &files, &tenants, err))
+    if (!cell_pending(op->platform, op->cell, &files, &tenants, err))
         return false;
     *out_done = files == 0 && tenants == 0;
     return true;
@@ -174,7 +174,7 @@ static bool schema_probe(Operation *op, bool *out_done, Error *err)
 
 static bool schema_apply(Operation *op, Error *err)
 {
-    return !is_given(op, "schema") || (tenant_context(op, err) && cell_migrate(op->platform, op->cell, err));
+    return !is_given(op, "schema") || cell_migrate(op->platform, op->cell, err);
 }
 
 // ---- next: the second shopd, beside the first one
@@ -339,7 +339,7 @@ static bool switch_apply(Operation *op, Error *err)
 
 static bool switch_revert(Operation *op, Error *err)
 {
-    return !is_moved(op) || (tenant_context(op, err) && switch_to(op, json_int64(json_get(op->input, "port")), err));
+    return !is_moved(op) || switch_to(op, json_int64(json_get(op->input, "port")), err);
 }
 
 // ---- leave: what the first one has begun it ends; then it goes. From here it only goes forward.
@@ -416,4 +416,4 @@ static const Step STEPS[] = {
     {.name = "takeover", .probe = takeover_probe, .apply = takeover_apply},
 };
 
-const Driver CONTAINER_UPGRADE = {.kind = "upgrade", .steps = STEPS, .count = COUNT(STEPS)};
+const Driver CONTAINER_UPGRADE = {.kind = "upgrade", .steps = STEPS, .count = COUNT(STEPS), .begin = tenant_context};

@@ -99,7 +99,7 @@ TEST(containers_have_no_rights_and_their_plans_limits)
                                          "\"max-size\":\"10m\"",
                                          "\"PidsLimit\":"};
     borrow();
-    Engine *connection = own_shops_engine(&shops);
+    Engine *connection = engine_server_connect(shops.engine);
     Json *list = NULL;
     Error err = {0};
     ck_assert_ok(engine_call(connection, &(EngineCall){.method = "GET", .path = S("/containers/json")}, &list, &err),
@@ -346,7 +346,7 @@ TEST(a_host_whose_address_pools_are_used_up_has_shops_too)
     enum { NETWORKS_MAX = 64 };
     bool is_full = false;
     open_all();
-    Engine *connection = own_shops_engine(&shops);
+    Engine *connection = engine_server_connect(shops.engine);
     for (int i = 0; i < NETWORKS_MAX && !is_full; i++) {
         Error err = {0};
         Json *body = json_build("{s:s}", "Name", LINE("taken-%d", i));

@@ -42,7 +42,7 @@ static void open_all(void)
     own_shop_stock(&shops, "bazar");
     own_shop_stock(&shops, "stall");
     own_gateway_open(&gateway, &shops);
-    engine = own_shops_engine(&shops);
+    engine = engine_server_connect(shops.engine);
     postgres = name_of("bazar", "postgres");
     other_postgres = name_of("stall", "postgres");
     shopd = name_of("bazar", "shopd");

@@ -1,6 +1,6 @@
 // tests/test_lost_calls.c: every operation loses its connection to PostgreSQL with any one of its calls, before the
-// server hears of it or before it answers, or an arena of its is spent: asked for again, resumed or taken back it comes
-// to its end, and then the world equals the record.
+// server hears of it or before it answers, or an arena of its is spent, or its disk fails: asked for again, resumed or
+// taken back it comes to its end, and then the world equals the record.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,9 +14,9 @@
 enum { EXIT_OTHER = 3 };
 
 // Of what an operation could lose each so-and-so-many-th is lost.
-static const LossStep FIRST[LOSS_COUNT] = {{13, 2}, {17, 5}, {251, 29}, {3, 1}};
-static const LossStep LATER[LOSS_COUNT] = {{37, 5}, {41, 11}, {211, 37}, {5, 2}};
-static const long LEAST[LOSS_COUNT] = {8, 8, 60, 0};    // that any operation could lose
+static const LossStep FIRST[LOSS_COUNT] = {{13, 2}, {17, 5}, {251, 29}, {3, 1}, {5, 1}};
+static const LossStep LATER[LOSS_COUNT] = {{37, 5}, {41, 11}, {211, 37}, {5, 2}, {7, 1}};
+static const long LEAST[LOSS_COUNT] = {8, 8, 60, 0, 0};    // that any operation could lose
 
 // ---- an operation that is asked for again
 

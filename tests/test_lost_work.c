@@ -12,7 +12,7 @@
 #include "tests/support/pg_server.h"
 #include "tests/support/test_world.h"
 
-static const LossStep WORKED[LOSS_COUNT] = {{7, 2}, {11, 7}, {97, 29}, {4, 2}};
+static const LossStep WORKED[LOSS_COUNT] = {{7, 2}, {11, 7}, {97, 29}, {4, 2}, {3, 1}};
 
 enum { IMPORTED = 1 };    // the product that an import brings
 

@@ -1,6 +1,6 @@
 // tests/test_own_lost_calls.c: every operation on a shop of its own loses any one of its calls to the engine or to
-// PostgreSQL, or an arena of its is spent, and whoever asks again, goes on or takes it back loses another one; in the
-// end the shop is as the operation or its taking back leaves it, on the engine and in the record.
+// PostgreSQL, or an arena of its is spent, or its disk fails, and whoever asks again, goes on or takes it back loses
+// another one; in the end the shop is as the operation or its taking back leaves it, on the engine and in the record.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,8 +9,8 @@
 #include "tests/support/own_kind.h"
 
 // Of what an operation could lose each so-and-so-many-th is lost.
-static const LossStep FIRST[LOSS_COUNT] = {{97, 7}, {89, 11}, {1511, 211}, {41, 5}};
-static const LossStep LATER[LOSS_COUNT] = {{7, 3}, {5, 2}, {113, 61}, {3, 1}};
+static const LossStep FIRST[LOSS_COUNT] = {{97, 7}, {89, 11}, {1511, 211}, {41, 5}, {11, 3}};
+static const LossStep LATER[LOSS_COUNT] = {{7, 3}, {5, 2}, {113, 61}, {3, 1}, {2, 1}};
 
 enum { LATER_SPREAD = 7 };
 

@@ -13,13 +13,10 @@ static Str run(int exit_code, const char *line) { return command_ends(&shops.run
 
 static void call(const char *method, const char *path, size_t *out_count)
 {
-    CLEANUP(engine_close) Engine *engine = NULL;
+    CLEANUP(engine_close) Engine *engine = engine_server_connect(&podman);
     CLEANUP(json_close) Json *answer = NULL;
     Error err = {0};
-    const HttpServer server = {.name = S("podman"), .url = S("http://engine"), .socket = podman.socket};
-    ck_assert_ok(engine_open(&server, &engine, &err) &&
-                     engine_call(engine, &(EngineCall){.method = method, .path = str_of(path)}, &answer, &err),
-                 &err);
+    ck_assert_ok(engine_call(engine, &(EngineCall){.method = method, .path = str_of(path)}, &answer, &err), &err);
     if (out_count)
         *out_count = json_count(answer);
 }

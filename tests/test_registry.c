@@ -92,7 +92,7 @@ static void images_remove(void)
 {
     Error err = {0};
     Json *list = NULL;
-    CLEANUP(engine_close) Engine *engine = own_shops_engine(&shops);
+    CLEANUP(engine_close) Engine *engine = engine_server_connect(shops.engine);
     ck_assert_ok(engine_call(engine, &(EngineCall){.method = "GET", .path = S("/images/json")}, &list, &err), &err);
     for (size_t i = 0; i < json_count(list); i++) {
         Str path = str_format(shops.runner.world.arena, "/images/%.*s?force=true",

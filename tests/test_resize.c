@@ -59,7 +59,7 @@ static Str setting(const char *name)
 
 static Str started(const char *end)
 {
-    Engine *connection = own_shops_engine(&shops);
+    Engine *connection = engine_server_connect(shops.engine);
     Json *container = NULL;
     Error err = {0};
     ck_assert_ok(thing_find(connection, THING_CONTAINER, name_of(end), &container, &err), &err);
@@ -71,7 +71,7 @@ static Str started(const char *end)
 
 static void check_limits(const char *end, int64_t millicpu, int64_t memory_mb)
 {
-    Engine *connection = own_shops_engine(&shops);
+    Engine *connection = engine_server_connect(shops.engine);
     Json *container = NULL;
     Error err = {0};
     ck_assert_ok(thing_find(connection, THING_CONTAINER, name_of(end), &container, &err), &err);

@@ -730,6 +730,7 @@ TEST(a_full_cart_is_shown)
     ck_assert_int_eq(visited(&stage, "/cart"), 200);
     ck_assert_contains(stage.answer.body, S("V99"));
     ck_assert_int_eq(posted(&stage, "/cart/lines", "variant_id=3&quantity=1"), 422);    // the 101st
+    ck_assert_contains(stage.answer.body, S("caben 100 productos distintos"));
     ck_assert_str(shop_answer_header(&stage.answer, S("Cache-Control")), S("private, no-store"));
     stage_close(&stage);
 }

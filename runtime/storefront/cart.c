@@ -106,7 +106,7 @@ static bool cart_failed(Request *r, Error *err)
 {
     const char *word = NULL;
     if (err->code == ERR_INVALID)
-        word = "problem_variant";
+        word = strcmp(err->where, "lines") == 0 ? "problem_full" : "problem_variant";
     else if (err->code == ERR_NOT_FOUND)
         word = "problem_line";
     if (!word)

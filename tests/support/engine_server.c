@@ -11,7 +11,6 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "provisioner/engine.h"
 #include "provisioner/http_client.h"
 #include "tests/support/guard.h"
 #include "tests/support/more_check.h"
@@ -163,12 +162,18 @@ static void things_remove(Engine *engine, size_t kind)
     }
 }
 
-void engine_server_empty(const EngineServer *server)
+Engine *engine_server_connect(const EngineServer *server)
 {
-    CLEANUP(engine_close) Engine *engine = NULL;
+    Engine *engine = NULL;
     Error err = {0};
     const HttpServer place = {.name = S("the engine"), .url = S("http://engine"), .socket = server->socket};
     ck_assert_ok(engine_open(&place, &engine, &err), &err);
+    return engine;
+}
+
+void engine_server_empty(const EngineServer *server)
+{
+    CLEANUP(engine_close) Engine *engine = engine_server_connect(server);
     for (size_t kind = 0; kind < COUNT(THINGS); kind++)
         things_remove(engine, kind);
 }

@@ -3,6 +3,7 @@
 #pragma once
 #include "base/arena.h"
 #include "base/process.h"
+#include "provisioner/engine.h"
 
 typedef struct EngineServer {
     Arena *arena;
@@ -22,6 +23,7 @@ typedef struct EngineServer {
 void engine_server_start(EngineServer *server);
 void engine_server_remove(EngineServer *server);
 
+Engine *engine_server_connect(const EngineServer *server);    // the caller closes it
 bool is_engine_server_ready(const EngineServer *server);
 void engine_server_empty(const EngineServer *server);    // no container, network or volume stays; images do
 

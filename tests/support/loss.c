@@ -1,15 +1,22 @@
 // tests/support/loss.c: stands between a program and what it calls.
 #include "tests/support/loss.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/json.h"
 #include "provisioner/engine.h"
 #include "tests/support/more_check.h"
 
-const char *const LOSSES[LOSS_COUNT] = {"call", "the answer of call", "part of an arena", "part of JSON"};
+const char *const LOSSES[LOSS_COUNT] = {"call", "the answer of call", "part of an arena", "part of JSON",
+                                        "call to the file system"};
 
 enum { DSN_MAX = 512, CONNECTIONS_KEPT = 64 };
 
@@ -41,7 +48,12 @@ void loss_arm(Loss loss, long number, const Arena *own)
 
 bool loss_disarm(void) { return atomic_exchange(&armed.left, 0) == 0; }
 
-bool loss_is_why(const Error *err) { return err->code == (armed.loss <= OF_ANSWER ? ERR_UNREACHABLE : ERR_NO_MEMORY); }
+bool loss_is_why(const Error *err)
+{
+    if (armed.loss == OF_FILE)
+        return error_says(err, strerror(EIO));
+    return err->code == (armed.loss <= OF_ANSWER ? ERR_UNREACHABLE : ERR_NO_MEMORY);
+}
 
 static bool is_turn(void) { return armed.left > 0 && --armed.left == 0; }
 static bool is_call_turn(void) { return armed.loss <= OF_ANSWER && is_turn(); }
@@ -247,3 +259,62 @@ bool __wrap_json_parse(Str text, Json **out, Error *err)
 {
     return is_json_turn() ? json_ok(NULL, err) : __real_json_parse(text, out, err);
 }
+
+// ---- files
+
+int __real_open(const char *path, int flags, mode_t mode);
+ssize_t __real_write(int fd, const void *bytes, size_t count);
+int __real_fsync(int fd);
+int __real_rename(const char *from, const char *to);
+int __real_mkdir(const char *path, mode_t mode);
+int __real_unlinkat(int directory, const char *path, int flags);
+int __real_rmdir(const char *path);
+int __wrap_open(const char *path, int flags, ...);
+ssize_t __wrap_write(int fd, const void *bytes, size_t count);
+int __wrap_fsync(int fd);
+int __wrap_rename(const char *from, const char *to);
+int __wrap_mkdir(const char *path, mode_t mode);
+int __wrap_unlinkat(int directory, const char *path, int flags);
+int __wrap_rmdir(const char *path);
+
+static bool is_file_turn(void)
+{
+    if (armed.loss != OF_FILE || !is_turn())
+        return false;
+    errno = EIO;
+    return true;
+}
+
+// Logs and what wakes threads are no files of the product's.
+static bool is_file(int fd)
+{
+    struct stat about;
+    return fd > STDERR_FILENO && fstat(fd, &about) == 0 && S_ISREG(about.st_mode);
+}
+
+int __wrap_open(const char *path, int flags, ...)
+{
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = flags & O_CREAT ? va_arg(arguments, mode_t) : 0;
+    va_end(arguments);
+    return is_file_turn() ? -1 : __real_open(path, flags, mode);
+}
+
+ssize_t __wrap_write(int fd, const void *bytes, size_t count)
+{
+    return is_file(fd) && is_file_turn() ? -1 : __real_write(fd, bytes, count);
+}
+
+int __wrap_fsync(int fd) { return is_file_turn() ? -1 : __real_fsync(fd); }
+
+int __wrap_rename(const char *from, const char *to) { return is_file_turn() ? -1 : __real_rename(from, to); }
+
+int __wrap_mkdir(const char *path, mode_t mode) { return is_file_turn() ? -1 : __real_mkdir(path, mode); }
+
+int __wrap_unlinkat(int directory, const char *path, int flags)
+{
+    return is_file_turn() ? -1 : __real_unlinkat(directory, path, flags);
+}
+
+int __wrap_rmdir(const char *path) { return is_file_turn() ? -1 : __real_rmdir(path); }

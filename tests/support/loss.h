@@ -1,11 +1,12 @@
-// tests/support/loss.h: calls to PostgreSQL and to an engine that are lost, arenas that are spent and JSON that is
-// refused, one of them at a time. For programs whose linker gives these functions to who calls them: LOST in the
-// Makefile.
+// tests/support/loss.h: calls to PostgreSQL and to an engine that are lost, arenas that are spent, JSON that is refused
+// and calls to the file system that fail, one of them at a time. For programs whose linker gives these functions to who
+// calls them: LOST in the Makefile.
 #pragma once
 #include "base/pg.h"
 
-// Before the server hears of it, before it answers; a part of an arena, which spends it as one beyond its budget does.
-typedef enum Loss { OF_CALL, OF_ANSWER, OF_ARENA, OF_JSON, LOSS_COUNT } Loss;
+// Before the server hears of it, before it answers; a part of an arena, which spends it as one beyond its budget does;
+// of files what a broken disk fails (EIO).
+typedef enum Loss { OF_CALL, OF_ANSWER, OF_ARENA, OF_JSON, OF_FILE, LOSS_COUNT } Loss;
 
 extern const char *const LOSSES[LOSS_COUNT];    // for messages, before a number
 

@@ -202,15 +202,6 @@ const Plan *own_shops_plan(const OwnShops *shops)
     return plan;
 }
 
-Engine *own_shops_engine(const OwnShops *shops)
-{
-    Engine *connection = NULL;
-    Error err = {0};
-    const HttpServer server = {.name = S("the engine"), .url = S("http://engine"), .socket = shops->engine->socket};
-    ck_assert_ok(engine_open(&server, &connection, &err), &err);
-    return connection;
-}
-
 Str own_shops_name(const OwnShops *shops, const char *end)
 {
     return test_value(shops->runner.world.control, shops->runner.world.arena,
@@ -221,7 +212,7 @@ Str own_shops_name(const OwnShops *shops, const char *end)
 
 void own_shops_do(const OwnShops *shops, const char *method, const char *path, const Json *body)
 {
-    Engine *connection = own_shops_engine(shops);
+    Engine *connection = engine_server_connect(shops->engine);
     Error err = {0};
     ck_assert_ok(
         engine_call(connection, &(EngineCall){.method = method, .path = str_of(path), .body = body}, NULL, &err), &err);
@@ -260,7 +251,7 @@ static size_t count_of(Engine *connection, const char *path, const char *list)
 
 size_t own_shops_things(const OwnShops *shops, const char *slug)
 {
-    Engine *connection = own_shops_engine(shops);
+    Engine *connection = engine_server_connect(shops->engine);
     const char *filter = LINE("filters=%%7B%%22label%%22%%3A%%5B%%22shopctl.tenant%%3D%s%%22%%5D%%7D", slug);
     size_t count = count_of(connection, LINE("/containers/json?all=true&%s", filter), NULL) +
                    count_of(connection, LINE("/networks?%s", filter), NULL) +
@@ -307,7 +298,7 @@ void own_shops_age(const OwnShops *shops, bool has_postgres, bool has_shopd)
     Dedicated cell;
     Error err = {0};
     Platform *platform = own_shops_platform(shops);
-    Engine *engine = own_shops_engine(shops);
+    Engine *engine = engine_server_connect(shops->engine);
     Str name = test_value(shops->runner.world.control, shops->runner.world.arena,
                           "select cell from control.tenants where slug = 'bazar'");
     ck_assert_ok(dedicated_find(platform, name, shops->runner.world.arena, &cell, &err), &err);

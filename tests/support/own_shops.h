@@ -32,8 +32,6 @@ const Plan *own_shops_plan(const OwnShops *shops);
 
 // Containers, networks and volumes that carry the label of the shop; a whole one has five.
 size_t own_shops_things(const OwnShops *shops, const char *slug);
-// A connection to the engine by its socket; the caller closes it.
-Engine *own_shops_engine(const OwnShops *shops);
 // What the engine calls the thing of the one cell of its own with this ending: "postgres", "shopd", "network", "data".
 Str own_shops_name(const OwnShops *shops, const char *end);
 // A call to the engine behind the platform's back; fails the test where it is refused.

@@ -133,7 +133,7 @@ begin
     end if;
     if (select count(*) from cart_lines where cart_id = v_cart and variant_id <> p_variant) >= 100 then
         raise exception using errcode = 'SH001', constraint = 'invalid', message = 'the cart is full',
-            detail = 'it has 100 lines', hint = 'order these first', column = 'variant_id';
+            detail = 'it has 100 lines', hint = 'order these first', column = 'lines';
     end if;
     insert into cart_lines as l (cart_id, variant_id, quantity) values (v_cart, p_variant, p_quantity)
     on conflict (cart_id, variant_id) do update set quantity = least(l.quantity + excluded.quantity, 999)
