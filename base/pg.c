@@ -196,6 +196,10 @@ static bool connect_wait(PGconn *conn, int64_t deadline_ms)
     return true;
 }
 
+// A server that has gone without a word is given up after 20 s, over TCP; a connection string's own settings count.
+#define WATCH_KEYS "keepalives_idle", "keepalives_interval", "tcp_user_timeout"
+#define WATCH_VALUES "10", "5", "20000"
+
 bool db_open(Str dsn, const DbOptions *options, Db **out, Error *err)
 {
     static const DbOptions DEFAULTS = {0};
@@ -208,8 +212,9 @@ bool db_open(Str dsn, const DbOptions *options, Db **out, Error *err)
     char timeout[64];
     (void)snprintf(timeout, sizeof(timeout), "-c statement_timeout=%lld", (long long)db->statement_timeout_ms);
     Str name = str_copy(db->scratch, dsn);
-    const char *keys[] = {"dbname", "application_name", "options", "client_encoding", NULL};
-    const char *values[] = {name.data, options->application ? options->application : "shopctl", timeout, "UTF8", NULL};
+    const char *keys[] = {WATCH_KEYS, "dbname", "application_name", "options", "client_encoding", NULL};
+    const char *values[] = {WATCH_VALUES, name.data, options->application ? options->application : "shopctl",
+                            timeout,      "UTF8",    NULL};
     if (!arena_ok(db->scratch, err)) {    // an empty name is that of libpq's own default
         db_close(&db);
         return false;
@@ -880,8 +885,8 @@ bool pipe_open(Str dsn, const char *application, Pipe **out, Error *err)
     pipe->scratch = arena_open(SCRATCH_BUDGET);
     pipe->polling = PGRES_POLLING_WRITING;
     Str name = str_copy(pipe->scratch, dsn);
-    const char *keys[] = {"dbname", "application_name", "client_encoding", NULL};
-    const char *values[] = {name.data, application, "UTF8", NULL};
+    const char *keys[] = {WATCH_KEYS, "dbname", "application_name", "client_encoding", NULL};
+    const char *values[] = {WATCH_VALUES, name.data, application, "UTF8", NULL};
     if (!arena_ok(pipe->scratch, err)) {    // as in db_open
         pipe_close(&pipe);
         return false;

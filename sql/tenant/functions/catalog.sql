@@ -41,23 +41,26 @@ create or replace function :product_search(
            setweight(to_tsvector(:text_config(p_language), left(p_description, 100000)), 'D')    -- its parser passes tags over
 $$;
 
--- What a shopper typed, as a query: all words, the last one also as a beginning. Null where no word is left.
-create or replace function :search_query(p_language text, p_text text) returns tsquery language plpgsql stable as $$
+drop function if exists :search_query(text, text);    -- made by programs of before 2026-12-01
+
+-- What a shopper typed, as queries: what is found has all words, the last one also as a beginning; ranked by the second one,
+-- where it has the word as a whole too. Null where no word is left.
+create or replace function :search_words(p_language text, p_text text, out matched tsquery, out ranked tsquery)
+    language plpgsql stable as $$
 declare
     v_config regconfig := :text_config(p_language);
-    v_words tsquery := websearch_to_tsquery(v_config, p_text);
+    v_words tsquery := nullif(websearch_to_tsquery(v_config, p_text)::text, '')::tsquery;
     v_last text := (regexp_match(p_text, '([[:alnum:]]{2,})\s*$'))[1];
     v_begin tsquery;
 begin
-    if v_last is null or p_text ~ '["-]' then
-        return nullif(v_words::text, '')::tsquery;
+    if v_last is not null and p_text !~ '["-]' then
+        v_begin := websearch_to_tsquery(v_config, left(p_text, length(p_text) - length(substring(p_text from '[[:alnum:]]+\s*$')))) &&
+                   to_tsquery(v_config, v_last || ':*');
+        v_begin := nullif(v_begin::text, '')::tsquery;
     end if;
-    v_begin := websearch_to_tsquery(v_config, left(p_text, length(p_text) - length(substring(p_text from '[[:alnum:]]+\s*$')))) &&
-               to_tsquery(v_config, v_last || ':*');
-    if v_begin::text = '' then
-        return nullif(v_words::text, '')::tsquery;
-    end if;
-    return case when v_words::text = '' then v_begin else v_words || v_begin end;
+    ranked := coalesce(v_words || v_begin, v_words, v_begin);
+    -- plain words as a whole are words that begin so: looked up once, which is a third less
+    matched := case when v_begin is not null and p_text ~ '^[[:alnum:][:space:]]+$' and p_text !~* '\mor\M' then v_begin else ranked end;
 end
 $$;
 
@@ -199,7 +202,8 @@ create or replace function :product_page(
     p_page integer, p_per_page integer, p_sort text, p_q text, p_category text, out ids bigint[], out total bigint)
     language plpgsql stable as $$
 declare
-    v_query tsquery;
+    v_matched tsquery;
+    v_ranked tsquery;
     v_category bigint;
     v_offset bigint := (p_page - 1)::bigint * p_per_page;
 begin
@@ -211,14 +215,21 @@ begin
         end if;
     end if;
     if p_q is not null then
-        v_query := :search_query((select language from settings), p_q);
-        if v_query is null then
+        select w.matched, w.ranked into v_matched, v_ranked from settings s cross join lateral :search_words(s.language, p_q) w;
+        if v_matched is null then
             total := 0;
             ids := '{}';
             return;
+        elsif v_category is null and p_sort = 'relevance' then
+            select coalesce(array_agg(f.id order by f.place) filter (where f.place > v_offset and f.place <= v_offset + p_per_page), '{}'),
+                   count(*)
+            into ids, total
+            from (
+                select id, row_number() over (order by -ts_rank(search, v_ranked), position) place
+                from products where is_published and search @@ v_matched) f;
+            return;
         end if;
-    end if;
-    if v_query is null and v_category is null and p_sort = 'default' then
+    elsif v_category is null and p_sort = 'default' then
         -- the common list, straight from its index
         total := (select count(*) from products where is_published);
         ids := array(select id from products where is_published order by position limit p_per_page offset v_offset);
@@ -229,7 +240,7 @@ begin
         select coalesce(array_agg(f.id order by f.place) filter (where f.place > $4 and f.place <= $4 + $5), '{}'), count(*)
         from (
             select p.id, row_number() over (order by
-                       case when $1 = 'relevance' and $2 is not null then -ts_rank(p.search, $2) end,
+                       case when $1 = 'relevance' and $2 is not null then -ts_rank(p.search, $6) end,
                        case when $1 = 'price' then v.price_minor end,
                        case when $1 = '-price' then -v.price_minor end,
                        case when $1 = 'title' then lower(p.title) end,
@@ -245,7 +256,7 @@ begin
                       select 1 from product_categories pc where pc.category_id = $3 and pc.product_id = p.id))) f
         $query$
     into ids, total
-    using p_sort, v_query, v_category, v_offset, p_per_page;
+    using p_sort, v_matched, v_category, v_offset, p_per_page, v_ranked;
 end
 $$;
 
