@@ -871,10 +871,12 @@ struct Pipe {
     PipeState state;
     Arena *scratch;    // parameters of the statement being queued
     PostgresPollingStatusType polling;
-    bool is_flushing;    // libpq has bytes that the socket didn't take
-    bool is_ended;       // an answer is ready for pipe_answer
-    bool is_lost;        // libpq itself failed on what came, as without memory: it may never see the Sync
-    PGresult *result;    // the last good one, or the first bad one
+    bool is_flushing;     // libpq has bytes that the socket didn't take
+    bool is_ended;        // an answer is ready for pipe_answer
+    bool is_lost;         // libpq itself failed on what came, as without memory: it may never see the Sync
+    bool is_preparing;    // the first result is that of the statement of settings
+    bool is_prepared;     // the server has it
+    PGresult *result;     // the last good one, or the first bad one
 };
 
 bool pipe_open(Str dsn, const char *application, Pipe **out, Error *err)
@@ -951,6 +953,10 @@ static bool pipe_connect(Pipe *pipe, Error *err)
 static void pipe_keep(Pipe *pipe, PGresult *result)
 {
     ExecStatusType status = PQresultStatus(result);
+    if (pipe->is_preparing) {
+        pipe->is_preparing = false;
+        pipe->is_prepared = status == PGRES_COMMAND_OK;
+    }
     bool is_bad_kept = pipe->result && !is_success(PQresultStatus(pipe->result));
     if (is_bad_kept || status == PGRES_PIPELINE_ABORTED) {
         PQclear(result);
@@ -1004,7 +1010,9 @@ static bool pipe_send_settings(Pipe *pipe, const PipeCall *call, const char *sea
     (void)snprintf(statement_timeout, sizeof(statement_timeout), "%lld", (long long)call->statement_timeout_ms);
     (void)snprintf(lock_timeout, sizeof(lock_timeout), "%lld", (long long)call->lock_timeout_ms);
     const char *values[] = {search_path, statement_timeout, lock_timeout};
-    return PQsendQueryParams(pipe->conn, SETTINGS, 3, NULL, values, NULL, NULL, 0) == 1;
+    pipe->is_preparing = !pipe->is_prepared;
+    return (pipe->is_prepared || PQsendPrepare(pipe->conn, "settings", SETTINGS, COUNT(values), NULL) == 1) &&
+           PQsendQueryPrepared(pipe->conn, "settings", COUNT(values), values, NULL, NULL, 0) == 1;
 }
 
 bool pipe_send(Pipe *pipe, const PipeCall *call, Error *err)

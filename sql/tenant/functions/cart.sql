@@ -50,15 +50,19 @@ begin
 end
 $$;
 
--- What nobody comes back to goes a little with each new cart.
-create or replace function :carts_forget() returns void language plpgsql as $$
+-- What nobody comes back to goes with every tenth new cart; null: none is new.
+drop function if exists :carts_forget();    -- made by programs of before 2026-12-01
+create or replace function :carts_forget(p_cart bigint) returns void language plpgsql as $$
 begin
+    if coalesce(p_cart % 10, 1) <> 0 then
+        return;
+    end if;
     delete from carts where id in (
         select id from carts where updated_at < now() - interval '90 days' and order_id is null
-        order by updated_at limit 5 for update skip locked);
+        order by updated_at limit 50 for update skip locked);
     delete from idempotency_keys where key in (
         select key from idempotency_keys where created_at < now() - interval '24 hours'
-        order by created_at limit 5 for update skip locked);
+        order by created_at limit 50 for update skip locked);
 end
 $$;
 
@@ -66,8 +70,8 @@ create or replace function :cart_create() returns json language plpgsql security
 declare
     v_id bigint;
 begin
-    perform :carts_forget();
     insert into carts (token) values (replace(gen_random_uuid()::text, '-', '')) returning id into v_id;
+    perform :carts_forget(v_id);
     return :cart_json(v_id);
 end
 $$;
@@ -87,8 +91,8 @@ declare
     v_id bigint;
     v_missing bigint;
 begin
-    perform :carts_forget();
     insert into carts (token) values (replace(gen_random_uuid()::text, '-', '')) returning id into v_id;
+    perform :carts_forget(v_id);
     with wanted as (
         select variant_id, least(sum(quantity), 999) quantity, min(place) place
         from unnest(p_variants, p_quantities) with ordinality w (variant_id, quantity, place) group by variant_id),
@@ -122,10 +126,8 @@ declare
     v_is_new boolean;
 begin
     if p_may_create then
-        insert into carts (token) values (p_token) on conflict (token) do nothing;
-        if found then
-            perform :carts_forget();
-        end if;
+        insert into carts (token) values (p_token) on conflict (token) do nothing returning id into v_cart;
+        perform :carts_forget(v_cart);
     end if;
     v_cart := :cart_open(p_token);
     if not exists (select 1 from variants v join products p on p.id = v.product_id where v.id = p_variant and p.is_published) then

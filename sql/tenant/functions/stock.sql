@@ -20,8 +20,10 @@ begin
         where l.cart_id = p_cart and k.variant_id = l.variant_id and k.is_tracked and
               (k.is_backorder or k.quantity >= l.quantity)
         returning k.quantity, k.is_backorder)
-    select count(*), coalesce(bool_or(quantity = 0 and not is_backorder), false) into v_taken, v_ran_out from taken;
-    select count(*) into v_lines from cart_lines l join stock k on k.variant_id = l.variant_id where l.cart_id = p_cart and k.is_tracked;
+    select count(*), coalesce(bool_or(quantity = 0 and not is_backorder), false),
+           (select count(*) from cart_lines l join stock k on k.variant_id = l.variant_id where l.cart_id = p_cart and k.is_tracked)
+    into v_taken, v_ran_out, v_lines
+    from taken;
     if v_taken = v_lines then
         return v_ran_out;
     end if;
