@@ -15,17 +15,17 @@ static const struct {
     const char *name;
     size_t stride;    // from one moment that it strikes to the next; none in common with a step's four
 } PLACES[] = {
-    {HOST_UNIX, VICTIM_SHOPCTL, "unix, shopctl", 1},
-    {HOST_UNIX, VICTIM_ENGINE, "unix, the engine", 5},
-    {HOST_TCP, VICTIM_SHOPCTL, "tcp, shopctl", 5},
-    {HOST_TCP, VICTIM_ENGINE, "tcp, the engine", 7},
-    {HOST_SSH, VICTIM_SHOPCTL, "ssh, shopctl", 7},
-    {HOST_SSH, VICTIM_ENGINE, "ssh, the engine", 7},
-    {HOST_SSH, VICTIM_SSHD, "ssh, sshd", 5},
+    {HOST_UNIX, VICTIM_SHOPCTL, "unix, shopctl", 3},
+    {HOST_UNIX, VICTIM_ENGINE, "unix, the engine", 7},
+    {HOST_TCP, VICTIM_SHOPCTL, "tcp, shopctl", 7},
+    {HOST_TCP, VICTIM_ENGINE, "tcp, the engine", 9},
+    {HOST_SSH, VICTIM_SHOPCTL, "ssh, shopctl", 9},
+    {HOST_SSH, VICTIM_ENGINE, "ssh, the engine", 9},
+    {HOST_SSH, VICTIM_SSHD, "ssh, sshd", 7},
     // What a link that is cut holds up is only given up after two minutes.
     {HOST_UNIX, VICTIM_LINK, "unix, the link", 15},
-    {HOST_TCP, VICTIM_LINK, "tcp, the link", 15},
-    {HOST_SSH, VICTIM_LINK, "ssh, the link", 15},
+    {HOST_TCP, VICTIM_LINK, "tcp, the link", 17},
+    {HOST_SSH, VICTIM_LINK, "ssh, the link", 19},
 };
 
 enum { STEP_MOMENTS = 4 };    // before it and after it, then resumed or taken back
