@@ -17,7 +17,6 @@
 #include "provisioner/tenant_steps.h"
 
 enum {
-    READY_MS = 120000,
     READY_REQUEST_MS = 2000,
     PAUSE_FIRST_MS = 20,
     PAUSE_MAX_MS = 100,
@@ -308,7 +307,7 @@ static void postgres_log_wait(Operation *op)
 
 static bool postgres_wait(Operation *op, Db **out, Error *err)
 {
-    for (int64_t deadline_ms = clock_ms() + READY_MS;; clock_sleep_ms(PAUSE_MAX_MS)) {
+    for (int64_t deadline_ms = clock_ms() + platform_options(op->platform)->ready_ms;; clock_sleep_ms(PAUSE_MAX_MS)) {
         postgres_log_wait(op);
         if (platform_cell_database(op->platform, op->cell, S("postgres"), out, err))
             return true;
@@ -388,7 +387,7 @@ bool healthy_probe(Operation *op, bool *out_done, Error *err)
 
 bool healthy_apply(Operation *op, Error *err)
 {
-    int64_t deadline_ms = clock_ms() + READY_MS;
+    int64_t deadline_ms = clock_ms() + platform_options(op->platform)->ready_ms;
     Dedicated cell;
     Engine *engine = NULL;
     if (!cell_reach(op, &cell, &engine, err))
@@ -440,7 +439,7 @@ bool own_postgres_start(Operation *op, Error *err)
         !thing_find(engine, THING_CONTAINER, cell.postgres_name, &container, err))
         return false;
     return !container || ((is_container_up(container) || container_start(engine, cell.postgres_name, err)) &&
-                          dedicated_database_wait(op, op->platform, op->cell, op->slug, 0, err));
+                          dedicated_database_wait(op, 0, err));
 }
 
 // ---- leave and remove: the containers, from where it only goes forward, and the rest. What has no PostgreSQL any more

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "provisioner/http_client.h"
 
-enum { BUDGET = 64 * KIB, READY_MS = 120000, PAUSE_MS = 20, REQUEST_MS = 2000, SETTLED_MS = 2000 };
+enum { BUDGET = 64 * KIB, PAUSE_MS = 20, REQUEST_MS = 2000, SETTLED_MS = 2000 };
 
 static bool not_answering(Str slug, Error *err)
 {
@@ -13,13 +13,13 @@ static bool not_answering(Str slug, Error *err)
     return error_next(err, "see shopctl tenant logs %.*s", STR_ARG(slug));
 }
 
-bool dedicated_ready_wait(Operation *op, Str url, Str slug, Error *err)
+bool dedicated_ready_wait(Platform *platform, Operation *op, Str url, Str slug, Error *err)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     Str ready = str_format(arena, "%.*s/readyz", STR_ARG(url));
     if (!arena_ok(arena, err))
         return false;
-    for (int64_t deadline_ms = clock_ms() + READY_MS;; clock_sleep_ms(PAUSE_MS)) {
+    for (int64_t deadline_ms = clock_ms() + platform_options(platform)->ready_ms;; clock_sleep_ms(PAUSE_MS)) {
         int status = 0;
         bool is_answered = http_get_status(ready, S("localhost"), REQUEST_MS, &status, err);
         if (is_answered && status == 200)
@@ -46,12 +46,12 @@ bool dedicated_connections(Platform *platform, Str cell, int64_t *out, Error *er
     return true;
 }
 
-bool dedicated_database_wait(Operation *op, Platform *platform, Str cell, Str slug, int64_t connections, Error *err)
+bool dedicated_database_wait(Operation *op, int64_t connections, Error *err)
 {
     int64_t since_ms = clock_ms(), had = 0;
-    for (int64_t deadline_ms = since_ms + READY_MS;; clock_sleep_ms(PAUSE_MS)) {
+    for (int64_t deadline_ms = since_ms + platform_options(op->platform)->ready_ms;; clock_sleep_ms(PAUSE_MS)) {
         int64_t there = 0;
-        bool is_answered = dedicated_connections(platform, cell, &there, err);
+        bool is_answered = dedicated_connections(op->platform, op->cell, &there, err);
         if (there != had)
             since_ms = clock_ms();
         had = there;
@@ -63,10 +63,10 @@ bool dedicated_database_wait(Operation *op, Platform *platform, Str cell, Str sl
             if (is_answered)
                 error_set(err, ERR_UNREACHABLE, "its shopd has %lld connections to its database, not %lld",
                           (long long)there, (long long)connections);
-            return not_answering(slug, err);
+            return not_answering(op->slug, err);
         }
         error_clear(err);
-        if (op && !operation_beat(op, err))
+        if (!operation_beat(op, err))
             return false;
     }
 }

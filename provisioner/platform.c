@@ -17,6 +17,7 @@
 enum {
     TAKEOVER_MS = 60000,
     SMOKE_MS = 10000,
+    READY_MS = 120000,
     WRITERS_MS = 60000,
     CELLS_MAX = 256,
     HOSTS_MAX = 1024,
@@ -81,6 +82,7 @@ bool platform_open_with(const PlatformOptions *options, Platform **out, Error *e
         .operator_name = options->operator_name.len ? str_copy(arena, options->operator_name) : user_name(arena),
         .takeover_ms = options->takeover_ms ? options->takeover_ms : TAKEOVER_MS,
         .smoke_ms = options->smoke_ms ? options->smoke_ms : SMOKE_MS,
+        .ready_ms = options->ready_ms ? options->ready_ms : READY_MS,
         .writers_ms = options->writers_ms ? options->writers_ms : WRITERS_MS,
         .access = {.ssh_key = str_copy(arena, options->access.ssh_key),
                    .ssh_passphrase_file = str_copy(arena, options->access.ssh_passphrase_file),

@@ -49,6 +49,7 @@ typedef struct PlatformOptions {
     Str operator_name;      // who asks, for the record; empty: the user of the process
     int64_t takeover_ms;    // how long an operation may say nothing until another process goes on with it; 0: 60,000
     int64_t smoke_ms;       // how long a new shop may take to answer; 0: 10,000
+    int64_t ready_ms;       // how long a container may take until what runs in it is ready; 0: 120,000
     int64_t writers_ms;     // how long a move waits for transactions that write before it begins to read; 0: 60,000
     HostAccess access;
     ImageStore images;

@@ -52,7 +52,7 @@ bool tenant_restart(Platform *platform, Slug slug, bool has_postgres, int64_t *o
     int64_t from_ms = clock_ms();
     if ((has_postgres && !container_restart(engine, cell.postgres_name, POSTGRES_STOP_S, err)) ||
         !container_restart(engine, cell.shopd_name, SHOPD_STOP_S, err) ||
-        !dedicated_ready_wait(NULL, cell.url, slug.text, err))
+        !dedicated_ready_wait(platform, NULL, cell.url, slug.text, err))
         return false;
     *out_away_ms = clock_ms() - from_ms;
     return true;

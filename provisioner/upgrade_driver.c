@@ -19,7 +19,6 @@ enum {
     POSTGRES_STOP_S = 40,    // within the time after which another process takes over
     SHOPD_STOP_S = 30,
     LOG_LINES = 5,
-    READY_MS = 120000,
     RESTARTS_MAX = 3,
     PAGE_MS = 5000,
     PAUSE_MS = 50,
@@ -127,7 +126,7 @@ static bool postgres_replace(Operation *op, Str image, Error *err)
         !thing_make(engine, THING_CONTAINER, cell.postgres_name, dedicated_postgres_container(&cell, image), err) ||
         !container_start(engine, cell.postgres_name, err))
         return false;
-    if (!dedicated_database_wait(op, op->platform, op->cell, op->slug, connections, err)) {
+    if (!dedicated_database_wait(op, connections, err)) {
         error_why(err, "its log ends: %.*s",
                   STR_ARG(str_visible(op->arena,
                                       str_trim(container_log_tail(engine, cell.postgres_name, LOG_LINES, op->arena)))));
@@ -252,7 +251,7 @@ static bool next_revert(Operation *op, Error *err)
 static bool second_wait(Operation *op, const Upgrade *upgrade, Error *err)
 {
     Str url = str_format(op->arena, "%.*s/readyz", STR_ARG(upgrade->next.url));
-    int64_t deadline_ms = clock_ms() + READY_MS;
+    int64_t deadline_ms = clock_ms() + platform_options(op->platform)->ready_ms;
     for (; arena_ok(op->arena, err); clock_sleep_ms(PAUSE_MS)) {
         CLEANUP(json_close) Json *there = NULL;
         Error ignored = {0};
@@ -391,7 +390,7 @@ static bool take_port(Operation *op, Upgrade *upgrade, Error *err)
 {
     int64_t from_ms = json_int64(json_get(op->data, "left_at_ms"));
     return shopd_start(upgrade->engine, &upgrade->cell, upgrade->image, op->arena, err) &&
-           dedicated_ready_wait(op, upgrade->cell.url, op->slug, err) &&
+           dedicated_ready_wait(op->platform, op, upgrade->cell.url, op->slug, err) &&
            json_set(op->data, "away_ms", json_from_int(clock_unix_ms() - from_ms), err) &&
            thing_remove(upgrade->engine, THING_CONTAINER, upgrade->cell.next_name, err);
 }

@@ -17,7 +17,7 @@
 #include "tests/support/pg_server.h"
 #include "tests/support/step_moment.h"
 
-enum { ANSWER_MS = 10000 };
+enum { ANSWER_MS = 10000, READY_MS = 40000 };
 
 #define LINE(...) str_format(shops->runner.world.arena, __VA_ARGS__).data
 
@@ -185,6 +185,7 @@ Platform *own_shops_platform(const OwnShops *shops)
     const PlatformOptions options = {
         .control_dsn = shops->runner.world.control_dsn,
         .data = data,
+        .ready_ms = READY_MS,
         .access = {.ssh_key = shops->ssh.key, .ssh_known_hosts = str_of(LINE("%.*s/known_hosts", STR_ARG(data)))},
         .images = {.directory = str_of(LINE("%.*s/images", STR_ARG(data))), .shopd = str_of(getenv("SHOPCTL_SHOPD"))}};
     ck_assert_ok(platform_open_with(&options, &platform, &err), &err);
