@@ -439,7 +439,7 @@ bool own_postgres_start(Operation *op, Error *err)
         !thing_find(engine, THING_CONTAINER, cell.postgres_name, &container, err))
         return false;
     return !container || ((is_container_up(container) || container_start(engine, cell.postgres_name, err)) &&
-                          dedicated_database_wait(op, 0, err));
+                          dedicated_database_wait(op->platform, op, op->cell, op->slug, 0, err));
 }
 
 // ---- leave and remove: the containers, from where it only goes forward, and the rest. What has no PostgreSQL any more

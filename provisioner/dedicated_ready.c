@@ -46,12 +46,12 @@ bool dedicated_connections(Platform *platform, Str cell, int64_t *out, Error *er
     return true;
 }
 
-bool dedicated_database_wait(Operation *op, int64_t connections, Error *err)
+bool dedicated_database_wait(Platform *platform, Operation *op, Str cell, Str slug, int64_t connections, Error *err)
 {
     int64_t since_ms = clock_ms(), had = 0;
-    for (int64_t deadline_ms = since_ms + platform_options(op->platform)->ready_ms;; clock_sleep_ms(PAUSE_MS)) {
+    for (int64_t deadline_ms = since_ms + platform_options(platform)->ready_ms;; clock_sleep_ms(PAUSE_MS)) {
         int64_t there = 0;
-        bool is_answered = dedicated_connections(op->platform, op->cell, &there, err);
+        bool is_answered = dedicated_connections(platform, cell, &there, err);
         if (there != had)
             since_ms = clock_ms();
         had = there;
@@ -63,10 +63,10 @@ bool dedicated_database_wait(Operation *op, int64_t connections, Error *err)
             if (is_answered)
                 error_set(err, ERR_UNREACHABLE, "its shopd has %lld connections to its database, not %lld",
                           (long long)there, (long long)connections);
-            return not_answering(op->slug, err);
+            return not_answering(slug, err);
         }
         error_clear(err);
-        if (!operation_beat(op, err))
+        if (op && !operation_beat(op, err))
             return false;
     }
 }

@@ -9,7 +9,8 @@ MUST_CHECK bool dedicated_ready_wait(Platform *platform, Operation *op, Str url,
 
 // How many connections its shopd has to the cell's database. Fails as platform_cell.
 MUST_CHECK bool dedicated_connections(Platform *platform, Str cell, int64_t *out, Error *err);
-// Waits, as long and with the operation kept alive, until the database of its cell answers and shopd has as many
+// Waits, as long and with the operation kept alive, until the cell's database answers and shopd has as many
 // connections to it again, so that shoppers can buy; or some, and for two seconds no more: one that was ending may have
 // been counted. Fails with ERR_UNREACHABLE, naming the shop.
-MUST_CHECK bool dedicated_database_wait(Operation *op, int64_t connections, Error *err);
+MUST_CHECK bool dedicated_database_wait(Platform *platform, Operation *op, Str cell, Str slug, int64_t connections,
+                                        Error *err);

@@ -169,7 +169,7 @@ static bool postgres_restart(Operation *op, Error *err)
         return false;
     int64_t from_ms = clock_ms();
     return operation_beat(op, err) && container_restart(engine, cell.postgres_name, POSTGRES_STOP_S, err) &&
-           dedicated_database_wait(op, connections, err) &&
+           dedicated_database_wait(op->platform, op, op->cell, op->slug, connections, err) &&
            json_set(op->data, "away_ms", json_from_int(clock_ms() - from_ms), err);
 }
 

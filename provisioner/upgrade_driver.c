@@ -126,7 +126,7 @@ static bool postgres_replace(Operation *op, Str image, Error *err)
         !thing_make(engine, THING_CONTAINER, cell.postgres_name, dedicated_postgres_container(&cell, image), err) ||
         !container_start(engine, cell.postgres_name, err))
         return false;
-    if (!dedicated_database_wait(op, connections, err)) {
+    if (!dedicated_database_wait(op->platform, op, op->cell, op->slug, connections, err)) {
         error_why(err, "its log ends: %.*s",
                   STR_ARG(str_visible(op->arena,
                                       str_trim(container_log_tail(engine, cell.postgres_name, LOG_LINES, op->arena)))));

@@ -310,8 +310,8 @@ void own_shops_age(const OwnShops *shops, bool has_postgres, bool has_shopd)
     if (has_shopd)
         container_age(shops, engine, cell.shopd_name, "shopd", dedicated_shopd_container(&cell, S("shopctl/shopd:old")),
                       cell.network);
-    ck_assert_ok(dedicated_ready_wait(NULL, cell.url, cell.tenant, &err) &&
-                     dedicated_database_wait(NULL, platform, cell.cell, cell.tenant, 1, &err),
+    ck_assert_ok(dedicated_ready_wait(platform, NULL, cell.url, cell.tenant, &err) &&
+                     dedicated_database_wait(platform, NULL, cell.cell, cell.tenant, 1, &err),
                  &err);
     platform_close(&platform);
     engine_close(&engine);
