@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 build=$1 suite=${2:-} test=${3:-} kind=${4:-check} jobs=$(nproc)
 programs=test scripts=suite
 longest='container browser upgrade kill own_move memory move lost_calls own_lost_calls podman installation resize existing database_faults existing_move limits gateway_up
-    cli tenant gateway hardening shopd storefront product_import survival registry host pool lost_work intruder attacks'
+    cli tenant gateway hardening shopd store_faults cart checkout storefront product_import survival registry host pool lost_work intruder attacks'
 if [ "$kind" = torture ]; then programs=torture scripts=torture jobs=1 CK_TIMEOUT_MULTIPLIER=30; export CK_TIMEOUT_MULTIPLIER; fi
 work=$(mktemp -d /tmp/shop-check.XXXXXX)
 data=$work/data
