@@ -9,9 +9,10 @@
 
 enum {
     BUDGET = 4 * MIB,
-    WAIT_MS = 5,          // for a message, before the server is asked how far it is
-    NEAR_MS = 150,        // a round of catching up that took no longer is near enough to close the source
-    NEAR_MORE_MS = 50,    // and so much longer with each round: a busy machine comes no nearer
+    WAIT_MS = 5,            // for a message, before the server is asked how far it is
+    ASK_AGAIN_MS = 1000,    // where it hasn't answered
+    NEAR_MS = 150,          // a round of catching up that took no longer is near enough to close the source
+    NEAR_MORE_MS = 50,      // and so much longer with each round: a busy machine comes no nearer
     NEAR_ROUNDS_MAX = 100,
     SILENCE_MS = 60000,    // of a stream that doesn't come nearer
     WRITERS_MS = 10000,    // how long a transaction may still write once the source is closed
@@ -29,7 +30,9 @@ typedef struct Follow {
     Db *stream;
     Applier *applier;
     Change change;
-    uint64_t sent;     // the server has sent all that was committed before
+    uint64_t sent;    // the server has sent all that was committed before
+    int64_t asked_ms;
+    bool is_answered;
     uint64_t next;     // of the transaction that was announced and isn't wanted yet; 0: none
     bool is_within;    // a transaction's changes come
 } Follow;
@@ -91,13 +94,20 @@ static bool next_begin(Follow *follow, Error *err)
     return applier_take(follow->applier, &begin, err);
 }
 
-// Commits what there is, and asks how far the server is.
+// Commits what there is, and asks how far the server is, unless it has a question to answer: those that are answered
+// more slowly than they are asked would queue without end.
 static bool ask(Follow *follow, Error *err)
 {
+    int64_t now_ms = clock_ms();
     if (!follow->is_within && !applier_flush(follow->applier, err))
         return false;
-    return db_replication_confirm(follow->stream, applier_position(follow->applier), err) &&
-           operation_beat(follow->op, err);
+    if (now_ms - follow->asked_ms >= (follow->is_answered ? WAIT_MS : ASK_AGAIN_MS)) {
+        follow->asked_ms = now_ms;
+        follow->is_answered = false;
+        if (!db_replication_confirm(follow->stream, applier_position(follow->applier), err))
+            return false;
+    }
+    return operation_beat(follow->op, err);
 }
 
 // Does at the target what was committed at the source before `until`.
@@ -119,6 +129,7 @@ static bool follow_until(Follow *follow, uint64_t until, Error *err)
                 return false;
             continue;
         }
+        follow->is_answered |= message.position != 0;
         follow->sent = MAX(follow->sent, message.position);
         if (follow->sent > before)
             heard_ms = clock_ms();

@@ -131,7 +131,11 @@ bool service_former_open(const Place *place, const Service *service, Process *ou
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     Str former = former_path(place, service, arena);
-    return arena_ok(arena, err) && process_open(former.data, out, err);
+    if (!arena_ok(arena, err) || !process_open(former.data, out, err))
+        return false;
+    if (!out->pid)
+        (void)unlink(former.data);
+    return true;
 }
 
 static bool is_gateway_ready(const Place *place)

@@ -183,18 +183,37 @@ static bool postgres_reload(const Supervisor *s, const Json *record, Error *err)
     return true;
 }
 
-// Those of a supervisor that was killed.
-static bool predecessor_adopt(Supervisor *s, const Service *service, Error *err)
+// Those of a supervisor that was killed. One that can't be watched ends by itself.
+static void predecessor_adopt(Supervisor *s, const Service *service)
 {
     Process former;
+    Error err = {0};
     if (service->kind != SERVICE_SHOPD || s->predecessor_count == PREDECESSORS_MAX)
-        return true;
-    if (!service_former_open(place_of(s), service, &former, err))
-        return false;
+        return;
+    if (!service_former_open(place_of(s), service, &former, &err)) {
+        log_error("not-watched", &err);
+        return;
+    }
     if (former.pid && !is_predecessor(s, &former))
         predecessor_add(s, service, &former);
     process_close(&former);
-    return true;
+}
+
+// One that can't be found keeps no other from being found.
+static bool services_adopt(Supervisor *s, Error *err)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        Service *service = &s->services[i];
+        Error trouble = {0};
+        predecessor_adopt(s, service);
+        if (service->process.pid)
+            continue;
+        if (!service_open(place_of(s), service, &trouble) && err->code == ERR_NONE)
+            *err = trouble;
+        if (service->process.pid)
+            say(LOG_INFO, "adopted", service, "pid", service->process.pid);
+    }
+    return err->code == ERR_NONE;
 }
 
 static bool services_read(Supervisor *s, Error *err)
@@ -214,18 +233,7 @@ static bool services_read(Supervisor *s, Error *err)
     services_take_over(s, services, count);
     arena_close(&s->list_arena);
     s->list_arena = arena;
-    for (size_t i = 0; i < s->count; i++) {
-        Service *service = &s->services[i];
-        if (!predecessor_adopt(s, service, err))
-            return false;
-        if (service->process.pid)
-            continue;
-        if (!service_open(place_of(s), service, err))
-            return false;
-        if (service->process.pid)
-            say(LOG_INFO, "adopted", service, "pid", service->process.pid);
-    }
-    return !s->is_prepared || !place_of(s)->is_embedded || postgres_reload(s, record, err);
+    return services_adopt(s, err) && (!s->is_prepared || !place_of(s)->is_embedded || postgres_reload(s, record, err));
 }
 
 // ---- starting and restarting ----

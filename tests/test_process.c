@@ -2,6 +2,7 @@
 #include "base/process.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -150,6 +151,38 @@ TEST(a_process_is_found_again_by_its_file_until_it_ends)
     (void)unlink(path);
 }
 
+static void *number_tell(void *pipe_fd)
+{
+    int number = gettid(), fd = *(const int *)pipe_fd;
+    (void)write(fd, &number, sizeof(number));
+    (void)pause();
+    return NULL;
+}
+
+TEST(a_thread_with_the_same_number_is_no_process)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Error err = {0};
+    const char *path = work_path("thread.pid");
+    Process found;
+    pthread_t thread;
+    Str text = S(""), rest, pid;
+    int pipe_fds[2], number = 0;
+    ck_assert_int_eq(pipe(pipe_fds), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, number_tell, &pipe_fds[1]), 0);
+    ck_assert_int_eq(read(pipe_fds[0], &number, sizeof(number)), sizeof(number));
+    ck_assert_ok(process_write_self(path, &err), &err);
+    ck_assert_ok(file_read(str_of(path), KIB, arena, &text, &err), &err);
+    rest = text;
+    ck_assert(str_cut(&rest, ' ', &pid));
+    ck_assert_ok(file_write(str_of(path), str_format(arena, "%d %.*s", number, STR_ARG(rest)), 0644, &err), &err);
+    ck_assert_ok(process_open(path, &found, &err), &err);
+    ck_assert_int_eq(found.pid, 0);
+    ck_assert_int_eq(pthread_cancel(thread), 0);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    (void)unlink(path);
+}
+
 TEST(another_process_with_the_same_number_is_another_one)
 {
     CLEANUP(arena_close) Arena *arena = arena_open(MIB);
@@ -240,5 +273,5 @@ SUITE(process, ONCE(a_program_holds_no_descriptor_but_its_streams),
       ONCE(a_program_that_takes_too_long_is_killed_with_its_children),
       ONCE(a_child_that_keeps_the_output_open_holds_nobody_up),
       ONCE(a_process_is_found_again_by_its_file_until_it_ends),
-      ONCE(another_process_with_the_same_number_is_another_one), ONCE(the_end_says_how_it_came),
-      ONCE(one_that_does_not_listen_is_killed), ONCE(a_call_runs_as_another_user))
+      ONCE(another_process_with_the_same_number_is_another_one), ONCE(a_thread_with_the_same_number_is_no_process),
+      ONCE(the_end_says_how_it_came), ONCE(one_that_does_not_listen_is_killed), ONCE(a_call_runs_as_another_user))
