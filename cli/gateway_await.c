@@ -1,6 +1,7 @@
-// cli/gateway_await.c: has the supervisor bring the gateway in, and waits until it answers.
+// cli/gateway_await.c: brings the gateway to what the record says, or has the supervisor bring one in.
 #include "cli/gateway_await.h"
 
+#include "provisioner/gateway.h"
 #include "provisioner/installation.h"
 
 static void await(const CommandCall *call)
@@ -10,10 +11,12 @@ static void await(const CommandCall *call)
         error_clear(&ignored);
 }
 
-void gateway_await(const CommandCall *call, const Plan *plan)
+void gateway_await(const CommandCall *call, Platform *platform, const Plan *plan)
 {
     if (plan && plan->tier != PLAN_TIER_SHARED)
         await(call);
+    else
+        gateway_refresh(platform);
 }
 
 void gateway_await_shop(const CommandCall *call, Platform *platform, Slug slug)
@@ -24,4 +27,6 @@ void gateway_await_shop(const CommandCall *call, Platform *platform, Slug slug)
         error_clear(&ignored);
     else if (!str_eq(json_str(json_get(shop, "tier")), str_of(plan_tier_name(PLAN_TIER_SHARED))))
         await(call);
+    else
+        gateway_refresh(platform);
 }

@@ -255,8 +255,13 @@ static bool set_run(CommandCall *call, Error *err)
         return false;
     if (!open_for(call, &platform, &slug, err))
         return false;
-    return call->is_dry_run ? changes_show(call, platform, slug, &change, err)
-                            : tenant_set(platform, slug, &change, err) && show(call, platform, slug, err);
+    if (call->is_dry_run)
+        return changes_show(call, platform, slug, &change, err);
+    if (!tenant_set(platform, slug, &change, err))
+        return false;
+    if (change.domains_added_count + change.domains_removed_count > 0)
+        gateway_await(call, platform, NULL);
+    return show(call, platform, slug, err);
 }
 
 static const Option SET_OPTIONS[] = {

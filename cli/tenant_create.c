@@ -298,7 +298,7 @@ static bool create_many(CommandCall *call, const Plans *plans, Error *err)
     if (!batch_make(call, &file, platform, &batch, err))
         return false;
     batch_run(call, &batch);
-    gateway_await(call, largest_plan(&file));
+    gateway_await(call, platform, largest_plan(&file));
     return batch_answer(call, &file, &batch, err);
 }
 
@@ -316,7 +316,7 @@ static bool create_one(CommandCall *call, const Plans *plans, Error *err)
         return tenant_create_preview(platform, &spec, &answer, err) && answer_preview(call, answer, err);
     if (!tenant_create(platform, &spec, NULL, err))
         return false;
-    gateway_await(call, spec.plan);
+    gateway_await(call, platform, spec.plan);
     return tenant_show(platform, slug, &answer, err) && command_answer(call, answer, err);
 }
 

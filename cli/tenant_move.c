@@ -138,6 +138,6 @@ bool tenant_set_plan_run(CommandCall *call, Error *err)
     platform_warned(platform, answer_warned, call);
     if (!tenant_set_plan(platform, slug, &move, &answer, err))
         return false;
-    gateway_await(call, move.plan);
+    gateway_await(call, platform, move.plan);
     return moved_answer(call, answer, err);
 }
