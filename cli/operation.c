@@ -7,7 +7,8 @@ static const OutputKey KEYS[] = {
     {.key = "id", .type = "integer", .help = "Its number.", .heading = "ID", .is_right = true, .is_name = true},
     {.key = "kind",
      .type = "text",
-     .help = "create, suspend, resume, archive, delete, restore or set.",
+     .help = "create, set, suspend, resume, archive, delete, restore, move, move-back, finalize, resize or upgrade; "
+             "of a shop of its own also with -dedicated.",
      .heading = "KIND"},
     {.key = "tenant", .type = "text", .help = "The shop's slug.", .heading = "SHOP"},
     {.key = "state", .type = "text", .help = "pending, running, failed, done or reverted.", .heading = "STATE"},

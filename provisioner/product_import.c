@@ -1,6 +1,8 @@
 // provisioner/product_import.c: Shopify's product CSV, line by line into staging, and from there into the catalogue.
 #include "provisioner/product_import.h"
 
+#include <ctype.h>
+
 #include "base/arena.h"
 #include "base/csv.h"
 #include "base/currency.h"
@@ -112,6 +114,18 @@ static Str short_cell(Import *im, ProductColumn column, size_t max)
     if (text.len > max)
         fault_add(im, im->names[column], text,
                   str_format(im->line_arena, "it has %zu bytes, at most %zu are allowed", text.len, max));
+    return text;
+}
+
+// What people read as it is.
+static Str plain_cell(Import *im, ProductColumn column, size_t max)
+{
+    Str text = short_cell(im, column, max);
+    for (size_t i = 0; i < text.len; i++)
+        if (iscntrl((unsigned char)text.data[i]) && !isspace((unsigned char)text.data[i])) {
+            fault_add(im, im->names[column], S(""), S("it has a control character"));
+            break;
+        }
     return text;
 }
 
@@ -352,6 +366,18 @@ static Str src_cell(Import *im, ProductColumn column)
 
 static bool is_handle_char(char c) { return (unsigned char)c > ' ' && c != '\x7F' && !strchr("/\\?#%&\"'<>", c); }
 
+// What has no letter and no digit can't be a part of an address: '..' leads elsewhere.
+static bool is_handle(Str text)
+{
+    bool has_word = false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (!is_handle_char(text.data[i]))
+            return false;
+        has_word = has_word || isalnum((unsigned char)text.data[i]) || (unsigned char)text.data[i] >= 0x80;
+    }
+    return has_word;
+}
+
 // Handles that can't stand in an address become one, as a title would.
 static bool handle_take(Import *im, Error *err)
 {
@@ -361,11 +387,8 @@ static bool handle_take(Import *im, Error *err)
             bad(im, COLUMN_HANDLE, "it is empty, and there is no line before it whose product it could go on with");
         return true;
     }
-    bool is_plain = true;
-    for (size_t i = 0; i < handle.len; i++)
-        is_plain = is_plain && is_handle_char(handle.data[i]);
     im->handle_length = 0;
-    if (!is_plain && !text_slug(handle, im->line_arena, &handle, err))
+    if (!is_handle(handle) && !text_slug(handle, im->line_arena, &handle, err))
         return false;
     if (handle.len == 0 || handle.len > HANDLE_MAX) {
         bad(im, COLUMN_HANDLE, handle.len ? "it is longer than 255 bytes" : "it has neither letters nor digits");
@@ -467,6 +490,8 @@ static bool category_add(Import *im, Categories *list, Str title, Error *err)
         return true;
     if (!text_slug(title, im->line_arena, &handle, err))
         return false;
+    if (str_eq(handle, S("all")))    // which is all products
+        handle = S("category-all");
     for (size_t i = 0; i < list->count; i++)
         if (str_eq(list->first[i], handle))
             return true;
@@ -508,11 +533,11 @@ static bool put_categories(Import *im, Error *err)
 
 static bool put_product(Import *im, Error *err)
 {
-    put_text(im, short_cell(im, COLUMN_TITLE, TITLE_MAX));
+    put_text(im, plain_cell(im, COLUMN_TITLE, TITLE_MAX));
     if (!put_description(im, err))
         return false;
-    put_text(im, short_cell(im, COLUMN_VENDOR, TEXT_MAX));
-    put_text(im, short_cell(im, COLUMN_TYPE, TEXT_MAX));
+    put_text(im, plain_cell(im, COLUMN_VENDOR, TEXT_MAX));
+    put_text(im, plain_cell(im, COLUMN_TYPE, TEXT_MAX));
     put_tags(im);
     put_published(im);
     put_text(im, short_cell(im, COLUMN_SEO_TITLE, TITLE_MAX));

@@ -109,6 +109,13 @@ static bool host_check(Str host, Str base, Error *err)
         refused(err, "domains", host, "it isn't a host name in small letters");
         return error_next(err, "write it as shop.example, without scheme and port");
     }
+    bool is_number = true;
+    for (size_t i = 0; i < label.len; i++)
+        is_number = is_number && is_digit(label.data[i]);
+    if (is_number) {
+        refused(err, "domains", host, "it is an address, not a name");
+        return error_next(err, "write it as shop.example, without scheme and port");
+    }
     if (str_has_suffix(host, base) && host.len > base.len && host.data[host.len - base.len - 1] == '.')
         return refused(err, "domains", host, "hosts of the platform's own domain follow from slugs");
     return true;

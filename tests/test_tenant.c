@@ -70,7 +70,8 @@ typedef struct Wrong {
 } Wrong;
 
 static const Str TWICE[] = {S("z.example"), S("z.example")};
-static const Str WRONG_HOST[] = {S("https://bazar.example")}, OWN_HOST[] = {S("other.localhost")};
+static const Str WRONG_HOST[] = {S("https://bazar.example")}, OWN_HOST[] = {S("other.localhost")},
+                 ADDRESS_HOST[] = {S("127.0.0.1")};
 
 static const Wrong WRONG[] = {
     {{.slug = S("ab"), .email = S("a@b.example")}, "2 characters"},
@@ -89,6 +90,8 @@ static const Wrong WRONG[] = {
     {{.slug = S("acme"), .email = S("a@b.example"), .domains = TWICE, .domain_count = 2}, "it is given twice"},
     {{.slug = S("acme"), .email = S("a@b.example"), .domains = WRONG_HOST, .domain_count = 1}, "host name"},
     {{.slug = S("acme"), .email = S("a@b.example"), .domains = OWN_HOST, .domain_count = 1}, "platform's own domain"},
+    {{.slug = S("acme"), .email = S("a@b.example"), .domains = ADDRESS_HOST, .domain_count = 1},
+     "an address, not a name"},
 };
 
 static void check_nothing_written(TestWorld *world)

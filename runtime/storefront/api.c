@@ -222,8 +222,12 @@ static NewLine line_check(const Json *line, Str where, Faults *faults)
 static bool lines_check(const Json *lines, Faults *faults, Str *variants, Str *quantities)
 {
     StrBuf ids = {.arena = faults->arena}, counts = {.arena = faults->arena};
-    if (json_kind(lines) != JSON_KIND_ARRAY || json_count(lines) > LINES_MAX) {
-        fault(faults, S("lines"), S("it isn't a list of at most 100 lines"), S("order the rest in another cart"));
+    if (json_kind(lines) != JSON_KIND_ARRAY) {
+        fault(faults, S("lines"), S("it isn't a list"), S("write [{\"variant_id\":ID,\"quantity\":N}]"));
+        return false;
+    }
+    if (json_count(lines) > LINES_MAX) {
+        fault(faults, S("lines"), S("it has more than 100 lines"), S("order the rest in another cart"));
         return false;
     }
     for (size_t i = 0; i < json_count(lines); i++) {
