@@ -174,12 +174,16 @@ end
 $$;
 
 -- The shops of a host; is_leftover: it moved away, and its old place is kept there.
-create or replace function host_tenants(p_name text) returns table (slug text, is_leftover boolean)
+drop function if exists host_tenants(text);    -- made by programs of before 2026-12-01
+create or replace function host_tenants(p_name text) returns table (slug text, lives_there boolean, has_place_kept boolean)
     language sql stable set search_path from current as $$
-    select t.slug, false from tenants t join cells c on c.name = t.cell where c.host = p_name
-    union all
-    select t.slug, true from moves m join tenants t on t.id = m.tenant_id join cells c on c.name = m.source_cell
-    where c.host = p_name and m.is_switched
+    select h.slug, bool_or(not h.is_kept), bool_or(h.is_kept)
+    from (
+        select t.slug, false is_kept from tenants t join cells c on c.name = t.cell where c.host = p_name
+        union all
+        select t.slug, true from moves m join tenants t on t.id = m.tenant_id join cells c on c.name = m.source_cell
+        where c.host = p_name and m.is_switched) h
+    group by 1
     order by 1
 $$;
 
