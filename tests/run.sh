@@ -10,6 +10,8 @@ longest='container browser upgrade kill own_move memory move lost_calls own_lost
 if [ "$kind" = torture ]; then programs=torture scripts=torture jobs=1 CK_TIMEOUT_MULTIPLIER=30; export CK_TIMEOUT_MULTIPLIER; fi
 work=$(mktemp -d /tmp/shop-check.XXXXXX)
 data=$work/data
+# The settings of whoever runs this, as after a demo, are none of the tests'.
+for name in $(env | sed -n 's/^\(SHOPCTL_[A-Z_]*\|SHOPD_[A-Z_]*\|PG[A-Z]*\)=.*/\1/p'); do unset "$name"; done
 pg_bin=$(find /usr/lib/postgresql -path '*/bin/initdb' | sort -V | tail -n 1)
 pg_bin=${pg_bin%/initdb}
 as_postgres=
