@@ -85,8 +85,7 @@ bool process_open_pid(int pid, Process *out, Error *err)
     *out = (Process){.pidfd = -1};
     int fd = pid > 0 ? pidfd_open(pid, 0) : -1;
     if (fd < 0) {
-        // the last two: the number is a thread's by now, which older kernels and newer ones tell apart from a process
-        // so
+        // The last two say, in older and in newer kernels, that the number is a thread's by now.
         if (pid <= 0 || errno == ESRCH || errno == EINVAL || errno == ENOENT)
             return true;
         return error_from_errno(err, errno, "the process %d can't be watched", pid);

@@ -4,19 +4,18 @@
 #include "provisioner/gateway.h"
 #include "provisioner/installation.h"
 
-static void await(const CommandCall *call)
+static void await(const CommandCall *call, Platform *platform, bool has_own_cell)
 {
     Error ignored = {0};
-    if (!installation_follow(&(InstallationOptions){.settings = call->settings}, &ignored))
+    if (!has_own_cell)
+        gateway_refresh(platform);
+    else if (!installation_follow(&(InstallationOptions){.settings = call->settings}, &ignored))
         error_clear(&ignored);
 }
 
 void gateway_await(const CommandCall *call, Platform *platform, const Plan *plan)
 {
-    if (plan && plan->tier != PLAN_TIER_SHARED)
-        await(call);
-    else
-        gateway_refresh(platform);
+    await(call, platform, plan && plan->tier != PLAN_TIER_SHARED);
 }
 
 void gateway_await_shop(const CommandCall *call, Platform *platform, Slug slug)
@@ -25,8 +24,6 @@ void gateway_await_shop(const CommandCall *call, Platform *platform, Slug slug)
     Error ignored = {0};
     if (!tenant_show(platform, slug, &shop, &ignored))
         error_clear(&ignored);
-    else if (!str_eq(json_str(json_get(shop, "tier")), str_of(plan_tier_name(PLAN_TIER_SHARED))))
-        await(call);
     else
-        gateway_refresh(platform);
+        await(call, platform, !str_eq(json_str(json_get(shop, "tier")), str_of(plan_tier_name(PLAN_TIER_SHARED))));
 }

@@ -14,7 +14,6 @@ static bool is_switched(Operation *op, bool *out, Error *err)
     return control_is(op, S("select control.move_is_switched($1::bigint)"), PARAMS(STEP_NUMBER(op->id)), out, err);
 }
 
-// The tenant's number at the target: by the record, or the one that this operation took there.
 // ---- reserve: a place at the target
 
 static bool place_probe(Operation *op, bool *out_done, Error *err)

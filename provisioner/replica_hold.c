@@ -30,8 +30,8 @@ typedef struct Follow {
     Db *stream;
     Applier *applier;
     Change change;
-    uint64_t sent;    // the server has sent all that was committed before
-    int64_t asked_ms;
+    uint64_t sent;       // the server has sent all that was committed before
+    int64_t asked_ms;    // when it was asked last how far it is
     bool is_answered;
     uint64_t next;     // of the transaction that was announced and isn't wanted yet; 0: none
     bool is_within;    // a transaction's changes come

@@ -105,15 +105,12 @@ static bool host_check(Str host, Str base, Error *err)
     bool is_host = host.len <= HOST_MAX && str_has_char(host, '.');
     while (str_cut(&rest, '.', &label))
         is_host = is_host && is_label(label);
-    if (!is_host) {
-        refused(err, "domains", host, "it isn't a host name in small letters");
-        return error_next(err, "write it as shop.example, without scheme and port");
-    }
-    bool is_number = true;
+    bool is_address = is_host;    // by its last label
     for (size_t i = 0; i < label.len; i++)
-        is_number = is_number && is_digit(label.data[i]);
-    if (is_number) {
-        refused(err, "domains", host, "it is an address, not a name");
+        is_address = is_address && is_digit(label.data[i]);
+    if (!is_host || is_address) {
+        refused(err, "domains", host,
+                is_address ? "it is an address, not a name" : "it isn't a host name in small letters");
         return error_next(err, "write it as shop.example, without scheme and port");
     }
     if (str_has_suffix(host, base) && host.len > base.len && host.data[host.len - base.len - 1] == '.')

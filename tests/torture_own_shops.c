@@ -22,7 +22,7 @@ static const struct {
     {HOST_SSH, VICTIM_SHOPCTL, "ssh, shopctl", 9},
     {HOST_SSH, VICTIM_ENGINE, "ssh, the engine", 9},
     {HOST_SSH, VICTIM_SSHD, "ssh, sshd", 7},
-    // What a link that is cut holds up is only given up after two minutes.
+    // What a link that is cut holds up is only given up after most of a minute.
     {HOST_UNIX, VICTIM_LINK, "unix, the link", 15},
     {HOST_TCP, VICTIM_LINK, "tcp, the link", 17},
     {HOST_SSH, VICTIM_LINK, "ssh, the link", 19},

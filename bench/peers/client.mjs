@@ -1,6 +1,7 @@
 // The buyers of a peer's figures. Prints figures on a line; every answer's status and content are looked at.
 // client.mjs orders shopd|vendure PORT HOST BUYERS SECONDS ORDERS VARIANTS: orders, each a new buyer's: a cart with a line, address and
-// shipping, payment; in as few requests as each side's API allows, over a connection that is kept. VARIANTS is a file with an id a line, taken in turn.
+// shipping, payment; in as few requests as each side's API allows, over a connection that is kept. VARIANTS is a file with an id a line,
+// taken in turn.
 // With ORDERS 0 orders are made for SECONDS, of which the first fifth isn't counted, and an answer that is neither an accepted nor a
 // refused order ends it; otherwise there are as many as ORDERS. Prints "ACCEPTED REFUSED FAILED SECONDS", then all that were accepted.
 // client.mjs check PORT FILE LEAST: asks each request of FILE (as bench/load.c reads it) once; right is an answer with status 200, without
