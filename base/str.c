@@ -73,6 +73,14 @@ bool str_is_utf8(Str text)
     return true;
 }
 
+size_t str_characters(Str text)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < text.len; i++)
+        count += (text.data[i] & 0xC0) != 0x80;
+    return count;
+}
+
 Str str_slice(Str text, size_t start, size_t end)
 {
     end = MIN(end, text.len);

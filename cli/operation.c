@@ -47,12 +47,17 @@ static bool show(const CommandCall *call, Platform *platform, int64_t id, Error 
     return operation_show(platform, id, &answer, err) && command_answer(call, answer, err);
 }
 
+static bool id_read(const CommandCall *call, int64_t *out, Error *err)
+{
+    return str_int64(command_argument(call, 0), 1, INT64_MAX, out, err) ||
+           error_next(err, "take an id from shopctl operation list");
+}
+
 static bool show_run(CommandCall *call, Error *err)
 {
     int64_t id = 0;
     CLEANUP(platform_close) Platform *platform = NULL;
-    return str_int64(command_argument(call, 0), 1, INT64_MAX, &id, err) &&
-           platform_open(call->settings, &platform, err) && show(call, platform, id, err);
+    return id_read(call, &id, err) && platform_open(call->settings, &platform, err) && show(call, platform, id, err);
 }
 
 static bool preview(const CommandCall *call, Platform *platform, int64_t id, bool is_revert, Error *err)
@@ -66,7 +71,7 @@ static bool act_run(CommandCall *call, bool is_revert, Error *err)
 {
     int64_t id = 0;
     CLEANUP(platform_close) Platform *platform = NULL;
-    if (!str_int64(command_argument(call, 0), 1, INT64_MAX, &id, err) || !platform_open(call->settings, &platform, err))
+    if (!id_read(call, &id, err) || !platform_open(call->settings, &platform, err))
         return false;
     if (call->is_dry_run)
         return preview(call, platform, id, is_revert, err);

@@ -52,7 +52,8 @@ static bool show_run(CommandCall *call, Error *err)
     CLEANUP(platform_close) Platform *platform = NULL;
     CLEANUP(json_close) Json *answer = NULL;
     return slug_parse(command_argument(call, 0), &slug, err) &&
-           str_int64(command_argument(call, 1), 1, INT64_MAX, &number, err) &&
+           (str_int64(command_argument(call, 1), 1, INT64_MAX, &number, err) ||
+            error_next(err, "take a number from shopctl order list %.*s", STR_ARG(slug.text))) &&
            platform_open(call->settings, &platform, err) && order_show(platform, slug, number, &answer, err) &&
            command_answer(call, answer, err);
 }

@@ -346,7 +346,8 @@ const Command TENANT_COMMANDS[] = {
          "--file it makes many at once, and answers a list. Keys of the file are slug and the names of the options; "
          "domains is a list, colors and shipping are mappings, as in `shipping: {standard: 4.90, pickup: 0}`. Options "
          "beside --file are for entries that don't name them; name, email and domains are each shop's own. When "
-         "anything is wrong in it, every wrong key is named with file, line and column, and no shop is made.",
+         "anything is wrong in it, every wrong key is named with file, line and column, and no shop is made. "
+         "One that is there already is an error of its own, and the others are made.",
      .arguments = (const Argument[]){{.name = "SLUG", .help = "3 to 40 of a-z, 0-9 and inner hyphens."}, {0}},
      .options = CREATE_OPTIONS,
      .examples =

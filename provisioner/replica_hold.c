@@ -199,7 +199,8 @@ static bool target_answers(Operation *op, Error *err)
         return true;
     if (err->code == ERR_UNREACHABLE) {
         op->is_hopeless = true;
-        error_next(err, "start it, then move the shop again");
+        if (!err->next[0])
+            error_next(err, "start it, then move the shop again");
     }
     return false;
 }

@@ -146,8 +146,7 @@ bool spares_make(Platform *platform, Str cell_name, size_t count, Error *err)
     CLEANUP(db_close) Db *second = NULL;
     Batch batch = {.count = count}, other = {0};
     int64_t *numbers = NULL;
-    if (count == 0)
-        return true;
+    assert(count > 0);
     if (!platform_cell(platform, cell_name, &batch.db, err) ||
         !cell_shopd_role(batch.db, arena, &batch.shopd_role, err) ||
         !numbers_take(platform, batch.db, count, arena, &numbers, err))

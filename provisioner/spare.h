@@ -8,7 +8,7 @@ enum {
     SPARE_LOCKS = 110            // that making one takes, about
 };
 
-// Makes `count` spares in a cell, several to a transaction; above one transaction's worth by two connections at once. A
+// Makes `count` (one at least) spares in a cell, several to a transaction; above one transaction's worth by two connections at once. A
 // crash leaves whole spares only. Fails as db_open, or ERR_BUSY.
 MUST_CHECK bool spares_make(Platform *platform, Str cell_name, size_t count, Error *err);
 

@@ -293,7 +293,7 @@ static bool smoke_refused(const Operation *op, int status, Error *err)
 bool smoke_apply(Operation *op, Error *err)
 {
     int status = 0;
-    if (op->context->cell_url.len == 0) {    // placed there by an older program
+    if (op->context->cell_url.len == 0) {    // it lost it meanwhile
         error_set(err, ERR_STATE, "nobody can reach the new shop '%.*s'", STR_ARG(op->slug));
         error_why(err, "its cell '%.*s' has no address", STR_ARG(op->cell));
         return error_next(err, "shopctl cell add %.*s --url http://HOST:PORT", STR_ARG(op->cell));
@@ -310,8 +310,10 @@ bool cell_answers(Operation *op, Error *err)
     Page page = {.path = "/readyz",
                  .host = S("localhost"),
                  .name = str_format(op->arena, "the shopd of the cell '%.*s'", STR_ARG(op->cell))};
-    if (op->context->cell_url.len == 0)
-        return error_set(err, ERR_STATE, "the cell '%.*s' has no address", STR_ARG(op->cell));
+    if (op->context->cell_url.len == 0) {
+        error_set(err, ERR_UNREACHABLE, "the cell '%.*s' has no address", STR_ARG(op->cell));
+        return error_next(err, "shopctl cell add %.*s --url http://HOST:PORT", STR_ARG(op->cell));
+    }
     if (!page_wait(op, &page, &status, err))
         return false;
     if (is_good(status))

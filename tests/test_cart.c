@@ -25,6 +25,8 @@ TEST(a_cart_is_filled_changed_and_emptied)
     ck_assert_contains(stage.answer.body, S("\"field\":\"variant_id\""));
     ck_assert_int_eq(store_send(&stage, "POST", lines, NULL, "{\"variant_id\":\"4\",\"quantity\":1}"),
                      422);    // unpublished
+    ck_assert_int_eq(store_send(&stage, "POST", lines, NULL, "{\"variant_id\":\"1\",\"quantity\":999}"), 422);
+    ck_assert_contains(stage.answer.body, S("\"field\":\"quantity\""));
     ck_assert_int_eq(store_send(&stage, "DELETE", path, NULL, NULL), 200);
     ck_assert_uint_eq(json_count(json_get(stage.answer.json, "lines")), 0);
     ck_assert_int_eq(store_send(&stage, "DELETE", path, NULL, NULL), 404);
@@ -38,7 +40,9 @@ static const struct {
 } FILLED[] = {
     {"[]", NULL, 0},
     {"[{\"variant_id\":\"1\",\"quantity\":2}]", NULL, 3800},
-    {"[{\"variant_id\":\"1\",\"quantity\":2},{\"variant_id\":\"1\",\"quantity\":998}]", NULL, 1900LL * 999},
+    {"[{\"variant_id\":\"1\",\"quantity\":2},{\"variant_id\":\"1\",\"quantity\":997}]", NULL, 1900LL * 999},
+    {"[{\"variant_id\":\"1\",\"quantity\":2},{\"variant_id\":\"1\",\"quantity\":998}]",
+     "of the variant 1 there would be more than 999", 0},
     {"[{\"variant_id\":\"1\",\"quantity\":1},{\"variant_id\":\"4\",\"quantity\":1}]", "has a variant 4", 0},
     {"[{\"variant_id\":\"9999\",\"quantity\":1}]", "has a variant 9999", 0},
     {"[{\"variant_id\":\"1\",\"quantity\":1},{\"variant_id\":\"1\",\"quantity\":0}]", "\"lines.1.quantity\"", 0},
@@ -116,6 +120,18 @@ TEST(a_full_cart_is_shown)
     ck_assert_int_eq(store_post(&stage, "/cart/lines", "variant_id=3&quantity=1"), 422);    // the 101st
     ck_assert_contains(stage.answer.body, S("caben 100 productos distintos"));
     ck_assert_str(shop_answer_header(&stage.answer, S("Cache-Control")), S("private, no-store"));
+    store_close(&stage);
+}
+
+TEST(what_is_added_to_a_line_makes_no_more_than_999)
+{
+    StoreStage stage;
+    store_shopper_open(&stage);
+    ck_assert_int_eq(store_post(&stage, "/cart/lines", "variant_id=3&quantity=998"), 303);
+    ck_assert_int_eq(store_post(&stage, "/cart/lines", "variant_id=3&quantity=2"), 422);
+    ck_assert_contains(stage.answer.body, S("entre 1 y 999"));
+    ck_assert_contains(stage.answer.body, S("value=\"998\""));
+    ck_assert_int_eq(store_post(&stage, "/cart/lines", "variant_id=3&quantity=1"), 303);
     store_close(&stage);
 }
 
@@ -318,8 +334,8 @@ TEST(a_form_is_taken_from_the_shops_own_pages_alone)
 
 SUITE(cart, ONCE(a_cart_is_filled_changed_and_emptied), EACH(a_cart_is_made_with_its_first_lines_or_not_at_all, FILLED),
       ONCE(a_cart_is_not_made_with_more_than_a_hundred_lines), ONCE(the_cart_names_every_line_that_lacks_stock),
-      ONCE(a_full_cart_is_shown), ONCE(carts_that_nobody_came_back_to_go),
-      ONCE(a_cookie_with_a_count_that_is_too_long_is_no_session), ONCE(a_form_of_another_site_is_refused),
-      ONCE(a_form_of_the_cart_is_taken_or_says_what_is_wrong_above_the_cart),
+      ONCE(a_full_cart_is_shown), ONCE(what_is_added_to_a_line_makes_no_more_than_999),
+      ONCE(carts_that_nobody_came_back_to_go), ONCE(a_cookie_with_a_count_that_is_too_long_is_no_session),
+      ONCE(a_form_of_another_site_is_refused), ONCE(a_form_of_the_cart_is_taken_or_says_what_is_wrong_above_the_cart),
       ONCE(a_form_that_cannot_be_read_changes_nothing), ONCE(a_cart_that_was_ordered_meanwhile_leaves_a_new_one),
       ONCE(the_count_in_the_cookie_is_set_right_by_the_cart), ONCE(a_form_is_taken_from_the_shops_own_pages_alone))

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "provisioner/address.h"
+#include "provisioner/spare.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
 #include "tests/support/test_world.h"
@@ -159,6 +160,22 @@ TEST(nothing_is_left_of_a_cell_that_fails_after_its_database_was_made)
     test_world_close(&world);
 }
 
+TEST(a_cell_that_was_never_opened_gets_no_shops)
+{
+    TestWorld world;
+    Error err = {0};
+    test_world_open(&world, "cell", false);
+    ck_assert_ok(db_script(world.cell, S("delete from cell.meta"), &err), &err);
+    ck_assert(!spares_make(world.platform, S("main"), 1, &err));
+    ck_assert_says(&err, ERR_STATE, "the cell isn't open yet");
+    error_clear(&err);
+    TenantSpec spec = test_world_spec(&world, "shop");
+    ck_assert(!tenant_create(world.platform, &spec, NULL, &err));
+    ck_assert_says(&err, ERR_STATE, "the cell isn't open yet");
+    ck_assert_str(test_value(world.cell, world.arena, "select count(*) from cell.tenants"), S("0"));
+    test_world_close(&world);
+}
+
 SUITE(cell, ONCE(a_cell_is_opened_and_changed_as_it_was_said), ONCE(a_url_of_scheme_host_and_port_is_taken),
       ONCE(nothing_is_left_of_a_cell_that_fails_after_its_database_was_made),
-      ONCE(what_is_refused_with_dry_run_is_refused_without))
+      ONCE(what_is_refused_with_dry_run_is_refused_without), ONCE(a_cell_that_was_never_opened_gets_no_shops))

@@ -247,6 +247,15 @@ TEST(while_it_is_held_pages_are_served_and_writers_are_told_to_come_again)
 
 static void stop_the_target(void) { test_world_stop_other(&world); }
 
+// Nobody can say where the cell's shopd is, or something else is there.
+static void target_set(const char *cell, const char *url)
+{
+    Error err = {0};
+    ck_assert_ok(db_run(world.control, S("update control.cells set url = $2 where name = $1"),
+                        PARAMS(str_of(cell), str_of(url)), &err),
+                 &err);
+}
+
 static Str newest_state(void)
 {
     return test_value(world.control, world.arena, "select state from control.operations order by id desc limit 1");
@@ -273,7 +282,19 @@ TEST(a_shop_is_not_held_for_a_target_that_does_not_answer)
     error_clear(&err);
     move("acme");
     test_world_mark(&world, "acme");
-    ck_assert_int_eq(process_stop(&world.shopd, SIGTERM, STOP_MS), true);    // the way back's target
+    target_set("main", "");    // the way back's
+    ck_assert(!tenant_move_rollback(hasty, test_slug("acme"), &answer, &err));
+    ck_assert_says(&err, ERR_UNREACHABLE, "shopctl cell add main --url");
+    ck_assert_str(newest_state(), S("reverted"));
+    error_clear(&err);
+    target_set("main", str_format(world.arena, "%.*s/nothing", STR_ARG(world.url)).data);
+    ck_assert(!tenant_move_rollback(hasty, test_slug("acme"), &answer, &err));
+    ck_assert_says(&err, ERR_UNREACHABLE, "start it, then move the shop again");
+    ck_assert_says(&err, ERR_UNREACHABLE, "it answers with status 404");
+    ck_assert_str(newest_state(), S("reverted"));
+    error_clear(&err);
+    target_set("main", world.url.data);
+    ck_assert_int_eq(process_stop(&world.shopd, SIGTERM, STOP_MS), true);
     ck_assert(!tenant_move_rollback(hasty, test_slug("acme"), &answer, &err));
     ck_assert_says(&err, ERR_UNREACHABLE, "the shopd of the cell 'main' doesn't answer");
     ck_assert_str(newest_state(), S("reverted"));

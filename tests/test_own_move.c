@@ -103,6 +103,7 @@ TEST(a_drained_host_has_no_shops_and_can_be_removed)
     (void)run(0, "host drain here --undo");
     (void)run(0, "tenant move bazar --host here");
     check_lives("own", 10);
+    ck_assert_contains(run(1, "host remove here"), S("shops live on it: bazar"));
     engine_server_start(&there);
     (void)run(0, LINE("host add there %s --address %s", there.url.data, there.address.data));
     ck_assert_contains(run(0, "host drain here --dry-run -o json"), S("\"slug\": \"bazar\""));

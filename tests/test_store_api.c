@@ -132,7 +132,7 @@ TEST(each_call_of_the_api_is_answered_or_says_what_is_wrong)
                      400);
     ck_assert_int_eq(store_get(&stage, stage.acme, store_text(&stage, STORE_API "/products?q=%", (Str){much, 201})),
                      422);
-    ck_assert_contains(stage.answer.body, S("it has 201 bytes"));
+    ck_assert_contains(stage.answer.body, S("it has 201 characters"));
     ck_assert_int_eq(store_get(&stage, stage.acme, store_text(&stage, STORE_API "/products?q=%", (Str){much, 200})),
                      200);
     ck_assert_int_eq(store_send(&stage, "POST", checkout,

@@ -1112,6 +1112,57 @@ TEST(a_shop_that_its_address_does_not_know_waits_until_it_does)
     test_world_close(&world);
 }
 
+// The cell's address, as by a hand in the record.
+static void address_set(TestWorld *world, const char *url)
+{
+    Error err = {0};
+    ck_assert_ok(
+        db_run(world->control, S("update control.cells set url = $1 where name = 'main'"), PARAMS(str_of(url)), &err),
+        &err);
+}
+
+TEST(a_shop_whose_shopd_is_broken_is_not_made)
+{
+    TestWorld world;
+    Error err = {0};
+    CLEANUP(platform_close) Platform *hasty = NULL;
+    test_world_open(&world, "tenant", false);
+    ck_assert_ok(platform_open_with(&(PlatformOptions){.control_dsn = world.control_dsn, .smoke_ms = 30}, &hasty, &err),
+                 &err);
+    TenantSpec spec = test_world_spec(&world, "shop");
+    address_set(&world, str_format(world.arena, "%.*s/broken", STR_ARG(world.url)).data);
+    ck_assert(!tenant_create(hasty, &spec, NULL, &err));
+    ck_assert_says(&err, ERR_FAILED, "the new shop 'shop' answers with status 500");
+    ck_assert_str(test_world_status(&world, "shop"), S(""));
+    error_clear(&err);
+    address_set(&world, "http://127.0.0.1:1");
+    ck_assert(!tenant_create(hasty, &spec, NULL, &err));
+    ck_assert_says(&err, ERR_UNREACHABLE, "the new shop 'shop' doesn't answer");
+    error_clear(&err);
+    address_set(&world, "");
+    ck_assert(!operation_resume(hasty, 2, &err));
+    ck_assert_says(&err, ERR_STATE, "its cell 'main' has no address");
+    ck_assert_str(test_world_status(&world, "shop"), S(""));
+    address_set(&world, world.url.data);
+    test_world_check(&world, "shop", "not made");
+    test_world_close(&world);
+}
+
+TEST(a_shop_is_not_deleted_where_there_is_no_place_for_its_dump)
+{
+    TestWorld world;
+    Error err = {0};
+    CLEANUP(platform_close) Platform *placeless = NULL;
+    test_world_open(&world, "tenant", false);
+    test_world_bring(&world, "shop", "archived");
+    ck_assert_ok(platform_open_with(&(PlatformOptions){.control_dsn = world.control_dsn}, &placeless, &err), &err);
+    ck_assert(!tenant_delete(placeless, test_slug("shop"), &err));
+    ck_assert_says(&err, ERR_STATE, "name the platform's directory with --data");
+    ck_assert_str(test_world_status(&world, "shop"), S("archived"));
+    test_world_check(&world, "shop", "not deleted");
+    test_world_close(&world);
+}
+
 SUITE(tenant, ONCE(a_new_tenant_is_recorded_served_and_shown), ONCE(a_wrong_field_is_refused_and_nothing_is_written),
       ONCE(colours_are_checked_by_name_and_value), ONCE(a_slug_and_a_host_belong_to_one_tenant),
       ONCE(a_refused_creation_leaves_no_trace), ONCE(a_shop_that_is_being_made_is_there_already),
@@ -1130,4 +1181,5 @@ SUITE(tenant, ONCE(a_new_tenant_is_recorded_served_and_shown), ONCE(a_wrong_fiel
       ONCE(a_slug_is_free_after_deletion_and_its_new_tenant_is_another),
       ONCE(a_damaged_dump_is_refused_and_the_tenant_stays_deleted),
       ONCE(a_manifest_that_this_program_did_not_write_is_refused),
-      ONCE(a_shop_that_its_address_does_not_know_waits_until_it_does))
+      ONCE(a_shop_that_its_address_does_not_know_waits_until_it_does), ONCE(a_shop_whose_shopd_is_broken_is_not_made),
+      ONCE(a_shop_is_not_deleted_where_there_is_no_place_for_its_dump))

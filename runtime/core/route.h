@@ -50,6 +50,7 @@ typedef struct Route {
     const char *response_schema;
     const char *found;    // of a POST that answers 200, not 201, where what it makes is there: what that means
     RouteBody body;
+    bool is_body_optional;
     size_t body_max_bytes;    // 0: ROUTE_BODY_MAX_DEFAULT
     RouteClass class_;
     bool is_cacheable;    // the page cache may keep its answer

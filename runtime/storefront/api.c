@@ -94,8 +94,8 @@ static Str text_of(Request *r, Str name, Faults *faults)
     Str text = S("");
     if (!request_parameter(r, name, &text, &wrong))
         faults_add_error(faults, &wrong, 0, 0);
-    else if (text.len > QUERY_MAX)
-        fault(faults, name, str_format(r->arena, "it has %zu bytes", text.len),
+    else if (str_characters(text) > QUERY_MAX)
+        fault(faults, name, str_format(r->arena, "it has %zu characters", str_characters(text)),
               str_format(r->arena, "use up to %d", QUERY_MAX));
     return text;
 }

@@ -86,14 +86,6 @@ static const FieldRow FIELDS[BUYER_FIELD_COUNT] = {
 
 const char *buyer_field_name(BuyerField field) { return FIELDS[field].name; }
 
-static size_t characters(Str text)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < text.len; i++)
-        count += (text.data[i] & 0xC0) != 0x80;
-    return count;
-}
-
 static bool has_control(Str text)
 {
     for (size_t i = 0; i < text.len; i++)
@@ -115,7 +107,7 @@ static const char *problem_of(const Buyer *buyer, BuyerField field)
         return is_required(buyer, field) ? "problem_required" : NULL;
     if (has_control(text))
         return "problem_text";
-    if (field != BUYER_COUNTRY && characters(text) > FIELDS[field].characters_max)
+    if (field != BUYER_COUNTRY && str_characters(text) > FIELDS[field].characters_max)
         return "problem_too_long";
     return FIELDS[field].check ? FIELDS[field].check(buyer, text) : NULL;
 }

@@ -105,10 +105,17 @@ bool cart_problem(Request *r, const char *word, Error *err)
 static bool cart_failed(Request *r, Error *err)
 {
     const char *word = NULL;
-    if (err->code == ERR_INVALID)
-        word = strcmp(err->where, "lines") == 0 ? "problem_full" : "problem_variant";
-    else if (err->code == ERR_NOT_FOUND)
-        word = "problem_line";
+    static const struct {
+        ErrorCode code;
+        const char *where, *word;
+    } WORDS[] = {{ERR_INVALID, "lines", "problem_full"},
+                 {ERR_INVALID, "quantity", WRONG_QUANTITY},
+                 {ERR_INVALID, "variant_id", "problem_variant"},
+                 {ERR_NOT_FOUND, "cart", "problem_line"},
+                 {ERR_NOT_FOUND, "line", "problem_line"}};
+    for (size_t i = 0; i < COUNT(WORDS) && !word; i++)
+        if (err->code == WORDS[i].code && strcmp(err->where, WORDS[i].where) == 0)
+            word = WORDS[i].word;
     if (!word)
         return false;
     error_clear(err);

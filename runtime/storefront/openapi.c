@@ -68,7 +68,7 @@ static Json *operation_of(const Route *route, const Json *parameters)
                                  parameters_of(route, parameters), "responses", responses_of(route, parameters));
     if (route->request_schema)
         (void)json_put(operation, "requestBody",
-                       json_build("{s:b, s:o}", "required", true, "content",
+                       json_build("{s:b, s:o}", "required", !route->is_body_optional, "content",
                                   content_of("application/json", route->request_schema)));
     return operation;
 }

@@ -121,10 +121,10 @@ bool search_get(Request *r, Error *err)
     if (!arena_ok(r->arena, err) || !listing_read(r, true, listing, err) || !request_parameter(r, S("q"), &query, err))
         return false;
     query = str_trim(query);
-    if (query.len > QUERY_MAX) {
+    if (str_characters(query) > QUERY_MAX) {
         error_set(err, ERR_INVALID, "the search is too long");
         error_where(err, "q");
-        return error_next(err, "use up to %d bytes", QUERY_MAX);
+        return error_next(err, "use up to %d characters", QUERY_MAX);
     }
     listing->base = query;
     Str number = str_int(r->arena, listing->page), per_page = str_int(r->arena, listing->per_page);

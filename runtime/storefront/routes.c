@@ -139,6 +139,7 @@ static const Route ROWS[] = {
      .request_schema = "CartCreate",
      .response_schema = "Cart",
      .body = BODY_JSON,
+     .is_body_optional = true,
      .class_ = CLASS_API},
     {.method = METHOD_GET,
      .pattern = "/api/v1/store/carts/{id}",

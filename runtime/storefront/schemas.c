@@ -57,7 +57,8 @@ const char OPENAPI_SCHEMAS[] =
     "\"total\":" REF("Money") "}},"
     "\"Address\":{\"type\":\"object\",\"required\":[\"name\",\"line1\",\"city\",\"country\"],"
     "\"properties\":{\"name\":" TEXT ",\"line1\":" TEXT ",\"line2\":" TEXT_OR_NULL ",\"city\":" TEXT ","
-    "\"region\":" TEXT_OR_NULL ",\"postal_code\":" TEXT_OR_NULL ",\"country\":{\"type\":\"string\","
+    "\"region\":" TEXT_OR_NULL ",\"postal_code\":{\"type\":[\"string\",\"null\"],\"description\":"
+    "\"required, but of countries that have none\"},\"country\":{\"type\":\"string\","
     "\"pattern\":\"^[A-Z]{2}$\"}}},"
     "\"Checkout\":{\"type\":\"object\",\"required\":[\"email\",\"shipping_address\",\"shipping_method\","
     "\"payment_method\"],\"properties\":{\"email\":{\"type\":\"string\",\"format\":\"email\"},"
@@ -87,7 +88,8 @@ const char OPENAPI_SCHEMAS[] =
 
 const char OPENAPI_PARAMETERS[] =
     "{\"GET /api/v1/store/products\":[{\"name\":\"page\",\"in\":\"query\",\"schema\":{\"type\":\"integer\","
-    "\"minimum\":1,\"default\":1}},{\"name\":\"per_page\",\"in\":\"query\",\"schema\":{\"type\":\"integer\","
+    "\"minimum\":1,\"maximum\":1000000,\"default\":1}},{\"name\":\"per_page\",\"in\":\"query\",\"schema\":{\"type\":"
+    "\"integer\","
     "\"minimum\":1,\"maximum\":100,\"default\":20}},{\"name\":\"sort\",\"in\":\"query\","
     "\"schema\":{\"enum\":[\"default\",\"price\",\"-price\",\"title\",\"-title\",\"newest\",\"relevance\"]}},"
     "{\"name\":\"q\",\"in\":\"query\",\"schema\":{\"type\":\"string\",\"maxLength\":200}},{\"name\":\"category\","

@@ -63,15 +63,20 @@ static void shopd_wait(TestWorld *world, unsigned port)
     ck_assert_msg(clock_ms() < until_ms, "shopd isn't ready at %s", listen.data);
 }
 
-// Answers all with 200, as long as the process lives: new shops are asked for, and most tests need no shopd.
+// Answers all with 200, what is below /broken with 500, as long as the process lives: new shops are asked for, and most
+// tests need no shopd.
 static void *answer_all(void *context)
 {
-    static const char ANSWER[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    static const char FINE[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    static const char BROKEN[] = "HTTP/1.1 500 Broken\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     int listener = (int)(intptr_t)context;
     for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0; fd_close(&fd)) {
         char request[KIB * 4];
-        if (recv(fd, request, sizeof(request), 0) > 0)
-            (void)!send(fd, ANSWER, strlen(ANSWER), MSG_NOSIGNAL);
+        ssize_t count = recv(fd, request, sizeof(request), 0);
+        bool is_broken = count > 0 && str_has_prefix((Str){request, (size_t)count}, S("GET /broken"));
+        const char *answer = is_broken ? BROKEN : FINE;
+        if (count > 0)
+            (void)!send(fd, answer, strlen(answer), MSG_NOSIGNAL);
         (void)shutdown(fd, SHUT_WR);
         (void)!recv(fd, request, sizeof(request), 0);
     }

@@ -21,7 +21,7 @@ typedef struct TestWorld {
     Str control_dsn, cell_dsn;
     Str data;         // its directory; dumps are below it
     unsigned port;    // of the cell's shopd; 0: none
-    Str url;          // of the cell: that shopd's, or of something that answers all with 200
+    Str url;          // of the cell: that shopd's, or of something that answers all with 200, below /broken with 500
     Process shopd;
     const Plan *plan;    // "free"
     WorldCell other;

@@ -160,20 +160,33 @@ $$;
 
 create or replace function host_check_removable(p_name text) returns void language plpgsql stable set search_path from current as $$
 declare
+    v_living text;
+    v_kept text;
     v_cells text;
+    v_why text;
+    v_next text;
 begin
     perform host_get(p_name);
-    select string_agg(coalesce(t.slug, c.name), ', ' order by t.slug) into v_cells
-    from cells c left join tenants t on t.cell = c.name
-    where c.host = p_name;
-    if v_cells is not null then
-        perform refuse('wrong-state', format('the host ''%s'' can''t be removed', p_name), format('shops live on it: %s', v_cells),
-                       format('move them off: shopctl host drain %s', p_name), 'host');
+    select string_agg(slug, ', ') filter (where lives_there), string_agg(slug, ', ') filter (where not lives_there)
+    into v_living, v_kept from host_tenants(p_name);
+    select string_agg(name, ', ' order by name) into v_cells from cells where host = p_name;
+    if v_living is not null then
+        v_why := 'shops live on it: ' || v_living;
+        v_next := 'move them off: shopctl host drain ' || p_name;
+    elsif v_kept is not null then
+        v_why := 'moves that aren''t ended keep places on it: ' || v_kept;
+        v_next := 'end them: shopctl tenant move SLUG --finalize';
+    elsif v_cells is not null then
+        v_why := 'operations that aren''t ended keep cells on it: ' || v_cells;
+        v_next := 'end them: shopctl operation list';
+    end if;
+    if v_why is not null then
+        perform refuse('wrong-state', format('the host ''%s'' can''t be removed', p_name), v_why, v_next, 'host');
     end if;
 end
 $$;
 
--- The shops of a host; is_leftover: it moved away, and its old place is kept there.
+-- The shops of a host, those that live there and those that moved away and whose old place is kept there.
 drop function if exists host_tenants(text);    -- made by programs of before 2026-12-01
 create or replace function host_tenants(p_name text) returns table (slug text, lives_there boolean, has_place_kept boolean)
     language sql stable set search_path from current as $$

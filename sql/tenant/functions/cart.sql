@@ -84,29 +84,39 @@ begin
 end
 $$;
 
+create or replace function :quantity_refused(p_variant bigint) returns void language plpgsql as $$
+begin
+    raise exception using errcode = 'SH001', constraint = 'invalid', message = 'the quantity is too large',
+        detail = format('of the variant %s there would be more than 999 in the cart', p_variant),
+        hint = 'order more than 999 in two orders', column = 'quantity';
+end
+$$;
+
 -- A new cart with a line for each of these variants; of one that comes twice the quantities add up.
 create or replace function :cart_create_filled(p_variants bigint[], p_quantities integer[])
     returns json language plpgsql security definer as $$
 declare
     v_id bigint;
-    v_missing bigint;
+    v_refused record;
 begin
     insert into carts (token) values (replace(gen_random_uuid()::text, '-', '')) returning id into v_id;
     perform :carts_forget(v_id);
     with wanted as (
-        select variant_id, least(sum(quantity), 999) quantity, min(place) place
+        select variant_id, sum(quantity) quantity, min(place) place
         from unnest(p_variants, p_quantities) with ordinality w (variant_id, quantity, place) group by variant_id),
     lines as (
         insert into cart_lines (cart_id, variant_id, quantity)
         select v_id, w.variant_id, w.quantity
         from wanted w join variants v on v.id = w.variant_id join products p on p.id = v.product_id
-        where p.is_published
+        where p.is_published and w.quantity <= 999
         order by w.place
         returning variant_id)
-    select w.variant_id into v_missing from wanted w
+    select w.variant_id, w.quantity > 999 is_too_much into v_refused from wanted w
     where w.variant_id not in (select variant_id from lines) order by w.place limit 1;
-    if v_missing is not null then
-        perform :variant_missing(v_missing);
+    if v_refused.is_too_much then
+        perform :quantity_refused(v_refused.variant_id);
+    elsif v_refused.variant_id is not null then
+        perform :variant_missing(v_refused.variant_id);
     end if;
     return :cart_json(v_id);
 end
@@ -138,8 +148,12 @@ begin
             detail = 'it has 100 lines', hint = 'order these first', column = 'lines';
     end if;
     insert into cart_lines as l (cart_id, variant_id, quantity) values (v_cart, p_variant, p_quantity)
-    on conflict (cart_id, variant_id) do update set quantity = least(l.quantity + excluded.quantity, 999)
+    on conflict (cart_id, variant_id) do update set quantity = l.quantity + excluded.quantity
+    where l.quantity + excluded.quantity <= 999
     returning xmax = 0 into v_is_new;
+    if v_is_new is null then
+        perform :quantity_refused(p_variant);
+    end if;
     update carts set updated_at = now() where id = v_cart;
     return json_build_object('is_new', v_is_new, 'cart', :cart_json(v_cart));
 end
