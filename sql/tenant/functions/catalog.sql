@@ -243,8 +243,8 @@ begin
                        case when $1 = 'relevance' and $2 is not null then -ts_rank(p.search, $6) end,
                        case when $1 = 'price' then v.price_minor end,
                        case when $1 = '-price' then -v.price_minor end,
-                       case when $1 = 'title' then lower(p.title) end,
-                       case when $1 = '-title' then lower(p.title) end desc,
+                       case when $1 = 'title' then p.title end collate "und-x-icu",
+                       case when $1 = '-title' then p.title end collate "und-x-icu" desc,
                        case when $1 = 'newest' then -p.position end,
                        p.position) place
             from products p
