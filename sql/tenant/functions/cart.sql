@@ -66,16 +66,6 @@ begin
 end
 $$;
 
-create or replace function :cart_create() returns json language plpgsql security definer as $$
-declare
-    v_id bigint;
-begin
-    insert into carts (token) values (replace(gen_random_uuid()::text, '-', '')) returning id into v_id;
-    perform :carts_forget(v_id);
-    return :cart_json(v_id);
-end
-$$;
-
 create or replace function :variant_missing(p_variant bigint) returns void language plpgsql as $$
 begin
     raise exception using errcode = 'SH001', constraint = 'invalid', message = 'the variant isn''t there',
@@ -120,6 +110,10 @@ begin
     end if;
     return :cart_json(v_id);
 end
+$$;
+
+create or replace function :cart_create() returns json language sql security definer as $$
+    select :cart_create_filled('{}', '{}')
 $$;
 
 create or replace function :cart_show(p_token text) returns json language plpgsql stable security definer as $$
