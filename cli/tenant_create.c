@@ -184,8 +184,9 @@ typedef struct Hindered {
     Str first_slug;
 } Hindered;
 
-// What only the platform knows. A cell that isn't there and a host of another shop are faults of the file. That a shop
-// is there already isn't: it may have been made by this very command, before it was stopped.
+// What only the platform knows. A cell that isn't there, a place that the plan has none of and a host of another shop
+// are faults of the file. That a shop is there already isn't: it may have been made by this very command, before it was
+// stopped.
 static bool platform_check(Platform *platform, const TenantFile *file, Faults *faults, Hindered *hindered, Error *err)
 {
     for (size_t i = 0; i < file->count; i++) {
@@ -193,13 +194,12 @@ static bool platform_check(Platform *platform, const TenantFile *file, Faults *f
         Error said = {0}, ignored = {0};
         if (!slug_parse(entry->spec.slug, &(Slug){0}, &ignored) || tenant_place_check(platform, &entry->spec, &said))
             continue;
-        if (said.code != ERR_NOT_FOUND && said.code != ERR_EXISTS && said.code != ERR_STATE) {
+        if (said.code != ERR_NOT_FOUND && said.code != ERR_EXISTS && said.code != ERR_STATE &&
+            said.code != ERR_INVALID) {
             *err = said;
             return false;
         }
-        bool is_place = str_eq(str_of(said.where), S("cell")) || str_eq(str_of(said.where), S("host")) ||
-                        str_eq(str_of(said.where), S("domain"));
-        bool is_fault = is_place && said.code != ERR_STATE;
+        bool is_fault = said.code != ERR_STATE && !str_eq(str_of(said.where), S("slug"));
         tenant_entry_fault(entry, &said, is_fault ? faults : &hindered->faults);
         if (!is_fault && hindered->first.code == ERR_NONE) {
             hindered->first = said;

@@ -58,6 +58,9 @@ static const struct {
     {"tenant create -f ~.twice -o json", 73, "2 of 2 shops can't be made", ""},
     {"tenant create -f ~.cell", 65, "cell", ""},
     {"tenant create -f ~.host", 65, "bazar.example", ""},
+    {"tenant create -f ~.labels", 65, ":4:3: labels: labels of a host are refused", ""},
+    {"tenant create newer --labels region=eu " SPEC, 65, "leave --labels out", ""},
+    {"tenant create newer --host eu1 " SPEC, 65, "leave --host out", ""},
     {"tenant request $ " SPEC, 73, "'bazar'", ""},
     {"tenant request Bad! " SPEC, 65, "'Bad!'", ""},
     {"tenant approve $", 77, "active", ""},
@@ -114,6 +117,7 @@ static void refusals_open(CommandRunner *runner)
         runner, ".twice",
         S("- slug: bazar\n  plan: free\n  email: a@b.example\n- slug: bare\n  plan: free\n  email: a@b.example\n"));
     command_file(runner, ".cell", S("- slug: newer\n  plan: free\n  email: a@b.example\n  cell: none\n"));
+    command_file(runner, ".labels", S("- slug: newer\n  plan: free\n  email: a@b.example\n  labels: {region: eu}\n"));
     command_file(runner, ".host", S("- slug: newer\n  plan: free\n  email: a@b.example\n  domains: [bazar.example]\n"));
     command_file(runner, ".new",
                  S("- slug: one\n  plan: free\n  email: a@b.example\n- slug: two\n  email: a@b.example\n"

@@ -303,11 +303,15 @@ $$;
 -- Refuses where a tenant of this plan would find no place.
 create or replace function place_check(p_document jsonb, p_input jsonb) returns void
     language plpgsql stable set search_path from current as $$
+declare
+    v_key text;
 begin
     if plan_is_shared(p_document) then
-        if p_input ->> 'host' is not null then
-            perform refuse('invalid', 'a host is refused', format('the plan ''%s'' shares a cell with others', p_document ->> 'name'),
-                           'leave --host out, or choose a plan of the tier container or server', 'host');
+        select key into v_key from jsonb_each_text(p_input) where key in ('host', 'labels') and value <> '{}' order by key limit 1;
+        if found then
+            perform refuse('invalid', case v_key when 'host' then 'a host is refused' else 'labels of a host are refused' end,
+                           format('the plan ''%s'' shares a cell with others', p_document ->> 'name'),
+                           format('leave --%s out, or choose a plan of the tier container or server', v_key), v_key);
         end if;
         perform cell_choose(p_input ->> 'cell');
     else
