@@ -503,7 +503,7 @@ TEST(a_plain_page_is_whole_escapes_what_it_says_and_its_policy_allows_its_style)
     ck_assert_contains(PLAIN_PAGE_POLICY, str_format(arena, "'sha256-%.*s'", STR_ARG(base64_of_hex(hex, arena))));
 }
 
-static const Str USUAL_POLICY = S("\r\nContent-Security-Policy: default-src 'none'; img-src 'self' https: data:; "
+static const Str USUAL_POLICY = S("\r\nContent-Security-Policy: default-src 'none'; img-src 'self' http: https: data:; "
                                   "style-src 'self'; script-src 'self'; form-action 'self'; base-uri 'none'; "
                                   "frame-ancestors 'none'\r\n");
 

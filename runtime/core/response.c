@@ -5,7 +5,7 @@
 #include "runtime/core/server.h"
 
 #define POLICY                                                                                                         \
-    "default-src 'none'; img-src 'self' https: data:; style-src 'self'; script-src 'self'; form-action 'self'; "       \
+    "default-src 'none'; img-src 'self' http: https: data:; style-src 'self'; script-src 'self'; form-action 'self'; " \
     "base-uri 'none'; frame-ancestors 'none'"
 
 // On every answer, whatever it is.
