@@ -425,6 +425,8 @@ static const struct {
     {S("HEAD /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), 200, S("Content-Length: 5\r\n")},
     {S("OPTIONS /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), 204, S("Allow: GET, HEAD, OPTIONS\r\n")},
     {S("GET /nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), 404, S("text/html")},
+    {S("GET /api/caf\xC3\xA9 HTTP/1.1\r\nHost: a\r\n\r\n"), 400, S("application/problem+json")},
+    {S("GET /caf\xC3\xA9 HTTP/1.1\r\nHost: a\r\n\r\n"), 400, S("text/html")},
     {S("GET /api/nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), 404,
      S("\"type\":\"https://localhost/problems/not-found\",\"title\":\"Not found\",\"status\":404")},
     {S("POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), 405,

@@ -445,6 +445,13 @@ static bool request_refuse(Connection *c, bool has_unread)
     return request_go_on(c);
 }
 
+// Whether a program asks, as far as a head that can't be read says so: programs are answered in JSON.
+static bool is_of_api(const Input *input)
+{
+    Str head = {input->data + input->start, input->end - input->start};
+    return str_has_prefix(str_skip(head, str_find_char(head, ' ') + 1), S("/api/"));
+}
+
 // A request that is refused before its head could be read.
 static bool head_refuse(Connection *c, GuardFault fault, bool is_slow)
 {
@@ -455,6 +462,7 @@ static bool head_refuse(Connection *c, GuardFault fault, bool is_slow)
     }
     r->connection = c;
     r->peer = c->peer;
+    r->path = is_of_api(c->input) ? S("/api/") : S("");
     if (is_slow) {
         error_set(&r->err, ERR_SLOW, "the request came too slowly");
         (void)error_next(&r->err, "send it within %lld ms", (long long)c->clients->thread->settings->head_timeout_ms);
