@@ -98,7 +98,8 @@ bool __wrap_json_set(Json *object, const char *key, Json *value, Error *err)
 enum {
     WELL_TRIES = 1000,
     POINTS = 2,    // so many allocations of each request and operation fail, spread over all; TEST_POINTS: as many
-    POINTS_LASTING = 1,    // the same, where all after it fail, too: an answer takes long then
+    POINTS_LASTING = 1,    // the same, where all after it fail, too
+    LASTING_MS = 300,      // ... and nothing but the time for the database ends the wait for an answer
     OTHERS = 16,
 };
 
@@ -347,6 +348,7 @@ static void fail_requests(int64_t cache_bytes, bool is_lasting, Kind kind)
 {
     Stage stage;
     stage_open(&stage);
+    stage.cell.database_timeout_ms = is_lasting ? LASTING_MS : 0;
     stage_serve(&stage, cache_bytes, 0);
     order_make(&stage);
     kind_set(kind);
