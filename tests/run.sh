@@ -3,7 +3,7 @@
 # fourth word those that take long (tests/torture_*), one after the other.
 set -eu
 cd "$(dirname "$0")/.."
-build=$1 suite=${2:-} test=${3:-} kind=${4:-check} jobs=$(nproc)
+build=$1 suite=${2:-} test=${3:-} kind=${4:-check} jobs=$(($(nproc) + 1))    # some wait more than they work
 programs=test scripts=suite
 longest='container browser upgrade kill own_move memory move lost_calls own_lost_calls podman installation resize existing database_faults existing_move limits gateway_up
     cli tenant gateway hardening shopd store_faults cart checkout storefront product_import survival registry host pool lost_work intruder attacks'
