@@ -90,10 +90,16 @@ static Str fingerprint_of(const char *key, Arena *arena)
     return fingerprint_text((Str){(const char *)hash, sizeof(hash)}, arena);
 }
 
-static void known_close(LIBSSH2_KNOWNHOSTS **known)
+// What the files of known hosts say.
+typedef struct Known {
+    LIBSSH2_KNOWNHOSTS *hosts;
+    StrBuf revoked;    // keys in base64, a blank after each
+} Known;
+
+static void known_close(Known *known)
 {
-    if (*known)
-        libssh2_knownhost_free(*known);
+    if (known->hosts)
+        libssh2_knownhost_free(known->hosts);
 }
 
 static Str home_path(Arena *arena, const char *below)
@@ -106,24 +112,52 @@ static Str home_path(Arena *arena, const char *below)
     return str_format(arena, "%s/%s", home ? home : "", below);
 }
 
-static bool known_add(LIBSSH2_KNOWNHOSTS *known, Str path, Error *err)
+// "@revoked HOSTS TYPE KEY" counts for every host; authorities ("@cert-authority") are none of ours. Source: sshd(8).
+static void marked_line_add(Known *known, Str line)
 {
-    if (path.len == 0 || !file_exists(path))
-        return true;
-    if (libssh2_knownhost_readfile(known, path.data, LIBSSH2_KNOWNHOST_FILE_OPENSSH) >= 0)
-        return true;
-    error_set(err, ERR_INVALID, "the file of known hosts '%.*s' can't be read", STR_ARG(path));
-    return error_next(err, "see its lines: HOST TYPE KEY, as ssh-keyscan prints them");
+    Str word, words[4] = {{0}};
+    for (size_t count = 0; count < COUNT(words) && str_cut(&line, ' ', &word);)
+        if (word.len)
+            words[count++] = word;
+    if (str_eq(words[0], S("@revoked")) && words[3].len)
+        strbuf_format(&known->revoked, "%.*s ", STR_ARG(words[3]));
 }
 
-static bool known_open(const SshServer *server, Connection *connection, Arena *arena, LIBSSH2_KNOWNHOSTS **out,
-                       Error *err)
+// In our own file each line has to be one; what a person's file has beside that is OpenSSH's.
+static bool known_add(Known *known, Str path, bool is_ours, Error *err)
 {
-    LIBSSH2_KNOWNHOSTS *known = libssh2_knownhost_init(connection->session);
-    if (!known)
+    CLEANUP(arena_close) Arena *arena = arena_open(3 * KNOWN_HOSTS_MAX);
+    Str text = S(""), line;
+    if (path.len == 0 || !file_exists(path))
+        return true;
+    if (!file_read(path, KNOWN_HOSTS_MAX, arena, &text, err))
+        return error_wrap(err, "the known hosts can't be read");
+    for (size_t number = 1; str_cut(&text, '\n', &line); number++) {
+        line = str_trim(str_replace(arena, line, '\t', ' '));
+        if (str_has_prefix(line, S("@"))) {
+            marked_line_add(known, line);
+            continue;
+        }
+        int code = libssh2_knownhost_readline(known->hosts, line.data, line.len, LIBSSH2_KNOWNHOST_FILE_OPENSSH);
+        if (code == LIBSSH2_ERROR_ALLOC)
+            return error_set(err, ERR_NO_MEMORY, "no memory for the known hosts");
+        if (code != 0 && is_ours) {
+            error_set(err, ERR_INVALID, "the file of known hosts '%.*s' can't be read", STR_ARG(path));
+            error_why(err, "its line %zu isn't one", number);
+            return error_next(err, "write HOST TYPE KEY, as ssh-keyscan prints them, or take the line out");
+        }
+    }
+    return arena_ok(arena, err);
+}
+
+static bool known_open(const SshServer *server, Connection *connection, Arena *arena, Known *out, Error *err)
+{
+    out->revoked = (StrBuf){.arena = arena};
+    out->hosts = libssh2_knownhost_init(connection->session);
+    if (!out->hosts)
         return error_set(err, ERR_NO_MEMORY, "no memory for the known hosts");
-    *out = known;
-    return known_add(known, server->known_hosts, err) && known_add(known, home_path(arena, ".ssh/known_hosts"), err);
+    return known_add(out, server->known_hosts, true, err) &&
+           known_add(out, home_path(arena, ".ssh/known_hosts"), false, err);
 }
 
 typedef struct KeyType {
@@ -277,7 +311,7 @@ static bool handshake(const SshServer *server, Connection *connection, Error *er
 }
 
 // TCP and the exchange of keys, up to where the host's key can be looked at. *known is the caller's to close first.
-static bool greet(const SshServer *server, Arena *arena, Connection *connection, LIBSSH2_KNOWNHOSTS **known, Error *err)
+static bool greet(const SshServer *server, Arena *arena, Connection *connection, Known *known, Error *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     (void)pthread_once(&once, global_start);
@@ -289,12 +323,20 @@ static bool greet(const SshServer *server, Arena *arena, Connection *connection,
     libssh2_session_set_timeout(connection->session, (long)timeout_of(server));
     if (!known_open(server, connection, arena, known, err))
         return false;
-    Str types = key_types(*known, server, arena);
+    Str types = key_types(known->hosts, server, arena);
     return arena_ok(arena, err) && methods_prefer(connection, types, err) && handshake(server, connection, err);
 }
 
-static bool host_key_read(const SshServer *server, Connection *connection, LIBSSH2_KNOWNHOSTS *known, Arena *arena,
-                          SshHostKey *out, Error *err)
+static bool key_revoked(const SshServer *server, const SshHostKey *key, Error *err)
+{
+    error_set(err, ERR_FORBIDDEN, "%.*s shows a key that is revoked", STR_ARG(server->name));
+    error_where(err, "%.*s:%lld", STR_ARG(server->host), (long long)server->port);
+    error_why(err, "a file of known hosts says @revoked of %.*s %.*s", STR_ARG(key->type), STR_ARG(key->fingerprint));
+    return error_next(err, "give its sshd another key: remove /etc/ssh/ssh_host_*, then ssh-keygen -A there");
+}
+
+static bool host_key_read(const SshServer *server, Connection *connection, Known *known, Arena *arena, SshHostKey *out,
+                          Error *err)
 {
     size_t len = 0;
     int type = 0;
@@ -309,14 +351,17 @@ static bool host_key_read(const SshServer *server, Connection *connection, LIBSS
     Str text = base64_encode((Str){key, len}, arena);
     if (!arena_ok(arena, err))
         return false;
-    int found = known_check(known, server, text.data, row, &entry);
+    int found = known_check(known->hosts, server, text.data, row, &entry);
     *out = (SshHostKey){.type = str_of(row->name),
                         .fingerprint = fingerprint_text((Str){hash, DIGEST_BYTES}, arena),
                         .key = text,
                         .is_known = found == LIBSSH2_KNOWNHOST_CHECK_MATCH};
     if (found == LIBSSH2_KNOWNHOST_CHECK_MISMATCH && entry && entry->key)
         out->before = fingerprint_of(entry->key, arena);
-    return arena_ok(arena, err);
+    Str revoked = strbuf_str(&known->revoked), word = str_format(arena, "%.*s ", STR_ARG(text));
+    if (!arena_ok(arena, err))
+        return false;
+    return str_find(revoked, word) == revoked.len || key_revoked(server, out, err);
 }
 
 static bool host_key_check(const SshServer *server, const SshHostKey *key, Error *err)
@@ -459,10 +504,10 @@ static bool connection_open(const SshServer *server, Connection *out, Error *err
 {
     CLEANUP(arena_close) Arena *arena = arena_open(BUDGET);
     CLEANUP(connection_close) Connection connection = {.fd = -1};
-    CLEANUP(known_close) LIBSSH2_KNOWNHOSTS *known = NULL;
+    CLEANUP(known_close) Known known = {0};
     SshHostKey key = {0};
     if (!greet(server, arena, &connection, &known, err) ||
-        !host_key_read(server, &connection, known, arena, &key, err) || !host_key_check(server, &key, err) ||
+        !host_key_read(server, &connection, &known, arena, &key, err) || !host_key_check(server, &key, err) ||
         !authenticate(server, &connection, arena, err))
         return false;
     *out = connection;
@@ -507,10 +552,10 @@ bool ssh_open(const SshServer *server, Ssh **out, Error *err)
 bool ssh_host_key(const SshServer *server, Arena *arena, SshHostKey *out, Error *err)
 {
     CLEANUP(connection_close) Connection connection = {.fd = -1};
-    CLEANUP(known_close) LIBSSH2_KNOWNHOSTS *known = NULL;
+    CLEANUP(known_close) Known known = {0};
     SshServer copy = server_copy(server, arena);
     return arena_ok(arena, err) && greet(&copy, arena, &connection, &known, err) &&
-           host_key_read(&copy, &connection, known, arena, out, err);
+           host_key_read(&copy, &connection, &known, arena, out, err);
 }
 
 // "eu1", or "[eu1]:2222" where the port isn't 22, as OpenSSH keeps it.

@@ -14,7 +14,8 @@ typedef struct SshServer {
     Str host;
     int64_t port;
     Str user;               // empty: that of this process
-    Str known_hosts;        // the file that ssh_trust writes; ~/.ssh/known_hosts is read beside it
+    Str known_hosts;        // the file that ssh_trust writes; ~/.ssh/known_hosts is read beside it:
+                            // no patterns and no authorities of it
     Str key_file;           // empty: the agent's keys, then ~/.ssh/id_ed25519 and ~/.ssh/id_ecdsa
     Str passphrase_file;    // of the key; empty: `ask`
     SshAsk *ask;            // NULL: nobody can be asked
@@ -25,7 +26,7 @@ typedef struct SshServer {
 } SshServer;
 
 // Connects, checks the host's key and says who we are. Fails with ERR_UNREACHABLE, or ERR_FORBIDDEN: the key of the
-// host is unknown or another one than before (why has both fingerprints), or it takes none of our keys.
+// host is unknown, revoked, or another one than before (why has both fingerprints), or it takes none of our keys.
 MUST_CHECK bool ssh_open(const SshServer *server, Ssh **out, Error *err);
 // Ends the connection, and the thread that ssh_forward started.
 void ssh_close(Ssh **ssh);
@@ -43,7 +44,8 @@ MUST_CHECK bool ssh_forward(Ssh *ssh, Str remote_socket, Str *out_path, Error *e
 // Returns false.
 bool ssh_explain(Ssh *ssh, Error *err);
 
-// The key that a host shows, without saying who we are. Texts in `arena`.
+// The key that a host shows, without saying who we are. Texts in `arena`. Fails as ssh_open, with ERR_FORBIDDEN where
+// the key is revoked.
 typedef struct SshHostKey {
     Str type;           // "ssh-ed25519"
     Str fingerprint;    // "SHA256:..." as ssh-keygen -l prints it

@@ -115,6 +115,44 @@ TEST(the_kind_of_key_that_is_known_is_asked_for)
     ssh_daemon_remove(&daemon);
 }
 
+// As a person has them: lines of other programs and times are passed over, and what is revoked is never believed.
+TEST(a_persons_known_hosts_are_read_as_openssh_does)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    SshDaemon daemon = {0};
+    SshHostKey key;
+    Ssh *ssh = NULL;
+    Error err = {0};
+    ssh_daemon_start(&daemon);
+    SshServer server = server_of(&daemon);
+    ck_assert_ok(ssh_host_key(&server, arena, &key, &err), &err);
+    server.known_hosts = S("");
+    (void)setenv("HOME", daemon.directory.data, 1);
+    Str directory = str_format(arena, "%s/.ssh", daemon.directory.data),
+        path = str_format(arena, "%s/known_hosts", directory.data);
+    ck_assert_ok(directory_make(directory, 0700, &err), &err);
+    Str known = str_format(arena,
+                           "# a comment\n\nold.example 1024 35 123456789\nhalf.example ssh-ed25519\n"
+                           "@cert-authority *.example ssh-ed25519 %.*s\n[127.0.0.1]:%u\tssh-ed25519 %.*s me@here\n",
+                           STR_ARG(key.key), daemon.port, STR_ARG(key.key));
+    ck_assert_ok(file_write(path, known, 0600, &err), &err);
+    ck_assert_ok(ssh_open(&server, &ssh, &err), &err);
+    ssh_close(&ssh);
+
+    Str revoked = str_format(arena, "%.*s@revoked  * ssh-ed25519 %.*s\n", STR_ARG(known), STR_ARG(key.key));
+    ck_assert_ok(file_write(path, revoked, 0600, &err), &err);
+    refuses(&server, ERR_FORBIDDEN, "shows a key that is revoked");
+    ck_assert(!ssh_host_key(&server, arena, &key, &err));
+    ck_assert_says(&err, ERR_FORBIDDEN, "@revoked");
+
+    server.known_hosts = daemon.known_hosts;
+    error_clear(&err);
+    ck_assert_ok(file_write(path, S(""), 0600, &err), &err);
+    ck_assert_ok(file_write(server.known_hosts, S("# ours\nold.example 1024 35 123456789\n"), 0600, &err), &err);
+    refuses(&server, ERR_INVALID, "its line 2 isn't one");
+    ssh_daemon_remove(&daemon);
+}
+
 TEST(a_host_with_an_rsa_key_alone_is_refused_with_advice)
 {
     SshDaemon daemon = {.host_keys = "rsa"};
@@ -456,8 +494,9 @@ TEST(a_connection_that_nobody_hears_from_is_given_up)
 }
 
 SUITE(ssh, ONCE(a_host_is_believed_by_its_key_alone), ONCE(the_kind_of_key_that_is_known_is_asked_for),
-      ONCE(a_host_with_an_rsa_key_alone_is_refused_with_advice), ONCE(whose_key_is_right_is_let_in),
-      ONCE(the_agents_keys_are_used), ONCE(a_host_that_isnt_there_or_says_nothing_is_given_up_in_time),
+      ONCE(a_persons_known_hosts_are_read_as_openssh_does), ONCE(a_host_with_an_rsa_key_alone_is_refused_with_advice),
+      ONCE(whose_key_is_right_is_let_in), ONCE(the_agents_keys_are_used),
+      ONCE(a_host_that_isnt_there_or_says_nothing_is_given_up_in_time),
       ONCE(bytes_come_and_go_as_they_are_for_many_at_once),
       ONCE(what_came_in_beside_another_channels_is_not_left_lying),
       EACH(a_socket_that_cant_be_reached_is_explained, CONFIGURATIONS),
