@@ -1,7 +1,8 @@
 // runtime/storefront/cart.c: the cart's page and its forms.
+#include "runtime/storefront/cart.h"
+
 #include "base/arena.h"
 #include "runtime/storefront/buyer.h"
-#include "runtime/storefront/checkout.h"
 #include "runtime/storefront/guard.h"
 
 static const char OUT_OF_STOCK[] = "problem_out_of_stock", WRONG_QUANTITY[] = "problem_quantity";

@@ -1,8 +1,7 @@
 // runtime/storefront/checkout.c: the checkout's page and form, and the order that comes of it.
-#include "runtime/storefront/checkout.h"
-
 #include "base/arena.h"
 #include "runtime/storefront/buyer.h"
+#include "runtime/storefront/cart.h"
 #include "runtime/storefront/countries.h"
 #include "runtime/storefront/guard.h"
 
@@ -14,22 +13,6 @@ typedef struct Checkout {
     Faults faults;
     int status;
 } Checkout;
-
-bool context_errors(Context *context, Str field, Str message, Error *err)
-{
-    Json *errors = context_member(context->data, "errors");
-    if (!errors) {
-        Json *made = json_build("{s:b, s:[], s:{}}", "has_errors", true, "items", "by_field");
-        if (!json_set(context->data, "errors", made, err))
-            return false;
-        errors = context_member(context->data, "errors");
-    }
-    Json *item = json_build("{s:s%, s:s%}", "field", field.data, field.len, "message", message.data, message.len);
-    if (!json_append(context_member(errors, "items"), item))
-        return json_ok(NULL, err);
-    const char *key = str_copy(context->r->arena, field).data;
-    return json_set(context_member(errors, "by_field"), key, json_from_str(message), err);
-}
 
 // ---- the page ----
 

@@ -43,6 +43,9 @@ bool listing_knows(Str sort);
 // A sort that a page's address may name: that one where it is offered, else the default.
 Str listing_sort(Str wanted, bool is_search);
 
+// Sets `errors` with one entry; more are added by further calls. Fails with ERR_NO_MEMORY.
+MUST_CHECK bool context_errors(Context *context, Str field, Str message, Error *err);
+
 // A member that may be changed; NULL where it is absent.
 Json *context_member(const Json *object, const char *key);
 Str percent_encode(Str text, Arena *arena);    // all but RFC 3986's unreserved characters
