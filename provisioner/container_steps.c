@@ -430,16 +430,55 @@ bool route_apply(Operation *op, Error *err)
     return true;
 }
 
-bool own_postgres_start(Operation *op, Error *err)
+typedef enum ContainerWas { WAS_ABSENT, WAS_DOWN, WAS_UP } ContainerWas;
+
+// Starts a container where it is down.
+static bool container_bring(Engine *engine, Str name, ContainerWas *out_was, Error *err)
 {
     CLEANUP(json_close) Json *container = NULL;
+    if (!thing_find(engine, THING_CONTAINER, name, &container, err))
+        return false;
+    *out_was = !container ? WAS_ABSENT : is_container_up(container) ? WAS_UP : WAS_DOWN;
+    return *out_was != WAS_DOWN || container_start(engine, name, err);
+}
+
+bool own_postgres_start(Operation *op, Error *err)
+{
     Dedicated cell;
     Engine *engine = NULL;
-    if (!cell_reach(op, &cell, &engine, err) ||
-        !thing_find(engine, THING_CONTAINER, cell.postgres_name, &container, err))
+    ContainerWas was;
+    return cell_reach(op, &cell, &engine, err) && container_bring(engine, cell.postgres_name, &was, err) &&
+           (was == WAS_ABSENT || dedicated_database_wait(op->platform, op, op->cell, op->slug, 0, err));
+}
+
+// Whether to go on: of what doesn't come up the steps have more to say.
+static bool may_go_on(bool has_come_up, Error *err)
+{
+    if (has_come_up || err->code == ERR_BUSY || err->code == ERR_NO_MEMORY)
+        return has_come_up;
+    error_clear(err);
+    return true;
+}
+
+static bool cell_start(Operation *op, Str name, Error *err)
+{
+    Dedicated cell;
+    Host *host = NULL;
+    ContainerWas was;
+    if (name.len == 0 || !dedicated_find(op->platform, name, op->arena, &cell, err) || cell.host.len == 0)
+        return err->code == ERR_NONE;
+    if (!platform_host(op->platform, cell.host, &host, err) ||
+        !container_bring(host_engine(host), cell.postgres_name, &was, err))
         return false;
-    return !container || ((is_container_up(container) || container_start(engine, cell.postgres_name, err)) &&
-                          dedicated_database_wait(op->platform, op, op->cell, op->slug, 0, err));
+    if (was == WAS_DOWN && !may_go_on(dedicated_database_wait(op->platform, op, name, op->slug, 0, err), err))
+        return false;
+    return container_bring(host_engine(host), cell.shopd_name, &was, err) &&
+           (was != WAS_DOWN || may_go_on(dedicated_ready_wait(op->platform, op, cell.url, op->slug, err), err));
+}
+
+bool own_cells_start(Operation *op, Error *err)
+{
+    return tenant_context(op, err) && cell_start(op, op->cell, err) && cell_start(op, op->other_cell, err);
 }
 
 // ---- leave and remove: the containers, from where it only goes forward, and the rest. What has no PostgreSQL any more

@@ -42,9 +42,12 @@ MUST_CHECK bool healthy_probe(Operation *operation, bool *out_done, Error *err);
 MUST_CHECK bool healthy_apply(Operation *operation, Error *err);
 MUST_CHECK bool route_probe(Operation *operation, bool *out_done, Error *err);
 MUST_CHECK bool route_apply(Operation *operation, Error *err);
-// Starts the shop's PostgreSQL where it was stopped, and waits until it answers: while an operation has the shop nobody
-// mends it. One that isn't there stays so.
+// Starts the shop's PostgreSQL where it was stopped, and waits until it answers. One that isn't there stays so.
 MUST_CHECK bool own_postgres_start(Operation *operation, Error *err);
+// A Driver's `prepare`: starts what is down of the containers that there are of the cells that it works at, PostgreSQL
+// and shopd, and waits for them: nobody else mends them while it is under way, and an engine that was killed starts
+// nothing of what it found running. Shared cells have nothing to start.
+MUST_CHECK bool own_cells_start(Operation *operation, Error *err);
 MUST_CHECK bool own_leave_probe(Operation *operation, bool *out_done, Error *err);
 MUST_CHECK bool own_leave_apply(Operation *operation, Error *err);
 MUST_CHECK bool remove_probe(Operation *operation, bool *out_done, Error *err);

@@ -92,34 +92,15 @@ const Driver SCHEMA_DELETE = {
 // A cell of one's own goes as a whole; once its PostgreSQL is gone there is nobody to ask.
 static bool dedicated_unregister_probe(Operation *op, bool *out_done, Error *err)
 {
-    return is_removed(op, out_done, err) &&
-           (*out_done || (own_postgres_start(op, err) && unregister_probe(op, out_done, err)));
-}
-
-static bool dedicated_dump_apply(Operation *op, Error *err)
-{
-    return own_postgres_start(op, err) && dump_apply(op, err);
-}
-
-static bool dedicated_unregister_apply(Operation *op, Error *err)
-{
-    return own_postgres_start(op, err) && unregister_apply(op, err);
-}
-
-static bool dedicated_unregister_revert(Operation *op, Error *err)
-{
-    return own_postgres_start(op, err) && register_apply(op, err);
+    return is_removed(op, out_done, err) && (*out_done || unregister_probe(op, out_done, err));
 }
 
 // The gateway leads to the cell that is gone until it is told.
 static bool dedicated_forget_apply(Operation *op, Error *err) { return forget_apply(op, err) && route_apply(op, err); }
 
 static const Step CONTAINER_DELETE_STEPS[] = {
-    {.name = "dump", .probe = dump_probe, .apply = dedicated_dump_apply, .revert = dump_revert},
-    {.name = "unregister",
-     .probe = dedicated_unregister_probe,
-     .apply = dedicated_unregister_apply,
-     .revert = dedicated_unregister_revert},
+    {.name = "dump", .probe = dump_probe, .apply = dump_apply, .revert = dump_revert},
+    {.name = "unregister", .probe = dedicated_unregister_probe, .apply = unregister_apply, .revert = register_apply},
     {.name = "leave", .probe = own_leave_probe, .apply = own_leave_apply},
     {.name = "remove", .probe = remove_probe, .apply = remove_apply},
     {.name = "forget", .probe = forget_probe, .apply = dedicated_forget_apply},
@@ -128,7 +109,8 @@ static const Step CONTAINER_DELETE_STEPS[] = {
 const Driver CONTAINER_DELETE = {.kind = "delete-dedicated",
                                  .steps = CONTAINER_DELETE_STEPS,
                                  .count = COUNT(CONTAINER_DELETE_STEPS),
-                                 .begin = tenant_context};
+                                 .begin = tenant_context,
+                                 .prepare = own_cells_start};
 
 // ---- restore
 

@@ -233,8 +233,12 @@ static const Step MOVE_STEPS[] = {
     ARRIVAL,
 };
 
-const Driver TENANT_MOVE = {
-    .kind = "move", .steps = MOVE_STEPS, .count = COUNT(MOVE_STEPS), .side = "target", .begin = tenant_context};
+const Driver TENANT_MOVE = {.kind = "move",
+                            .steps = MOVE_STEPS,
+                            .count = COUNT(MOVE_STEPS),
+                            .side = "target",
+                            .begin = tenant_context,
+                            .prepare = own_cells_start};
 
 static const Step MOVE_DEDICATED_STEPS[] = {
     {.name = "reserve", .probe = place_probe, .apply = place_apply, .revert = place_revert},
@@ -249,7 +253,8 @@ const Driver TENANT_MOVE_DEDICATED = {.kind = "move-dedicated",
                                       .steps = MOVE_DEDICATED_STEPS,
                                       .count = COUNT(MOVE_DEDICATED_STEPS),
                                       .side = "target",
-                                      .begin = tenant_context};
+                                      .begin = tenant_context,
+                                      .prepare = own_cells_start};
 
 // The copy that is there is brought up to date, unless its changes were lost.
 static bool copy_keep(Operation *op, Error *err)
@@ -269,7 +274,8 @@ const Driver TENANT_MOVE_BACK = {.kind = "move-back",
                                  .steps = MOVE_BACK_STEPS,
                                  .count = COUNT(MOVE_BACK_STEPS),
                                  .side = "target",
-                                 .begin = tenant_context};
+                                 .begin = tenant_context,
+                                 .prepare = own_cells_start};
 
 // ---- finalize
 
@@ -302,7 +308,8 @@ const Driver TENANT_FINALIZE = {.kind = "finalize",
                                 .steps = FINALIZE_STEPS,
                                 .count = COUNT(FINALIZE_STEPS),
                                 .side = "source",
-                                .begin = tenant_context};
+                                .begin = tenant_context,
+                                .prepare = own_cells_start};
 
 static const Step FINALIZE_DEDICATED_STEPS[] = {
     {.name = "slots", .probe = slots_probe, .apply = other_forget},
@@ -315,4 +322,5 @@ const Driver TENANT_FINALIZE_DEDICATED = {.kind = "finalize-dedicated",
                                           .steps = FINALIZE_DEDICATED_STEPS,
                                           .count = COUNT(FINALIZE_DEDICATED_STEPS),
                                           .side = "source",
-                                          .begin = tenant_context};
+                                          .begin = tenant_context,
+                                          .prepare = own_cells_start};

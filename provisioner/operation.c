@@ -248,7 +248,7 @@ static bool driver_begin(Operation *op, Error *err) { return !op->driver->begin 
 static bool run(Operation *op, Error *err)
 {
     emit(op, 0, EVENT_BEGUN, NULL);
-    if (!driver_begin(op, err))
+    if (!driver_begin(op, err) || (op->driver->prepare && !op->driver->prepare(op, err)))
         return fail(op, 0, "failed", err);
     if (!op->is_revert)
         return run_forward(op, err);

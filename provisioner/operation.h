@@ -47,6 +47,7 @@ typedef struct Driver {
     const char
         *side;    // which end of the tenant's move it works at, "target" or "source"; NULL: where the tenant lives
     bool (*begin)(Operation *operation, Error *err);    // reads what its steps need, before any of them; NULL: they do
+    bool (*prepare)(Operation *operation, Error *err);    // ... and brings up what they need, not for a preview
 } Driver;
 
 extern const Driver *const DRIVERS[];    // every kind that there is; ends with NULL

@@ -210,4 +210,5 @@ static const Step STEPS[] = {
     {.name = "record", .probe = record_probe, .apply = record_apply},
 };
 
-const Driver CONTAINER_RESIZE = {.kind = "resize", .steps = STEPS, .count = COUNT(STEPS), .begin = tenant_context};
+const Driver CONTAINER_RESIZE = {
+    .kind = "resize", .steps = STEPS, .count = COUNT(STEPS), .begin = tenant_context, .prepare = own_cells_start};

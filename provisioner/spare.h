@@ -8,8 +8,8 @@ enum {
     SPARE_LOCKS = 110            // that making one takes, about
 };
 
-// Makes `count` (one at least) spares in a cell, several to a transaction; above one transaction's worth by two connections at once. A
-// crash leaves whole spares only. Fails as db_open, or ERR_BUSY.
+// Makes `count` (one at least) spares in a cell, several to a transaction; above one transaction's worth by two
+// connections at once. A crash leaves whole spares only. Fails as db_open, or ERR_BUSY.
 MUST_CHECK bool spares_make(Platform *platform, Str cell_name, size_t count, Error *err);
 
 // Makes a spare and takes one for an operation, in one transaction, so that nobody else's operation can take what was

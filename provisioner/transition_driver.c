@@ -2,6 +2,7 @@
 // hosts.
 #include "provisioner/schema_driver.h"
 
+#include "provisioner/container_steps.h"
 #include "provisioner/tenant_steps.h"
 
 static Str input_text(const Operation *op, const char *key) { return json_str(json_get(op->input, key)); }
@@ -61,7 +62,8 @@ static const Step TRANSITION_STEPS[] = {
 
 #define TRANSITION(name)                                                                                               \
     {                                                                                                                  \
-        .kind = (name), .steps = TRANSITION_STEPS, .count = COUNT(TRANSITION_STEPS), .begin = tenant_context           \
+        .kind = (name), .steps = TRANSITION_STEPS, .count = COUNT(TRANSITION_STEPS), .begin = tenant_context,          \
+        .prepare = own_cells_start                                                                                     \
     }
 const Driver TENANT_SUSPEND = TRANSITION("suspend");
 const Driver TENANT_RESUME = TRANSITION("resume");
@@ -120,4 +122,5 @@ static const Step SET_STEPS[] = {
     {.name = "register", .probe = served_register_probe, .apply = served_register_apply, .revert = nothing_revert},
 };
 
-const Driver TENANT_SET = {.kind = "set", .steps = SET_STEPS, .count = COUNT(SET_STEPS), .begin = tenant_context};
+const Driver TENANT_SET = {
+    .kind = "set", .steps = SET_STEPS, .count = COUNT(SET_STEPS), .begin = tenant_context, .prepare = own_cells_start};

@@ -415,4 +415,5 @@ static const Step STEPS[] = {
     {.name = "takeover", .probe = takeover_probe, .apply = takeover_apply},
 };
 
-const Driver CONTAINER_UPGRADE = {.kind = "upgrade", .steps = STEPS, .count = COUNT(STEPS), .begin = tenant_context};
+const Driver CONTAINER_UPGRADE = {
+    .kind = "upgrade", .steps = STEPS, .count = COUNT(STEPS), .begin = tenant_context, .prepare = own_cells_start};
