@@ -31,6 +31,8 @@ struct Db {
     uint64_t confirmed;     // of a replication stream
     DbWaiting *waiting;     // or NULL
     void *waiting_context;
+    bool owes_answer;    // nobody waits for it any more: whatever comes next on the connection belongs to another
+                         // question
 };
 
 struct Rows {
@@ -250,8 +252,8 @@ void db_close(Db **db)
 // The server's farewell comes first, the end of the stream after it: so it is read twice.
 bool db_is_broken(const Db *db)
 {
-    return PQstatus(db->conn) != CONNECTION_OK || !PQconsumeInput(db->conn) || !PQconsumeInput(db->conn) ||
-           PQstatus(db->conn) != CONNECTION_OK;
+    return db->owes_answer || PQstatus(db->conn) != CONNECTION_OK || !PQconsumeInput(db->conn) ||
+           !PQconsumeInput(db->conn) || PQstatus(db->conn) != CONNECTION_OK;
 }
 
 int db_pid(const Db *db) { return PQbackendPID(db->conn); }
@@ -266,8 +268,9 @@ void db_cancel(const Db *db)
 
 static int64_t deadline_of(const Db *db) { return clock_ms() + db->statement_timeout_ms + GRACE_MS; }
 
-static bool error_no_answer(const Db *db, Error *err)
+static bool error_no_answer(Db *db, Error *err)
 {
+    db->owes_answer = true;
     error_set(err, ERR_UNREACHABLE, "the database '%s' doesn't answer", PQdb(db->conn));
     return error_why(err, "nothing came within %lld ms", (long long)db->statement_timeout_ms + GRACE_MS);
 }
@@ -286,6 +289,7 @@ static bool answer_wait(Db *db, int64_t deadline_ms, Error *err)
         if (clock_ms() >= deadline_ms || !db->waiting)
             return error_no_answer(db, err);
         if (!db->waiting(db->waiting_context, err)) {
+            db->owes_answer = true;
             db_cancel(db);
             return false;
         }

@@ -27,7 +27,8 @@ MUST_CHECK bool dsn_with_database(Str dsn, Str database, Arena *arena, Str *out,
 // The database that a DSN names, in `arena`; empty where it names none or is no DSN.
 Str dsn_database(Str dsn, Arena *arena);
 
-// Whether the connection is lost, as far as its socket knows by now: every further call fails.
+// Whether the connection is lost, as far as its socket knows by now, or owes an answer that wasn't waited for: every
+// further call fails.
 bool db_is_broken(const Db *db);
 
 // The server's process for this connection, as pg_stat_activity names it.

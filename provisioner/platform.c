@@ -35,6 +35,7 @@ typedef struct CellConnection {
 typedef struct HostConnection {
     Str name;
     Host *host;
+    int64_t record;    // a hash of what the record said of the way to it when it was opened
 } HostConnection;
 
 struct Platform {
@@ -196,19 +197,47 @@ const PlatformOptions *platform_options(const Platform *platform) { return &plat
 
 Db *platform_control(Platform *platform) { return platform->control; }
 
+// *out is 0 where there is no such host.
+static bool host_record(Platform *platform, Str name, int64_t *out, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    if (!db_query(platform->control,
+                  S("select hashtextextended(concat_ws(' ', url, tls_directory, created_at), 0) "
+                    "from control.hosts where name = $1"),
+                  PARAMS(name), &rows, err))
+        return false;
+    *out = rows_count(rows) ? rows_int64(rows, 0, 0) : 0;
+    return true;
+}
+
+// A host that was removed, or is another machine by now, isn't to be reached by the way that it had.
+static bool hosts_refresh(Platform *platform, Error *err)
+{
+    for (size_t i = 0; i < platform->host_count; i++) {
+        int64_t record = 0;
+        if (!platform->hosts[i].host)
+            continue;
+        if (!host_record(platform, platform->hosts[i].name, &record, err))
+            return false;
+        if (record != platform->hosts[i].record)
+            platform_host_forget(platform, platform->hosts[i].name);
+    }
+    return true;
+}
+
 bool platform_reconnect(Platform *platform, Error *err)
 {
     for (size_t i = 0; i < platform->cell_count; i++)
         if (platform->cells[i].db && db_is_broken(platform->cells[i].db))
             db_close(&platform->cells[i].db);
-    if (!db_is_broken(platform->control))
-        return true;
-    Db *db = NULL;
-    if (!db_open(platform->options.control_dsn, &DB_OPTIONS, &db, err))
-        return false;
-    db_close(&platform->control);
-    platform->control = db;
-    return true;
+    if (db_is_broken(platform->control)) {
+        Db *db = NULL;
+        if (!db_open(platform->options.control_dsn, &DB_OPTIONS, &db, err))
+            return false;
+        db_close(&platform->control);
+        platform->control = db;
+    }
+    return hosts_refresh(platform, err);
 }
 
 bool platform_cell_dsn(Platform *platform, Str kept, Arena *arena, Str *out, Error *err)
@@ -229,7 +258,8 @@ bool platform_host(Platform *platform, Str name, Host **out, Error *err)
         platform->hosts[platform->host_count++].name = str_copy(platform->arena, name);
     }
     HostConnection *host = &platform->hosts[i];
-    if (!arena_ok(platform->arena, err) || (!host->host && !host_open(platform, name, &host->host, err)))
+    if (!arena_ok(platform->arena, err) || (!host->host && (!host_record(platform, name, &host->record, err) ||
+                                                            !host_open(platform, name, &host->host, err))))
         return false;
     *out = host->host;
     return true;

@@ -110,6 +110,28 @@ TEST(a_host_is_added_shown_changed_and_removed)
     close_all();
 }
 
+// A process that lives long, as the controller does, when a host is set up anew under its name.
+TEST(a_host_is_reached_as_its_record_says_by_now)
+{
+    open_all();
+    Error err = {0};
+    Host *host = NULL;
+    Platform *platform = runner.world.platform;
+    (void)run(0, LINE("host add eu1 %s", engine.url.data));
+    ck_assert_ok(platform_reconnect(platform, &err) && platform_host(platform, S("eu1"), &host, &err), &err);
+    ck_assert_ok(
+        db_script(runner.world.control, S("update control.hosts set url = 'unix:///tmp/shop-no-such-socket'"), &err),
+        &err);
+    ck_assert_ok(platform_reconnect(platform, &err), &err);
+    ck_assert(!platform_host(platform, S("eu1"), &host, &err));
+    ck_assert_says(&err, ERR_UNREACHABLE, "/tmp/shop-no-such-socket");
+    error_clear(&err);
+    ck_assert_ok(db_script(runner.world.control, S("delete from control.hosts"), &err), &err);
+    ck_assert(!platform_host(platform, S("eu1"), &host, &err));
+    ck_assert_int_eq(err.code, ERR_NOT_FOUND);
+    close_all();
+}
+
 TEST(an_engine_is_the_same_by_all_three_ways)
 {
     open_all();
@@ -214,6 +236,6 @@ TEST(a_wrong_wish_is_refused_and_nothing_is_recorded)
     command_runner_close(&runner);
 }
 
-SUITE(host, ONCE(a_host_is_added_shown_changed_and_removed), ONCE(an_engine_is_the_same_by_all_three_ways),
-      ONCE(a_host_that_is_gone_is_said_to_be_and_comes_back),
+SUITE(host, ONCE(a_host_is_reached_as_its_record_says_by_now), ONCE(a_host_is_added_shown_changed_and_removed),
+      ONCE(an_engine_is_the_same_by_all_three_ways), ONCE(a_host_that_is_gone_is_said_to_be_and_comes_back),
       EACH(a_wrong_wish_is_refused_and_nothing_is_recorded, REFUSED))

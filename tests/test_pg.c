@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/process.h"
+#include "tests/support/database_proxy.h"
 #include "tests/support/more_check.h"
 #include "tests/support/pg_server.h"
 
@@ -281,7 +282,25 @@ TEST(who_waits_long_for_an_answer_is_asked_meanwhile)
     ck_assert_int_eq(left, 1);
     ck_assert(!db_run(db, S("select pg_sleep(20)"), NO_PARAMS, &err));
     ck_assert_says(&err, ERR_BUSY, "somebody else has it now");
+    ck_assert(db_is_broken(db));
     db_close(&db);
+}
+
+// Its late answer would be taken for that of the next question.
+TEST(a_connection_that_owes_an_answer_is_broken)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    CLEANUP(db_close) Db *db = NULL;
+    Error err = {0};
+    Str dsn = S("");
+    DatabaseProxy *proxy = database_proxy_open(test_database("pg"), arena, &dsn);
+    ck_assert_ok(db_open(dsn, &(DbOptions){.statement_timeout_ms = 100}, &db, &err), &err);
+    database_proxy_set(proxy, PROXY_HOLDS);
+    ck_assert(!db_run(db, S("select 1"), NO_PARAMS, &err));
+    ck_assert_says(&err, ERR_UNREACHABLE, "nothing came within");
+    database_proxy_set(proxy, PROXY_FLOWS);
+    ck_assert(db_is_broken(db));
+    database_proxy_close(&proxy);
 }
 
 SUITE(pg, ONCE(parameters_go_and_rows_come_back), EACH(a_failing_statement_says_code_and_field, FAILING),
@@ -293,4 +312,5 @@ SUITE(pg, ONCE(parameters_go_and_rows_come_back), EACH(a_failing_statement_says_
       EACH(a_refused_login_says_by_its_code_what_is_wrong, REFUSED),
       EACH(a_connection_string_is_kept_without_its_password_and_gets_it_back, STRINGS),
       ONCE(a_connection_string_that_is_refused_does_not_tell_its_password),
-      ONCE(a_notice_of_another_connection_arrives), ONCE(who_waits_long_for_an_answer_is_asked_meanwhile))
+      ONCE(a_notice_of_another_connection_arrives), ONCE(who_waits_long_for_an_answer_is_asked_meanwhile),
+      ONCE(a_connection_that_owes_an_answer_is_broken))
