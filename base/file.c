@@ -140,3 +140,15 @@ bool file_stamp(Str path, StrBuf *out, Error *err)
                   status.st_mtim.tv_nsec);
     return true;
 }
+
+bool path_absolute(Str path, Arena *arena, Str *out, Error *err)
+{
+    char here[4 * KIB];
+    *out = path;
+    if (path.len == 0 || path.data[0] == '/')
+        return true;
+    if (!getcwd(here, sizeof(here)))
+        return error_from_errno(err, errno, "the working directory can't be named");
+    *out = str_format(arena, "%s/%.*s", here, STR_ARG(path));
+    return arena_ok(arena, err);
+}

@@ -18,6 +18,10 @@ MUST_CHECK bool directory_make(Str path, unsigned mode, Error *err);
 
 bool file_exists(Str path);
 
+// The path from the root on: one that isn't is below the working directory; the empty one stays. In `arena`, or `path`
+// itself.
+MUST_CHECK bool path_absolute(Str path, Arena *arena, Str *out, Error *err);
+
 // Appends a line that is another one when the file has changed: its path, size, and when it was written. Fails as
 // file_read does.
 MUST_CHECK bool file_stamp(Str path, StrBuf *out, Error *err);

@@ -3,6 +3,7 @@
 #include "provisioner/host_drain.h"
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "cli/amount.h"
 #include "cli/answer.h"
 #include "cli/prompt.h"
@@ -112,9 +113,9 @@ static bool add_run(CommandCall *call, Error *err)
         .name = command_argument(call, 0),
         .url = command_argument(call, 1),
         .address = command_text(call, "address"),
-        .tls_directory = command_text(call, "tls-dir"),
     };
-    if (!command_amount(call, "cpu", UNIT_MILLICPU, &spec.millicpu, err) ||
+    if (!path_absolute(command_text(call, "tls-dir"), call->arena, &spec.tls_directory, err) ||
+        !command_amount(call, "cpu", UNIT_MILLICPU, &spec.millicpu, err) ||
         !command_amount(call, "memory", UNIT_BYTES, &spec.memory_bytes, err) ||
         !command_amount(call, "disk", UNIT_BYTES, &spec.disk_bytes, err) || !labels_read(call, &labels, err) ||
         !open_platform(call, &platform, err))

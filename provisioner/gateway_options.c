@@ -1,8 +1,8 @@
 // provisioner/gateway_options.c: where the gateway answers, and as whom: by the settings, or by the platform's record.
-#include <errno.h>
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "base/process.h"
 #include "provisioner/gateway.h"
 #include "provisioner/launch.h"
@@ -19,14 +19,8 @@ bool gateway_user_find(GatewayOptions *options, Arena *arena, Error *err)
 
 static bool paths_make_absolute(GatewayOptions *options, Arena *arena, Error *err)
 {
-    char here[4 * KIB];
-    if (!getcwd(here, sizeof(here)))
-        return error_from_errno(err, errno, "the working directory can't be named");
-    Str *const paths[] = {&options->directory, &options->certificates};
-    for (size_t i = 0; i < COUNT(paths); i++)
-        if (paths[i]->len && !str_has_prefix(*paths[i], S("/")))
-            *paths[i] = str_format(arena, "%s/%.*s", here, STR_ARG(*paths[i]));
-    return arena_ok(arena, err);
+    return path_absolute(options->directory, arena, &options->directory, err) &&
+           path_absolute(options->certificates, arena, &options->certificates, err);
 }
 
 static Str directory_of(const Place *place, Arena *arena)

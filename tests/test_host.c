@@ -142,7 +142,12 @@ TEST(an_engine_is_the_same_by_all_three_ways)
                        S("belong to tcp:// alone"));
     ck_assert_contains(run(66, LINE("host add tls %s --tls-dir /tmp", tcp_url().data)), S("ca.pem"));
     ck_assert_contains(run(77, LINE("host add tls %s --tls-dir %s", tcp_url().data, wrong)), S("can't be used"));
-    (void)run(0, LINE("host add tls %s --tls-dir %s", tcp_url().data, right));
+    char here[4 * KIB];
+    ck_assert_ptr_nonnull(getcwd(here, sizeof(here)));
+    ck_assert_int_eq(chdir(engine.directory.data), 0);
+    ck_assert_str(member(run(0, LINE("host add tls %s --tls-dir right -o json", tcp_url().data)), "tls_directory"),
+                  str_format(runner.world.arena, "\"%s\"", right));
+    ck_assert_int_eq(chdir(here), 0);
     (void)run(0, LINE("host add tls %s --cpu 1", tcp_url().data));    // the directory is remembered
     Str by_tls = run(0, "host check tls -o json");
 
