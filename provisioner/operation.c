@@ -486,7 +486,8 @@ bool operation_run(Platform *platform, const OperationSpec *spec, int64_t *out_i
 
 bool operation_beat(Operation *op, Error *err)
 {
-    if (clock_ms() - op->beat_ms < BEAT_MS)
+    bool is_previewed = op->epoch == 0;    // nobody has taken it
+    if (is_previewed || clock_ms() - op->beat_ms < BEAT_MS)
         return true;
     if (!db_run(platform_control(op->platform), S("select control.operation_beat($1::bigint, $2::bigint)"),
                 PARAMS(NUMBER(op->id), NUMBER(op->epoch)), err))

@@ -423,6 +423,8 @@ TEST(a_creation_that_is_killed_at_each_step_goes_on_to_its_end)
         own_shops_killed(&shops, step ? resume : OWN_KINDS[OWN_CREATE].act,
                          (StepMoment){step, step % 2 ? EVENT_BEFORE : EVENT_AFTER});
         killed_id = own_operation_newest(&shops);
+        ck_assert_contains(run(0, LINE("operation resume %lld --dry-run -o json", (long long)killed_id)),
+                           S("would_do"));
     }
     (void)run(0, LINE("operation resume %lld", (long long)killed_id));
     ck_assert_int_eq(status_of("bazar", "/"), 200);

@@ -218,6 +218,17 @@ bool own_kind_go(const OwnShops *shops, const OwnKind *kind, int64_t id, OwnWay 
     return way == OWN_RESUMED ? operation_resume(platform, id, err) : operation_revert(platform, id, err);
 }
 
+static void check_preview(const OwnShops *shops, int64_t id, OwnWay way, const char *moment)
+{
+    Error err = {0};
+    CLEANUP(json_close) Json *answer = NULL;
+    Platform *platform = own_shops_platform(shops);
+    ck_assert_msg(operation_preview(platform, id, way == OWN_TAKEN_BACK, &answer, &err) ||
+                      err.code == ERR_UNREACHABLE || error_says(&err, "only goes forward"),
+                  "%s: its preview: %s: %s (%s)", moment, error_name(err.code), err.what, err.why);
+    platform_close(&platform);
+}
+
 // An engine that was killed needs a while until it has started its containers again.
 static void must_go(const OwnShops *shops, const OwnKind *kind, int64_t id, OwnWay way, const char *moment)
 {
@@ -237,8 +248,10 @@ static void must_go(const OwnShops *shops, const OwnKind *kind, int64_t id, OwnW
 // Of a command with two operations the second one may be what was cut short, or all that is left to do.
 bool own_kind_finish(const OwnShops *shops, const OwnKind *kind, int64_t id, OwnWay way, const char *moment)
 {
-    if (id && !has_own_operation_ended(shops, id))
+    if (id && !has_own_operation_ended(shops, id)) {
+        check_preview(shops, id, way, moment);
         must_go(shops, kind, id, way, moment);
+    }
     if (id && !has_own_operation_ended(shops, id))
         must_go(shops, kind, id, OWN_RESUMED, moment);
     if (is_operation(shops, id, LINE("kind = '%s' and state = 'reverted'", kind->driver->kind)))
