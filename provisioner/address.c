@@ -142,6 +142,41 @@ bool address_list_check(Str listen, Error *err)
     return count > 0 || address_parse(S(""), &address, err);
 }
 
+static bool is_any(const Address *address)
+{
+    static const char *const ANY[] = {"", "*", "0.0.0.0", "::"};
+    bool is_one = false;
+    for (size_t i = 0; i < COUNT(ANY); i++)
+        is_one = is_one || strcmp(address->host, ANY[i]) == 0;
+    return is_one;
+}
+
+static bool is_same_place(const Address *a, const Address *b)
+{
+    return strcmp(a->port, b->port) == 0 && (is_any(a) || is_any(b) || strcmp(a->host, b->host) == 0);
+}
+
+bool address_lists_differ(Str listen, Str other, Error *err)
+{
+    Address a = {0}, b = {0};
+    Str part;
+    while (str_cut(&listen, ',', &part)) {
+        if (!address_parse(str_trim(part), &a, err))
+            return false;
+        Str rest = other, with;
+        while (str_cut(&rest, ',', &with)) {
+            if (!address_parse(str_trim(with), &b, err))
+                return false;
+            if (!is_same_place(&a, &b))
+                continue;
+            error_set(err, ERR_INVALID, "the address '%.*s' is refused", STR_ARG(str_trim(with)));
+            error_why(err, "'%.*s' is for something else", STR_ARG(str_trim(part)));
+            return error_next(err, "choose another port");
+        }
+    }
+    return true;
+}
+
 static const char *reachable_host(const Address *address)
 {
     if (address->host[0] == '\0' || strcmp(address->host, "0.0.0.0") == 0 || strcmp(address->host, "*") == 0)

@@ -24,6 +24,9 @@ void listeners_close(Listeners *listeners);
 // The form alone, of the same. Fails with ERR_INVALID.
 MUST_CHECK bool address_list_check(Str listen, Error *err);
 
+// Whether no address of one list is in the other one, too. Fails with ERR_INVALID, naming it.
+MUST_CHECK bool address_lists_differ(Str listen, Str other, Error *err);
+
 // "http://ADDRESS:PORT", by which this machine reaches the first address of `listen`, in `arena`: the loopback address
 // for one that means all of them. Fails with ERR_INVALID.
 MUST_CHECK bool address_url(Str listen, Arena *arena, Str *out, Error *err);

@@ -473,7 +473,9 @@ static bool cell_start(Operation *op, Str name, Error *err)
     if (was == WAS_DOWN && !may_go_on(dedicated_database_wait(op->platform, op, name, op->slug, 0, err), err))
         return false;
     return container_bring(host_engine(host), cell.shopd_name, &was, err) &&
-           (was != WAS_DOWN || may_go_on(dedicated_ready_wait(op->platform, op, cell.url, op->slug, err), err));
+           (was != WAS_DOWN || may_go_on(dedicated_ready_wait(op->platform, op, cell.url, op->slug, err) &&
+                                             dedicated_database_wait(op->platform, op, name, op->slug, 1, err),
+                                         err));
 }
 
 bool own_cells_start(Operation *op, Error *err)

@@ -259,7 +259,7 @@ static bool render_locked(Gateway *gateway, Platform *platform, bool is_dry_run,
 {
     CLEANUP(json_close) Json *files = NULL;
     const GatewayOptions *options = gateway->options;
-    if (!gateway_read(gateway, platform, err) ||
+    if (!gateway_read(gateway, platform, err) || !gateway_certificates_check(options, err) ||
         (!is_dry_run && !gateway_files_write(options, &gateway->files, gateway->arena, err)) ||
         !files_json(gateway, &files, err))
         return false;

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "provisioner/address.h"
+#include "provisioner/certificate.h"
 #include "provisioner/digest.h"
 #include "provisioner/gateway_page.h"
 #include "provisioner/haproxy_socket.h"
@@ -76,6 +77,16 @@ static Str certificates_text(Str path, Arena *arena)
     return gateway_map_text(&map, arena);
 }
 
+// What HAProxy passes over in a directory of certificates; all else there has to be one.
+static bool is_beside(Str name)
+{
+    static const Str ENDS[] = {S(".key"), S(".issuer"), S(".ocsp"), S(".sctl")};
+    bool is_end = false;
+    for (size_t i = 0; i < COUNT(ENDS); i++)
+        is_end = is_end || str_has_suffix(name, ENDS[i]);
+    return is_end;
+}
+
 static bool certificates_check(Str path, Arena *arena, Error *err)
 {
     if (certificates_text(path, arena).len)
@@ -97,7 +108,8 @@ bool gateway_options_check(const GatewayOptions *options, Arena *arena, Error *e
     if (!address_list_check(options->listen, err) || !quotable_check("gateway's address", options->listen, err))
         return error_where(err, "gateway_listen");
     if (options->certificates.len && (!address_list_check(options->tls_listen, err) ||
-                                      !quotable_check("gateway's address", options->tls_listen, err)))
+                                      !quotable_check("gateway's address", options->tls_listen, err) ||
+                                      !address_lists_differ(options->listen, options->tls_listen, err)))
         return error_where(err, "gateway_tls_listen");
     if (socket.len > HAPROXY_SOCKET_MAX) {
         error_set(err, ERR_INVALID, "the gateway's directory is refused");
@@ -106,6 +118,22 @@ bool gateway_options_check(const GatewayOptions *options, Arena *arena, Error *e
         return error_next(err, "choose a shorter one with --directory");
     }
     return options->certificates.len == 0 || certificates_check(options->certificates, arena, err);
+}
+
+bool gateway_certificates_check(const GatewayOptions *options, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Str path = options->certificates;
+    CLEANUP(directory_close) DIR *directory = path.len ? opendir(path.data) : NULL;
+    bool ok = true;
+    for (const struct dirent *entry = NULL; ok && directory && (entry = readdir(directory));) {
+        struct stat status = {0};
+        Str name = str_of(entry->d_name), file = str_format(arena, "%.*s/%.*s", STR_ARG(path), STR_ARG(name));
+        bool is_file = fstatat(dirfd(directory), entry->d_name, &status, 0) == 0 && S_ISREG(status.st_mode);
+        ok = arena_ok(arena, err) && (!is_file || is_beside(name) || certificate_check(file, err));
+        arena_reset(arena);
+    }
+    return ok || error_where(err, "gateway_certificates");
 }
 
 // ---- the configuration

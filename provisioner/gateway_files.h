@@ -23,6 +23,10 @@ extern const char GATEWAY_HOSTS_MAP[], GATEWAY_CELLS_MAP[], GATEWAY_LIMITS_MAP[]
 // certificates.
 MUST_CHECK bool gateway_options_check(const GatewayOptions *options, Arena *arena, Error *err);
 
+// Whether each file in the directory of certificates is one that HAProxy can read: one that runs goes on without, but
+// none starts with it. Fails with ERR_INVALID, naming the file.
+MUST_CHECK bool gateway_certificates_check(const GatewayOptions *options, Error *err);
+
 // Writes the texts of a record whose cells have backends, and compares them with what is there; in `arena`. The options
 // are checked.
 MUST_CHECK bool gateway_files_make(const GatewayOptions *options, const GatewayRecord *record, Arena *arena,

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "provisioner/address.h"
+#include "provisioner/gateway_files.h"
 #include "provisioner/haproxy.h"
 
 enum {
@@ -54,6 +55,10 @@ bool installation_gateway_choose(InstallationGateway *gateway, bool is_up, const
         error_set(err, ERR_STATE, "the platform runs already, with the gateway");
         return error_next(err, "run shopctl down first, then up --gateway never");
     }
+    if (is_up && !str_eq(gateway->mode, NEVER) &&
+        (!gateway_options_check(&gateway->options, gateway->arena, err) ||
+         !gateway_certificates_check(&gateway->options, err)))
+        return false;
     return !str_eq(gateway->mode, ALWAYS) ||
            launch_haproxy(setting_text(gateway->settings, "haproxy"), gateway->arena, &program, err);
 }

@@ -437,7 +437,8 @@ static bool listen_choose(Installation *in, const Json *record, const Running *b
         return error_next(err, "run shopctl down first, then up with the new address");
     }
     Str url;
-    return address_url(in->listen, in->arena, &url, err) && (is_served || address_check(in->listen, err));
+    return address_url(in->listen, in->arena, &url, err) &&
+           (is_served || before->supervisor.pid || address_check(in->listen, err));
 }
 
 static bool gateway_choose(Installation *in, bool is_up, const Json *record, const Running *running, Error *err)

@@ -333,7 +333,50 @@ TEST(with_certificates_it_speaks_tls_and_http_2)
     ck_assert_ok(file_write(str_format(runner.world.arena, "%s/bazar.pem", certificates.data), S("new"), 0600, &err),
                  &err);
     ck_assert_contains(member(gateway(2, "sync"), "why"), S("another configuration"));
+    // None would start with that one.
+    ck_assert_contains(run(65, LINE("gateway render --directory %s", haproxy.directory.data)),
+                       S("bazar.pem' can't be used"));
     close_all();
+}
+
+// A certificate that HAProxy can't read is found before it is told to.
+static const struct {
+    const char *make, *file, *why;    // in the directory of certificates; "": it is taken
+} PEMS[] = {
+    {"cat cert key >a.pem", "", ""},
+    {"cat cert >a.pem; cat key >a.pem.key; echo x >a.pem.ocsp", "", ""},
+    {"cat key cert >a.pem; mkdir b", "", ""},
+    {"cat cert >a.pem", "a.pem", "it has no private key"},
+    {"cat key >a.pem", "a.pem", "it has no certificate"},
+    {"cat cert key >a.pem; echo x >note.txt", "note.txt", "it has no certificate"},
+    {"cat cert >a.pem; openssl ec -in key -aes128 -passout pass:x 2>/dev/null >>a.pem", "a.pem",
+     "its key has a passphrase"},
+    {"cat cert >a.pem; openssl ecparam -name prime256v1 -genkey -noout >>a.pem", "a.pem",
+     "belongs to another certificate"},
+};
+
+TEST(a_certificate_that_cannot_be_read_is_named)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(MIB);
+    Error err = {0};
+    Str output = S("");
+    char directory[] = "/tmp/shop-pem.XXXXXX";
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    Str script = str_format(arena,
+                            "cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+                            "-subj /CN=a -keyout ../key.$$ -out ../cert.$$ 2>/dev/null && mv ../key.$$ key && mv "
+                            "../cert.$$ cert && %s; rm -f key cert",
+                            directory, PEMS[_i].make);
+    const char *argv[] = {"sh", "-c", script.data, NULL}, *remove[] = {"rm", "-rf", directory, NULL};
+    ck_assert_ok(process_run(&(ProcessSpec){.argv = argv}, CURL_MS, arena, &output, &err), &err);
+    bool ok = gateway_certificates_check(&(GatewayOptions){.certificates = str_of(directory)}, &err);
+    ck_assert_msg(ok == !PEMS[_i].why[0], "%s: %s (%s)", PEMS[_i].make, err.what, err.why);
+    if (!ok) {
+        ck_assert_says(&err, ERR_INVALID, str_format(arena, "%s/%s", directory, PEMS[_i].file).data);
+        ck_assert_says(&err, ERR_INVALID, PEMS[_i].why);
+    }
+    error_clear(&err);
+    ck_assert_ok(process_run(&(ProcessSpec){.argv = remove}, CURL_MS, arena, &output, &err), &err);
 }
 
 // ---- what changes while it runs
@@ -732,6 +775,9 @@ static const struct {
     const char *says;
 } REFUSED[] = {
     {"gateway render --setting gateway_listen=nowhere", 65, "gateway_listen"},
+    {"gateway render --setting gateway_listen=127.0.0.1:8443 --setting gateway_tls_listen=*:8443 --setting "
+     "gateway_certificates=/tmp",
+     65, "gateway_tls_listen"},
     {"gateway render --setting gateway_user=no-such-user", 66, "gateway_user"},
     {"gateway render --setting gateway_certificates=/no/such", 66, "gateway_certificates"},
     {"gateway sync", 69, "no HAProxy answers"},
@@ -751,7 +797,8 @@ SUITE(gateway, ONCE(render_writes_what_haproxy_accepts_and_only_what_changed),
       ONCE(only_shops_are_reached_and_nothing_that_is_private),
       ONCE(one_who_asks_too_often_gets_429_and_no_one_else_does),
       ONCE(a_request_that_is_too_large_or_in_another_language_is_refused),
-      ONCE(with_certificates_it_speaks_tls_and_http_2), ONCE(a_shop_a_domain_and_a_cell_are_reached_without_a_restart),
+      ONCE(with_certificates_it_speaks_tls_and_http_2), EACH(a_certificate_that_cannot_be_read_is_named, PEMS),
+      ONCE(a_shop_a_domain_and_a_cell_are_reached_without_a_restart),
       ONCE(the_controller_tells_a_running_gateway_of_every_change), ONCE(when_no_backend_is_free_it_says_how_to_reload),
       ONCE(a_cell_that_is_down_has_a_page_and_comes_back), ONCE(a_real_shop_is_reached_through_it),
       ONCE(a_map_is_read_or_memory_ran_out), ONCE(files_are_made_or_memory_ran_out),
