@@ -227,6 +227,31 @@ static bool logins_make(const Installation *in, Platform *platform, const Json *
     return true;
 }
 
+// Cells on hosts, once all else is up: a host may be away, or hang, and nobody waits for it twice.
+static bool hosted_cells_migrate(Installation *in, Platform *platform, Error *err)
+{
+    CLEANUP(json_close) Json *list = NULL;
+    CLEANUP(json_close) Json *away = json_build("{}");
+    if (!in->must_prepare)
+        return true;
+    if (!json_ok(away, err) || !cell_list(platform, &list, err))
+        return false;
+    const Json *items = json_get(list, "items");
+    for (size_t i = 0; i < json_count(items); i++) {
+        const Json *cell = json_element(items, i);
+        Str name = json_str(json_get(cell, "name")), host = json_str(json_get(cell, "host"));
+        if (host.len == 0 || !str_eq(json_str(json_get(cell, "state")), S("open")) ||
+            json_get(away, str_copy(in->arena, host).data) || cell_migrate(platform, name, err))
+            continue;
+        say(in, str_format(in->arena, "warning: %s: %s", err->what, err->cause_count ? err->causes[0] : err->why).data);
+        bool is_away = err->code == ERR_UNREACHABLE;
+        error_clear(err);
+        if (is_away && !json_set(away, str_copy(in->arena, host).data, json_from_bool(true), err))
+            return false;
+    }
+    return arena_ok(in->arena, err);
+}
+
 static bool cells_make(Installation *in, Platform *platform, const Running *running, Json **out, Error *err)
 {
     CLEANUP(json_close) Json *list = NULL;
@@ -239,13 +264,8 @@ static bool cells_make(Installation *in, Platform *platform, const Running *runn
         bool is_open = str_eq(json_str(json_get(json_element(items, i), "state")), S("open"));
         bool is_hosted = json_str(json_get(json_element(items, i), "host")).len > 0;
         is_there = is_there || str_eq(name, str_of(FIRST_CELL));
-        if (!in->must_prepare || !is_open || cell_migrate(platform, name, err))
-            continue;
-        if (!is_hosted)
+        if (in->must_prepare && is_open && !is_hosted && !cell_migrate(platform, name, err))
             return false;
-        // The host may be away; the others don't wait for it.
-        say(in, str_format(in->arena, "warning: %s: %s", err->what, err->cause_count ? err->causes[0] : err->why).data);
-        error_clear(err);
     }
     Str url;
     if (!installation_gateway_decide(&in->gateway, items, running, err) ||
@@ -473,6 +493,16 @@ static bool gateway_finish(const Installation *in, Platform *platform, const Jso
                                   installation_gateway_finish(&in->gateway, platform, &now, in->deadline_ms, err));
 }
 
+// Of starts before this one.
+static void failures_forget(const Installation *in, const Running *running)
+{
+    for (size_t i = 0; i < running->count; i++) {
+        Str failed = place_path(in->arena, in->launch.place.run, "%.*s.failed", STR_ARG(running->services[i].name));
+        if (failed.len)
+            (void)unlink(failed.data);
+    }
+}
+
 // From databases that are there to programs that answer.
 static bool programs_ready(Installation *in, const Json *before_record, const Running *before, Json **out, Error *err)
 {
@@ -487,9 +517,11 @@ static bool programs_ready(Installation *in, const Json *before_record, const Ru
     if (in->must_prepare || differs || now.alive < now.count) {
         if (now.alive < now.count)
             say(in, "starting shopd and the controller");
+        failures_forget(in, &now);
         process_signal(&now.supervisor, SIGHUP);
     }
-    if (!services_wait(in, record, err) || !gateway_finish(in, platform, record, err))
+    if (!services_wait(in, record, err) || !gateway_finish(in, platform, record, err) ||
+        !hosted_cells_migrate(in, platform, err))
         return false;
     *out = TAKE(record);
     return true;

@@ -181,6 +181,36 @@ TEST(whoever_of_it_is_killed_who_comes_waits_and_is_served)
     close_all();
 }
 
+TEST(one_that_ended_for_good_is_started_again_once_its_certificates_are_right)
+{
+    open_all();
+    Str tls = str_format(arena, "127.0.0.1:%u", test_free_port());
+    ck_assert_contains(DO("$S up --listen $L --gateway always"), S("gateway"));
+    shop_make("bazar", "");
+    await_status("bazar.localhost", 200);
+    (void)DO("mkdir $D/pem && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "
+             "/CN=bazar.localhost -keyout $D/key -out $D/cert 2>$D/said && cat $D/cert $D/key >$D/pem/bazar.pem");
+    (void)setenv("SHOPCTL_GATEWAY_CERTIFICATES", str_format(arena, "%s/pem", platform->data.data).data, 1);
+    (void)setenv("SHOPCTL_GATEWAY_TLS_LISTEN", str_format(arena, "127.0.0.1:%u", platform->port).data, 1);
+    ck_assert_contains(FAILS("$S up"), S("is for something else"));
+    (void)setenv("SHOPCTL_GATEWAY_TLS_LISTEN", tls.data, 1);
+    (void)DO("$S up");
+    ck_assert_str(DO("curl -sSk -o /dev/null -w '%%{http_code}' -H 'Host: bazar.localhost' https://%s/", tls.data),
+                  S("200"));
+    (void)DO("echo junk >$D/pem/junk.pem");
+    ck_assert_contains(FAILS("$S up"), S("junk.pem' can't be used"));
+    ck_assert_int_eq(status_of("bazar.localhost"), 200);
+    gateway_kill();
+    (void)DO("until [ -e $D/run/gateway.failed ]; do sleep 0.1; done");
+    ck_assert_contains(FAILS("$S up"), S("junk.pem' can't be used"));
+    (void)DO("rm $D/pem/junk.pem");
+    ck_assert_contains(DO("$S up"), S("gateway"));
+    await_status("bazar.localhost", 200);
+    (void)unsetenv("SHOPCTL_GATEWAY_CERTIFICATES");
+    (void)unsetenv("SHOPCTL_GATEWAY_TLS_LISTEN");
+    close_all();
+}
+
 // ---- whether it comes at all
 
 TEST(it_is_there_always_or_never_as_it_is_said)
@@ -289,6 +319,14 @@ TEST(a_shop_of_its_own_brings_it_in_and_is_reached_there)
     check_url("stall");
     check_url("bazar");
     shopper_stop(&shopper);
+    if (_i == 0) {    // an engine that hangs keeps nobody else's shops away
+        (void)DO("$S down");
+        (void)kill(engine.process.pid, SIGSTOP);
+        (void)DO("$S up --setting start_timeout_s=20");
+        ck_assert_int_eq(status_of("bazar.localhost"), 200);
+        (void)kill(engine.process.pid, SIGCONT);
+        await_status("stall.localhost", 200);
+    }
     (void)DO(
         "$S tenant suspend stall -o name && $S tenant archive stall -o name && $S tenant delete stall --yes -o name");
     ck_assert_int_eq(status_of("stall.localhost"), 404);
@@ -299,6 +337,7 @@ TEST(a_shop_of_its_own_brings_it_in_and_is_reached_there)
 
 SUITE(gateway_up, ONCE(the_second_cell_brings_the_gateway_in_and_no_request_is_lost),
       ONCE(the_controller_brings_it_in_where_nobody_else_does),
-      ONCE(whoever_of_it_is_killed_who_comes_waits_and_is_served), ONCE(it_is_there_always_or_never_as_it_is_said),
-      ONCE(what_stands_in_its_way_is_named_and_the_shops_go_on), LONG(another_user_than_root_has_it_too),
-      LONG_EACH(a_shop_of_its_own_brings_it_in_and_is_reached_there, MADE))
+      ONCE(whoever_of_it_is_killed_who_comes_waits_and_is_served),
+      ONCE(one_that_ended_for_good_is_started_again_once_its_certificates_are_right),
+      ONCE(it_is_there_always_or_never_as_it_is_said), ONCE(what_stands_in_its_way_is_named_and_the_shops_go_on),
+      LONG(another_user_than_root_has_it_too), LONG_EACH(a_shop_of_its_own_brings_it_in_and_is_reached_there, MADE))
