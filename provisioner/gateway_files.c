@@ -186,10 +186,11 @@ static const char RULES[] =
     "404.html"
     " if !is_shop || is_private\n"
     "    http-request set-var(txn.limit) var(txn.host),map_str_int(limits.map,0)\n"
-    "    http-request set-var(txn.left) var(txn.host),table_http_req_rate(limits),neg,add(txn.limit)\n"
+    "    http-request set-var(txn.left) var(txn.host),table_gpc0_rate(limits),neg,add(txn.limit)\n"
     "    http-request return status 429 content-type 'text/html; charset=utf-8' hdr Cache-Control no-store"
     " hdr Retry-After 1 file 429.html if { var(txn.limit) -m int gt 0 } { var(txn.left) -m int le 0 }\n"
     "    http-request track-sc0 var(txn.host) table limits if { var(txn.limit) -m int gt 0 }\n"
+    "    http-response sc-inc-gpc0(0) if { var(txn.limit) -m int gt 0 } !{ status 429 }\n"
     "    http-request del-header x-forwarded- -m beg\n"
     "    http-request del-header forwarded\n"
     "    http-request del-header x-real-ip\n"
@@ -246,7 +247,7 @@ static Str head_text(const GatewayOptions *options, Arena *arena)
     strbuf_add(&out, str_of(RULES));
     strbuf_format(&out,
                   "backend limits\n    stick-table type string len 255 size 100k expire 1m store "
-                  "http_req_rate(%ds)\n",
+                  "gpc0_rate(%ds)\n",
                   GATEWAY_WINDOW_S);
     return strbuf_str(&out);
 }

@@ -33,10 +33,12 @@ static void answer(const EchoServer *server, int fd)
             return;
         length += (size_t)count;
     }
+    bool is_busy = strncmp(head, "GET /busy ", strlen("GET /busy ")) == 0;
     int size = snprintf(text, sizeof(text),
-                        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\nConnection: "
+                        "HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\nConnection: "
                         "close\r\n\r\n%s\r\n%.*s",
-                        strlen(server->name) + 2 + length, server->name, (int)length, head);
+                        is_busy ? "429 Too Many Requests" : "200 OK", strlen(server->name) + 2 + length, server->name,
+                        (int)length, head);
     (void)!send(fd, text, (size_t)size, MSG_NOSIGNAL);
     (void)shutdown(fd, SHUT_WR);
     (void)!recv(fd, head, sizeof(head), 0);

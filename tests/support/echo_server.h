@@ -1,4 +1,5 @@
-// tests/support/echo_server.h: a shopd's stand-in that answers every request with its name and the request's head.
+// tests/support/echo_server.h: a shopd's stand-in that answers every request with its name and the request's head, and
+// /busy with 429.
 #pragma once
 #include "base/def.h"
 
