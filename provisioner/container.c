@@ -102,13 +102,18 @@ bool container_stop(Engine *engine, Str name, int64_t timeout_s, Error *err)
     return true;
 }
 
+bool is_container_in(const Json *container, Str network)
+{
+    return json_member(json_get(json_get(container, "NetworkSettings"), "Networks"), network) != NULL;
+}
+
 // Docker refuses a second time with 403, Podman with 500: what the container is in says whether it is done.
 static bool is_connected(Engine *engine, Str name, Str network, bool *out, Error *err)
 {
     CLEANUP(json_close) Json *container = NULL;
     if (!thing_find(engine, THING_CONTAINER, name, &container, err))
         return false;
-    *out = json_member(json_get(json_get(container, "NetworkSettings"), "Networks"), network) != NULL;
+    *out = is_container_in(container, network);
     return true;
 }
 

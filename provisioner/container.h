@@ -15,6 +15,7 @@ MUST_CHECK bool thing_remove(Engine *engine, ContainerThing thing, Str name, Err
 MUST_CHECK bool container_start(Engine *engine, Str name, Error *err);
 // Asks it to stop, and kills it after `timeout_s`; one that is stopped or gone is success.
 MUST_CHECK bool container_stop(Engine *engine, Str name, int64_t timeout_s, Error *err);
+bool is_container_in(const Json *container, Str network);    // of what thing_find gave
 // Adds it to a network; one that is in it is success.
 MUST_CHECK bool container_connect(Engine *engine, Str name, Str network, Error *err);
 

@@ -7,7 +7,7 @@
 #include "provisioner/dedicated_addresses.h"
 #include "provisioner/host.h"
 
-enum { BUDGET = 4 * MIB };
+enum { BUDGET = 4 * MIB, STOP_S = 40 };
 
 typedef struct Mending {
     Platform *platform;
@@ -142,6 +142,19 @@ static bool limits_mend(const Mending *mending, const Part *part, const Json *co
            did(mending, "set the limits of the container", part->name, err);
 }
 
+static bool is_in_networks(const Mending *mending, const Part *part, const Json *container)
+{
+    return is_container_in(container, mending->cell->network) &&
+           (!part->has_second_network || is_container_in(container, mending->cell->front_network));
+}
+
+// It is known there by a name and an address that it has from its start.
+static bool container_renew(const Mending *mending, const Part *part, Error *err)
+{
+    return container_stop(mending->engine, part->name, STOP_S, err) &&
+           thing_remove(mending->engine, THING_CONTAINER, part->name, err) && container_make(mending, part, err);
+}
+
 static bool container_mend(const Mending *mending, const Part *part, Error *err)
 {
     CLEANUP(json_close) Json *there = NULL;
@@ -149,6 +162,8 @@ static bool container_mend(const Mending *mending, const Part *part, Error *err)
         return false;
     if (!there)
         return container_make(mending, part, err);
+    if (is_container_running(there) && !is_in_networks(mending, part, there))
+        return container_renew(mending, part, err);
     if (!limits_mend(mending, part, there, err))
         return false;
     return is_container_up(there) || (container_start(mending->engine, part->name, err) &&

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "provisioner/cell.h"
+#include "provisioner/dedicated_state.h"
 #include "provisioner/engine.h"
 #include "provisioner/host.h"
 
@@ -155,6 +156,27 @@ static bool tenants_compare(const Doctor *doctor, Db *db, Str cell, Str where, E
     return arena_ok(doctor->arena, err);
 }
 
+// Of a cell of its own.
+static void containers_look(const Doctor *doctor, Str cell, Str where)
+{
+    CLEANUP(json_close) Json *answer = NULL;
+    Error why = {0};
+    if (!dedicated_state(doctor->platform, cell, &answer, &why)) {
+        unreachable(doctor, where, &why);
+        return;
+    }
+    const Json *containers = json_get(answer, "containers");
+    for (size_t i = 0; i < json_count(containers); i++) {
+        const Json *container = json_element(containers, i);
+        Str name = json_str(json_get(container, "name")), state = json_str(json_get(container, "state")),
+            health = json_str(json_get(container, "health"));
+        bool is_up = str_eq(state, S("running"));
+        if (!is_up || str_eq(health, S("unhealthy")))
+            problem(doctor, where, "see that the controller runs, which mends it, and what shopctl tenant logs says",
+                    "the container '%.*s' is %.*s", STR_ARG(name), STR_ARG(is_up ? health : state));
+    }
+}
+
 static void cell_look(const Doctor *doctor, Str name)
 {
     Db *db = NULL;
@@ -163,6 +185,7 @@ static void cell_look(const Doctor *doctor, Str name)
     if (!platform_cell(doctor->platform, name, &db, &why) || !orphans_look(doctor, db, where, &why) ||
         !tenants_compare(doctor, db, name, where, &why))
         unreachable(doctor, where, &why);
+    containers_look(doctor, name, where);
 }
 
 static bool look(Doctor *doctor, const Json *hosts, Error *err)

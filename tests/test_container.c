@@ -244,6 +244,8 @@ TEST(what_somebody_changed_on_a_host_is_mended_and_what_is_nobodys_is_named)
     ck_assert_contains(run(0, "doctor"), S("0 problems"));
 
     engine_do("POST", LINE("/containers/%s/kill", name_of("shopd").data), NULL);
+    ck_assert_contains(run(2, "doctor"),
+                       str_format(shops.runner.world.arena, "the container '%s' is exited", name_of("shopd").data));
     ck_assert_contains(mended(ERR_NONE, ""), S("started the container"));
     answers_again();
     engine_do("DELETE", LINE("/containers/%s?force=true", name_of("postgres").data), NULL);
@@ -253,6 +255,15 @@ TEST(what_somebody_changed_on_a_host_is_mended_and_what_is_nobodys_is_named)
     engine_do("POST", LINE("/containers/%s/update", name_of("shopd").data), limits);
     json_close(&limits);
     ck_assert_contains(mended(ERR_NONE, ""), S("set the limits"));
+    for (int i = 0; i < 2; i++) {
+        Str name = name_of(i ? "shopd" : "postgres");
+        Json *body = json_build("{s:s%, s:b}", "Container", name.data, name.len, "Force", true);
+        engine_do("POST", LINE("/networks/%s/disconnect", name_of("network").data), body);
+        json_close(&body);
+        ck_assert_contains(mended(ERR_NONE, ""),
+                           str_format(shops.runner.world.arena, "made the container '%s'", name.data));
+        answers_again();
+    }
     engine_do("DELETE", LINE("/containers/%s?force=true", name_of("postgres").data), NULL);
     engine_do("DELETE", LINE("/containers/%s?force=true", name_of("shopd").data), NULL);
     engine_do("DELETE", LINE("/networks/%s", name_of("network").data), NULL);
