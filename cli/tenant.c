@@ -143,6 +143,7 @@ static bool act_run(CommandCall *call, const char *verb, TenantAct *act, Error *
         return false;
     if (call->is_dry_run)
         return tenant_preview(platform, verb, slug, &answer, err) && answer_preview(call, answer, err);
+    platform_warned(platform, answer_warned, call);
     if (!act(platform, slug, err))
         return false;
     if (act == tenant_approve || act == tenant_restore)    // what may make a cell

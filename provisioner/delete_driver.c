@@ -129,9 +129,14 @@ static bool load_apply(Operation *op, Error *err)
 
 static bool hosts_apply(Operation *op, Error *err)
 {
-    return control_call(op, S("select control.tenant_domains_restore($1::bigint, $2::bigint)"), PARAMS(OPERATION(op)),
-                        err) &&
-           tenant_context_read(op, err) && register_apply(op, err);
+    CLEANUP(rows_close) Rows *rows = NULL;
+    if (!db_query(platform_control(op->platform), S("select control.tenant_domains_restore($1::bigint, $2::bigint)"),
+                  PARAMS(OPERATION(op)), &rows, err))
+        return false;
+    if (!rows_is_null(rows, 0, 0))
+        platform_warn(op->platform, "of another shop by now, and so not of '%.*s' again: %.*s", STR_ARG(op->slug),
+                      STR_ARG(rows_str(rows, 0, 0)));
+    return tenant_context_read(op, err) && register_apply(op, err);
 }
 
 static bool hosts_revert(Operation *op, Error *err)

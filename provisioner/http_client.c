@@ -98,6 +98,21 @@ static bool error_from_socket(Error *err, const HttpServer *server, int number)
     return error_next(err, "see that the path is right, and that the engine runs");
 }
 
+// By TLS 1.3 a server says what it thinks of our certificate once it is asked for something, and may hang up before
+// that is heard.
+static bool error_from_tls(Error *err, const HttpServer *server, const char *why)
+{
+    if (strstr(why, "alert")) {
+        http_forbidden(err, server, why);
+        error_why(err, "it takes no client with this certificate: %s", why);
+    } else {
+        error_set(err, ERR_UNREACHABLE, "%.*s doesn't answer", STR_ARG(server->name));
+        error_why(err, "%s", why);
+    }
+    return error_next(err, "see that '%.*s/cert.pem' is of an authority that it knows, and isn't expired",
+                      STR_ARG(server->tls_directory));
+}
+
 static bool error_from_curl(Error *err, CURL *curl, CURLcode code, const HttpServer *server, const char *detail)
 {
     const char *why = detail[0] ? detail : curl_easy_strerror(code);
@@ -115,6 +130,11 @@ static bool error_from_curl(Error *err, CURL *curl, CURLcode code, const HttpSer
         http_forbidden(err, server, why);
         return error_next(err, "see that ca.pem, cert.pem and key.pem in '%.*s' belong to this server",
                           STR_ARG(server->tls_directory));
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+        if (server->tls_directory.len)
+            return error_from_tls(err, server, why);
+        break;
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY:
         error_set(err, ERR_MALFORMED, "%.*s doesn't speak HTTP", STR_ARG(server->name));

@@ -281,7 +281,7 @@ static bool postgres_find(const ImageStore *store, ImageContent *content, Error 
     Str bin = S("");
     content->entrypoint = S("/usr/bin/cell-postgres");
     content->uid = IMAGE_POSTGRES_UID;
-    content->health = "pg_isready -q -h " IMAGE_SOCKETS_ALL;
+    content->health = "pg_isready -q -d postgres -h " IMAGE_SOCKETS_ALL;
     text_add(content, S("etc/passwd"), S("root:x:0:0::/:/bin/sh\nshop_owner:x:10001:10001::/:/bin/sh\n"), FILE_MODE);
     text_add(content, S("etc/group"), S("root:x:0:\nshop_owner:x:10001:\n"), FILE_MODE);
     text_add(content, content->entrypoint, S(START), PROGRAM_MODE);

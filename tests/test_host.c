@@ -101,6 +101,7 @@ TEST(a_host_is_added_shown_changed_and_removed)
     ck_assert_contains(run(66, "host drain eu9"), S("there is no host 'eu9'"));
 
     ck_assert_contains(run(73, LINE("host add other %s", engine.url.data)), S("is the host 'eu1' already"));
+    ck_assert_contains(run(73, LINE("host add other %s --dry-run", engine.url.data)), S("is the host 'eu1' already"));
     ck_assert_contains(run(69, "host add eu1 unix:///tmp/shop-no-such-socket"), S("doesn't answer"));
     ck_assert_contains(run(0, "host remove eu1 --dry-run -o name"), S("eu1"));
     (void)run(0, "host remove eu1");
@@ -142,6 +143,17 @@ TEST(an_engine_is_the_same_by_all_three_ways)
                        S("belong to tcp:// alone"));
     ck_assert_contains(run(66, LINE("host add tls %s --tls-dir /tmp", tcp_url().data)), S("ca.pem"));
     ck_assert_contains(run(77, LINE("host add tls %s --tls-dir %s", tcp_url().data, wrong)), S("can't be used"));
+    Error err = {0};
+    Str output = S("");
+    const char *argv[] = {"sh", "-c",
+                          LINE("mkdir %s/mixed && cp %s/ca.pem %s/cert.pem %s/key.pem %s/mixed", engine.directory.data,
+                               right, wrong, wrong, engine.directory.data),
+                          NULL};
+    ck_assert_ok(process_run(&(ProcessSpec){.argv = argv}, 10000, runner.world.arena, &output, &err), &err);
+    CommandResult refused = command_runner_run(
+        &runner, LINE("host add tls %s --tls-dir %s/mixed", tcp_url().data, engine.directory.data), S(""), NULL, NULL);
+    ck_assert(refused.exit_code == 77 || refused.exit_code == 69);    // it may hang up before it has said why
+    ck_assert_contains(refused.said, S("mixed/cert.pem' is of an authority that it knows"));
     char here[4 * KIB];
     ck_assert_ptr_nonnull(getcwd(here, sizeof(here)));
     ck_assert_int_eq(chdir(engine.directory.data), 0);

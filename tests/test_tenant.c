@@ -990,6 +990,33 @@ TEST(a_restored_tenant_has_all_that_it_had_and_goes_on_counting)
     test_world_close(&world);
 }
 
+static void warned(void *context, const char *text) { (void)snprintf(context, KIB, "%s", text); }
+
+TEST(a_restored_tenant_says_which_of_its_hosts_another_has_by_now)
+{
+    TestWorld world;
+    Error err = {0};
+    char said[KIB] = "";
+    Str hosts[] = {S("one.example"), S("two.example")};
+    test_world_open(&world, "tenant", false);
+    TenantSpec spec = test_world_spec(&world, "shop");
+    spec.domains = hosts;
+    spec.domain_count = 2;
+    ck_assert_ok(tenant_create(world.platform, &spec, NULL, &err), &err);
+    test_world_bring(&world, "shop", "deleted");
+    spec = test_world_spec(&world, "other");
+    spec.domains = hosts;
+    spec.domain_count = 1;
+    ck_assert_ok(tenant_create(world.platform, &spec, NULL, &err), &err);
+    platform_warned(world.platform, warned, said);
+    ck_assert_ok(tenant_restore(world.platform, test_slug("shop"), &err), &err);
+    platform_warned(world.platform, NULL, NULL);
+    ck_assert_str(str_of(said), S("of another shop by now, and so not of 'shop' again: one.example"));
+    ck_assert_str(show(&world, "shop", "domains"), S("[\"two.example\"]"));
+    test_world_check(&world, "shop", "restored without a host");
+    test_world_close(&world);
+}
+
 TEST(of_a_deleted_tenant_only_record_and_dump_are_left)
 {
     TestWorld world;
@@ -1177,6 +1204,7 @@ SUITE(tenant, ONCE(a_new_tenant_is_recorded_served_and_shown), ONCE(a_wrong_fiel
       ONCE(how_to_pay_and_ways_of_shipping_reach_the_shop), ONCE(what_would_change_is_said_and_nothing_changes),
       ONCE(a_change_that_is_refused_leaves_all_as_it_was), ONCE(an_import_bars_no_operation),
       ONCE(another_domain_makes_pages_anew), ONCE(a_restored_tenant_has_all_that_it_had_and_goes_on_counting),
+      ONCE(a_restored_tenant_says_which_of_its_hosts_another_has_by_now),
       ONCE(of_a_deleted_tenant_only_record_and_dump_are_left),
       ONCE(a_slug_is_free_after_deletion_and_its_new_tenant_is_another),
       ONCE(a_damaged_dump_is_refused_and_the_tenant_stays_deleted),

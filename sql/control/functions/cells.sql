@@ -33,8 +33,8 @@ begin
         perform cell_add(p_name, p_dsn, p_url, p_capacity, p_spares);
         perform cell_opened(p_name, p_version);
         select to_jsonb(c) into v_after from cells c where c.name = p_name;
-        raise sqlstate 'SH000';
-    exception when sqlstate 'SH000' then null;
+        raise sqlstate 'SH002';
+    exception when sqlstate 'SH002' then null;
     end;
     return (
         select coalesce(json_agg(json_build_object('key', k.key, 'from', nullif(v_before -> k.key, '""'),

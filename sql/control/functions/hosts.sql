@@ -115,8 +115,8 @@ begin
     begin
         perform host_add(p_name, p_url, p_facts, p_given);
         select h into v_after from host_list(p_name) h;
-        raise sqlstate 'SH000';
-    exception when sqlstate 'SH000' then null;
+        raise sqlstate 'SH002';
+    exception when sqlstate 'SH002' then null;
     end;
     return (
         select coalesce(json_agg(json_build_object('key', k.key, 'from', v_before -> k.key, 'to', v_after -> k.key)

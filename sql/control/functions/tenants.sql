@@ -327,15 +327,22 @@ end
 $$;
 
 -- Hosts that a restored tenant gets back: those that nobody else has by now.
-create or replace function tenant_domains_restore(p_operation bigint, p_epoch bigint) returns void
+drop function if exists tenant_domains_restore(bigint, bigint);    -- made by programs of before 2026-12-02
+create or replace function tenant_domains_restore(p_operation bigint, p_epoch bigint) returns text
     language plpgsql set search_path from current as $$
+declare
+    v_lost text;
 begin
     perform lease_check(p_operation, p_epoch);
     insert into domains (host, tenant_id)
     select unnest(t.domains), t.id from operations o, tenant_of(o.slug) t where o.id = p_operation
     on conflict (host) do nothing;
+    select string_agg(d.host, ', ' order by d.host) into v_lost
+    from operations o, tenant_of(o.slug) t, domains d
+    where o.id = p_operation and d.host = any(t.domains) and d.tenant_id <> t.id;
     update tenants t set domains = array(select d.host from domains d where d.tenant_id = t.id order by d.host)
     from operations o where o.id = p_operation and t.id = (tenant_of(o.slug)).id;
+    return v_lost;
 end
 $$;
 
