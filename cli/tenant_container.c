@@ -5,11 +5,13 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "provisioner/image.h"
 #include "provisioner/tenant_container.h"
 #include "provisioner/unit.h"
@@ -143,16 +145,23 @@ static bool input_carry(EngineExec *exec, bool *is_open, bool *out_end, Error *e
     return all_sent(exec, S("\n\\q\n"), out_end, err);
 }
 
-static bool carry(Engine *engine, EngineExec *exec, bool is_terminal, Error *err)
+// Until psql ends, or a signal comes: *out_signal is its number then.
+static bool carry(Engine *engine, EngineExec *exec, bool is_terminal, int signals, unsigned *out_signal, Error *err)
 {
     struct winsize known = {0};
     bool is_open = true, is_end = false;
     while (!is_end) {
         struct pollfd polls[] = {{.fd = engine_exec_fd(exec), .events = POLLIN},
-                                 {.fd = is_open ? STDIN_FILENO : -1, .events = POLLIN}};
+                                 {.fd = is_open ? STDIN_FILENO : -1, .events = POLLIN},
+                                 {.fd = signals, .events = POLLIN}};
+        struct signalfd_siginfo signal;
         if (is_terminal)
             window_follow(engine, exec, &known);
         int ready = poll(polls, COUNT(polls), RESIZE_POLL_MS);
+        if (ready > 0 && polls[2].revents && read(signals, &signal, sizeof(signal)) == sizeof(signal)) {
+            *out_signal = signal.ssi_signo;
+            return true;
+        }
         if ((ready > 0 && polls[1].revents && !input_carry(exec, &is_open, &is_end, err)) ||
             !output_carry(exec, &is_end, err))
             return false;
@@ -160,14 +169,55 @@ static bool carry(Engine *engine, EngineExec *exec, bool is_terminal, Error *err
     return true;
 }
 
+typedef struct Signals {
+    int fd;
+    sigset_t before;
+} Signals;
+
+static void signals_close(Signals *signals)
+{
+    if (signals->fd < 0)
+        return;
+    fd_close(&signals->fd);
+    (void)pthread_sigmask(SIG_SETMASK, &signals->before, NULL);
+}
+
+// What would end this process comes by a descriptor instead: psql and its statement run elsewhere, and would go on. To
+// be called before any thread is started, which would take it.
+static bool signals_open(Signals *out, Error *err)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, &set, &out->before);
+    out->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (out->fd >= 0)
+        return true;
+    error_from_errno(err, errno, "signals can't be waited for");
+    (void)pthread_sigmask(SIG_SETMASK, &out->before, NULL);
+    return false;
+}
+
+static bool sessions_end(Platform *platform, Str cell, Str application, Error *err)
+{
+    Db *db = NULL;
+    return platform_cell(platform, cell, &db, err) &&
+           db_run(db, S("select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1"),
+                  PARAMS(application), err);
+}
+
 bool tenant_psql_run(CommandCall *call, Error *err)
 {
     CLEANUP(platform_close) Platform *platform = NULL;
     CLEANUP(engine_exec_close) EngineExec *exec = NULL;
     CLEANUP(terminal_restore) Terminal terminal = {.is_raw = false};
+    CLEANUP(signals_close) Signals signals = {.fd = -1};
     TenantContainer container;
+    unsigned signal = 0;
     bool is_terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-    if (!open_for(call, S("postgres"), &platform, &container, err))
+    if (!signals_open(&signals, err) || !open_for(call, S("postgres"), &platform, &container, err))
         return false;
     const char *argv[ARGUMENTS_MAX] = {"psql", "-h", IMAGE_SOCKETS_ALL, "-U", "shop_owner", "-d", "cell"};
     size_t count = 7;
@@ -179,7 +229,9 @@ bool tenant_psql_run(CommandCall *call, Error *err)
     Str path = str_format(call->arena, "PGOPTIONS=-c search_path=t_%lld,cell,public", (long long)container.number);
     const char *term = getenv("TERM");
     Str terminal_kind = str_format(call->arena, "TERM=%s", term ? term : "dumb");
-    const char *environment[] = {path.data, terminal_kind.data, "HOME=/tmp", "PAGER=", NULL};
+    Str application = str_format(call->arena, "shopctl psql %d %lld", (int)getpid(), (long long)clock_unix_ms()),
+        own_name = str_format(call->arena, "PGAPPNAME=%.*s", STR_ARG(application));
+    const char *environment[] = {path.data, terminal_kind.data, own_name.data, "HOME=/tmp", "PAGER=", NULL};
     const EngineExecSpec spec = {.container = container.name,
                                  .argv = argv,
                                  .environment = environment,
@@ -188,9 +240,13 @@ bool tenant_psql_run(CommandCall *call, Error *err)
     if (!arena_ok(call->arena, err) || !engine_exec(container.engine, &spec, &exec, err))
         return error_wrap(err, "psql can't be run for the shop '%.*s'", STR_ARG(command_argument(call, 0)));
     is_terminal = is_terminal && terminal_raw(&terminal);
-    if (!carry(container.engine, exec, is_terminal, err))
+    if (!carry(container.engine, exec, is_terminal, signals.fd, &signal, err))
         return false;
     terminal_restore(&terminal);
+    if (signal) {
+        call->exit_code = 128 + (int)signal;
+        return sessions_end(platform, container.cell, application, err);
+    }
     return engine_exec_status(container.engine, exec, &call->exit_code, err);
 }
 

@@ -1,4 +1,5 @@
 // tests/test_container.c: shops with a PostgreSQL and a shopd of their own, in containers of a real engine.
+#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -222,6 +223,43 @@ TEST(logs_psql_and_restart_reach_the_shops_own_containers)
     (void)run(0, "tenant suspend stall");
     (void)run(0, "tenant archive stall");
     (void)run(0, "tenant delete stall --yes");
+    own_shops_give_back();
+}
+
+typedef struct Interrupter {
+    pthread_t whom;
+    bool has_begun;
+} Interrupter;
+
+static bool is_asleep(void)
+{
+    Str said = run(0, "tenant psql bazar -c "
+                      "select(count(*))from\"pg_stat_activity\"where(query='select(pg_sleep(300))')");
+    return str_find(said, S("     0\n")) == said.len;
+}
+
+// Ends `psql` as a script does that is aborted, once its statement is under way.
+static void *interrupt(void *context)
+{
+    Interrupter *interrupter = context;
+    clock_sleep_ms(3000);
+    interrupter->has_begun = true;
+    (void)pthread_kill(interrupter->whom, SIGTERM);
+    return NULL;
+}
+
+TEST(a_statement_ends_with_the_command_that_asked_for_it)
+{
+    borrow();
+    pthread_t thread;
+    Interrupter interrupter = {.whom = pthread_self()};
+    ck_assert_int_eq(pthread_create(&thread, NULL, interrupt, &interrupter), 0);
+    int64_t from_ms = clock_ms();
+    (void)run(128 + SIGTERM, "tenant psql bazar -c select(pg_sleep(300))");
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert(interrupter.has_begun && clock_ms() - from_ms < 60000);
+    for (int64_t until_ms = clock_ms() + ANSWER_MS; is_asleep();)
+        ck_assert_msg(clock_ms() < until_ms, "it goes on");
     own_shops_give_back();
 }
 
@@ -500,6 +538,7 @@ TEST(an_image_is_the_same_bytes_each_time_and_small)
 SUITE(container, ONCE(an_image_is_the_same_bytes_each_time_and_small),
       ONCE(containers_have_no_rights_and_their_plans_limits),
       ONCE(logs_psql_and_restart_reach_the_shops_own_containers),
+      ONCE(a_statement_ends_with_the_command_that_asked_for_it),
       ONCE(who_asks_is_told_by_the_gateway_and_by_nobody_else),
       ONCE(a_host_is_gone_after_a_silence_until_it_answers_again),
       ONCE(what_somebody_changed_on_a_host_is_mended_and_what_is_nobodys_is_named),
