@@ -55,6 +55,8 @@ static bool lose_one(const OwnKind *kind, OwnWay way, Loss loss, long number)
     if (own_operation_newest(&shops) > before_id)
         id = own_operation_newest(&shops);
     bool is_done = own_kind_finish(&shops, kind, id, way, moment);
+    if (!is_done && kind->before.things)    // what a step had taken away before it was lost the controller makes again
+        (void)own_shops_mended(&shops, ERR_NONE, "");
     own_kind_check(&shops, kind, is_done, moment);
     own_kind_again(&shops, kind, is_done);
     return is_struck;
