@@ -217,6 +217,7 @@ TEST(logs_psql_and_restart_reach_the_shops_own_containers)
     ck_assert_contains(run(0, "tenant restart bazar --postgres -o json"), S("\"away_ms\": "));
     ck_assert_int_eq(status_of("bazar", "/"), 200);
 
+    ck_assert_contains(run(1, "tenant set bazar --plan free"), S("shopctl tenant set-plan bazar free"));
     static const char *const OWN[] = {"tenant logs stall", "tenant psql stall", "tenant restart stall"};
     for (size_t i = 0; i < COUNT(OWN); i++)
         ck_assert_contains(run(1, OWN[i]), S("has no containers of its own"));

@@ -61,6 +61,7 @@ static const struct {
     {"tenant create -f ~.labels", 65, ":4:3: labels: labels of a host are refused", ""},
     {"tenant create newer --labels region=eu " SPEC, 65, "leave --labels out", ""},
     {"tenant create newer --host eu1 " SPEC, 65, "leave --host out", ""},
+    {"tenant create -f ~.placed", 65, ":4:3: host: a host is refused", ""},
     {"tenant request $ " SPEC, 73, "'bazar'", ""},
     {"tenant request Bad! " SPEC, 65, "'Bad!'", ""},
     {"tenant approve $", 77, "active", ""},
@@ -97,6 +98,8 @@ static const struct {
     {"tenant set $ --limit products=50 --limit requests_per_second=9 -o json", "\"products\": 50", ""},
     {"tenant set $ --limit products=plan -o json", "\"requests_per_second\": 9", ""},
     {"tenant set $ --limit requests_per_second=plan --dry-run -o json", "", ""},
+    {"tenant set $ --logo https://bazar.example/logo.svg -o json", "bazar.example/logo.svg", ""},
+    {"tenant set $ --logo= -o json", "\"logo\": null", ""},
     {"tenant reject wished --dry-run", "status: requested -> rejected", ""},
     {"tenant request nobody " SPEC " --dry-run", "-> requested", ""},
     {"tenant create -f ~.new --dry-run -o json", "\"steps\"", ""},
@@ -117,6 +120,7 @@ static void refusals_open(CommandRunner *runner)
         runner, ".twice",
         S("- slug: bazar\n  plan: free\n  email: a@b.example\n- slug: bare\n  plan: free\n  email: a@b.example\n"));
     command_file(runner, ".cell", S("- slug: newer\n  plan: free\n  email: a@b.example\n  cell: none\n"));
+    command_file(runner, ".placed", S("- slug: newer\n  plan: free\n  email: a@b.example\n  host: eu1\n"));
     command_file(runner, ".labels", S("- slug: newer\n  plan: free\n  email: a@b.example\n  labels: {region: eu}\n"));
     command_file(runner, ".host", S("- slug: newer\n  plan: free\n  email: a@b.example\n  domains: [bazar.example]\n"));
     command_file(runner, ".new",
