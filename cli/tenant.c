@@ -496,7 +496,7 @@ const Command TENANT_COMMANDS[] = {
      .arguments = SLUG,
      .options =
          (const Option[]){
-             {.name = "follow", .letter = 'f', .type = OPTION_FLAG, .help = "Goes on until it is stopped."},
+             {.name = "follow", .letter = 'f', .type = OPTION_FLAG, .help = "Goes on until it, or the container, is stopped."},
              {.name = "since",
               .type = OPTION_TEXT,
               .value = "TIME",

@@ -20,7 +20,8 @@ static bool move_off(Platform *platform, const Share *share, Json **out, Error *
     CLEANUP(json_close) Json *after = NULL;
     return (!share->has_place_kept || tenant_move_finalize(platform, share->slug, &before, err)) &&
            (!share->lives_there || (tenant_move(platform, share->slug, &(TenantMove){.plan = NULL}, out, err) &&
-                                    tenant_move_finalize(platform, share->slug, &after, err)));
+                                    tenant_move_finalize(platform, share->slug, &after, err) &&
+                                    json_set(*out, "is_pending", json_from_bool(false), err)));
 }
 
 static bool move_off_preview(Platform *platform, const Share *share, Json **out, Error *err)

@@ -149,7 +149,9 @@ static bool answer_make(Platform *platform, Slug slug, int64_t id, Json **out, E
     Json *changes = NULL;
     if (!tenant_cell_find(platform, slug, arena, &tenant, &cell, err) ||
         !db_query(platform_control(platform),
-                  S("select coalesce(o.input ->> 'changes', '[]'), coalesce((o.data ->> 'write_pause_ms')::bigint, 0), "
+                  S("select (select coalesce(json_agg(json_build_object('key', c -> 'key', 'from', c -> 'from', 'to', "
+                    "c -> 'to')), '[]') from jsonb_array_elements(o.input -> 'changes') c), coalesce((o.data ->> "
+                    "'write_pause_ms')::bigint, 0), "
                     "coalesce((o.data ->> 'away_ms')::bigint, 0) "
                     "from (select) one left join control.operations o on o.id = $1::bigint"),
                   PARAMS(str_int(arena, id)), &rows, err) ||

@@ -545,7 +545,7 @@ TEST(a_move_that_cannot_be_is_refused_and_changes_nothing)
     refused(&(TenantMove){.cell = S("third")}, ERR_NOT_FOUND, "there is no cell 'third'");
     refused(&(TenantMove){.host = S("here")}, ERR_INVALID, "a host is refused");
     ck_assert_ok(db_script(world.control, S("update control.cells set url = '' where name = 'other'"), &err), &err);
-    refused(&(TenantMove){.plan = NULL}, ERR_STATE, "no cell has room");
+    refused(&(TenantMove){.plan = NULL}, ERR_STATE, "no other cell has room");
     Str url = str_format(world.arena, "update control.cells set url = 'http://127.0.0.1:%u' where name = 'other'",
                          world.other.port);
     ck_assert_ok(db_script(world.control, url, &err), &err);

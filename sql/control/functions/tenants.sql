@@ -106,7 +106,8 @@ begin
       and name is distinct from p_except
     order by placed::numeric / capacity, name limit 1;
     if not found then
-        perform refuse('wrong-state', 'no cell has room for another tenant',
+        perform refuse('wrong-state',
+                       case when p_except is null then 'no cell has room for another tenant' else 'no other cell has room for it' end,
                        coalesce((select 'room is in cells without an address: ' || string_agg(name, ', ' order by name)
                                  from cells where state = 'open' and url = '' and placed < capacity and host is null), ''),
                        'open one: shopctl cell add NAME --url http://HOST:PORT', 'cell');
