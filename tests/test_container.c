@@ -245,7 +245,7 @@ static void *interrupt(void *context)
     Interrupter *interrupter = context;
     clock_sleep_ms(3000);
     interrupter->has_begun = true;
-    (void)pthread_kill(interrupter->whom, SIGTERM);
+    (void)pthread_kill(interrupter->whom, SIGINT);
     return NULL;
 }
 
@@ -256,7 +256,7 @@ TEST(a_statement_ends_with_the_command_that_asked_for_it)
     Interrupter interrupter = {.whom = pthread_self()};
     ck_assert_int_eq(pthread_create(&thread, NULL, interrupt, &interrupter), 0);
     int64_t from_ms = clock_ms();
-    (void)run(128 + SIGTERM, "tenant psql bazar -c select(pg_sleep(300))");
+    (void)run(128 + SIGINT, "tenant psql bazar -c select(pg_sleep(300))");
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
     ck_assert(interrupter.has_begun && clock_ms() - from_ms < 60000);
     for (int64_t until_ms = clock_ms() + ANSWER_MS; is_asleep();)
