@@ -24,7 +24,7 @@ bool str_is_empty(Str text);
 bool str_has_prefix(Str text, Str prefix);
 bool str_has_suffix(Str text, Str suffix);
 bool str_has_char(Str text, char c);
-bool str_is_utf8(Str text);    // well-formed by RFC 3629, and without NUL
+bool str_is_utf8(Str text);         // well-formed by RFC 3629, and without NUL
 size_t str_characters(Str text);    // code points of what is UTF-8
 
 // Views into the same bytes.
