@@ -11,13 +11,6 @@
 
 enum { PEM_MAX = MIB };
 
-static bool refused(Str path, const char *why, Error *err)
-{
-    error_set(err, ERR_INVALID, "the certificate '%.*s' can't be used", STR_ARG(path));
-    error_why(err, "%s", why);
-    return error_next(err, "put certificate, chain and key, without a passphrase, into it, or take it away");
-}
-
 // Of a key with a passphrase nobody is asked.
 static int no_passphrase(char *buf, int size, int writes, void *was_asked)
 {
@@ -43,17 +36,29 @@ static bool pem_check(Str path, Str certificate_text, Str key_text, Error *err)
     X509_free(certificate);
     BIO_free(key_bytes);
     BIO_free(certificate_bytes);
-    return !why || refused(path, why, err);
+    if (!why)
+        return true;
+    error_set(err, ERR_INVALID, "the certificate '%.*s' can't be used", STR_ARG(path));
+    return error_why(err, "%s", why);
+}
+
+bool certificate_pair_check(Str path, Str key_path, Error *err)
+{
+    CLEANUP(arena_close) Arena *arena = arena_open(2 * PEM_MAX + KIB);
+    Str text = S(""), key = S("");
+    return file_read(path, PEM_MAX, arena, &text, err) && file_read(key_path, PEM_MAX, arena, &key, err) &&
+           pem_check(path, text, key, err);
 }
 
 bool certificate_check(Str path, Error *err)
 {
-    CLEANUP(arena_close) Arena *arena = arena_open(3 * PEM_MAX);
-    Str text = S(""), key = S(""), key_path = str_format(arena, "%.*s.key", STR_ARG(path));
-    if (!arena_ok(arena, err) || !file_read(path, PEM_MAX, arena, &text, err))
+    CLEANUP(arena_close) Arena *arena = arena_open(KIB * 16);
+    Str beside = str_format(arena, "%.*s.key", STR_ARG(path));
+    if (!arena_ok(arena, err))
         return false;
-    bool is_beside = file_exists(key_path);
-    if (is_beside && !file_read(key_path, PEM_MAX, arena, &key, err))
-        return false;
-    return pem_check(path, text, is_beside ? key : text, err);
+    if (certificate_pair_check(path, file_exists(beside) ? beside : path, err))
+        return true;
+    return err->code != ERR_INVALID
+               ? false
+               : error_next(err, "put certificate, chain and key, without a passphrase, into it, or take it away");
 }

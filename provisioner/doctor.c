@@ -55,12 +55,13 @@ static const struct {
     const char *name;
     const char *what;
     const char *next;
+    bool is_platforms_too;    // there are such of no cell
 } THINGS[] = {
     {"/containers/json?all=true&filters=", NULL, "Names", "container",
-     "nobody uses it: remove it by the engine of its host, volumes last"},
-    {"/networks?filters=", NULL, "Name", "network", "nobody uses it: remove it by the engine of its host"},
+     "nobody uses it: remove it by the engine of its host, volumes last", false},
+    {"/networks?filters=", NULL, "Name", "network", "nobody uses it: remove it by the engine of its host", true},
     {"/volumes?filters=", "Volumes", "Name", "volume",
-     "no shop of the record has it: keep a copy of its data, then remove it by the engine of its host"},
+     "no shop of the record has it: keep a copy of its data, then remove it by the engine of its host", false},
 };
 
 static Str thing_name(const Json *thing, const char *key)
@@ -84,10 +85,16 @@ static bool things_look(const Doctor *doctor, Engine *engine, size_t kind, Str w
         const Json *thing = json_element(list, i), *labels = json_get(thing, "Labels");
         Str cell = json_str(json_get(labels, "shopctl.cell")), tenant = json_str(json_get(labels, "shopctl.tenant"));
         Str operation = json_str(json_get(labels, "shopctl.operation")), name = thing_name(thing, THINGS[kind].name);
-        if (cell.len && !is_cell(doctor, cell))
+        bool is_platforms = cell.len == 0 && THINGS[kind].is_platforms_too;
+        if (is_platforms || (cell.len && is_cell(doctor, cell)))
+            continue;
+        if (operation.len)
             problem(doctor, where, THINGS[kind].next,
                     "the %s '%.*s' belongs to no cell: it was made for '%.*s' by operation %.*s", THINGS[kind].what,
                     STR_ARG(name), STR_ARG(tenant), STR_ARG(operation));
+        else
+            problem(doctor, where, THINGS[kind].next, "the %s '%.*s' belongs to no cell, and no operation made it",
+                    THINGS[kind].what, STR_ARG(name));
     }
     return true;
 }

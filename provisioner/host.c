@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "provisioner/certificate.h"
 #include "provisioner/host_url.h"
 #include "provisioner/name.h"
 #include "provisioner/ssh.h"
@@ -32,6 +33,20 @@ typedef struct HostWay {
 
 // ---- the way to a host
 
+// The controller has nobody to ask for a passphrase.
+static bool pair_check(Str directory, Arena *arena, Error *err)
+{
+    Str certificate = str_format(arena, "%.*s/cert.pem", STR_ARG(directory)),
+        key = str_format(arena, "%.*s/key.pem", STR_ARG(directory));
+    if (!arena_ok(arena, err))
+        return false;
+    if (certificate_pair_check(certificate, key, err))
+        return true;
+    return err->code != ERR_INVALID
+               ? false
+               : error_next(err, "write the key that belongs to it, without a passphrase, to '%.*s'", STR_ARG(key));
+}
+
 static bool tls_check(const HostWay *way, Arena *arena, Error *err)
 {
     static const char *const FILES[] = {"ca.pem", "cert.pem", "key.pem"};
@@ -52,7 +67,7 @@ static bool tls_check(const HostWay *way, Arena *arena, Error *err)
         error_set(err, ERR_NOT_FOUND, "there is no file '%.*s'", STR_ARG(path));
         return error_next(err, "put ca.pem, cert.pem and key.pem into the directory that --tls-dir names");
     }
-    return true;
+    return !is_tcp || pair_check(way->tls_directory, arena, err);
 }
 
 static bool way_find(Platform *platform, Str name, Arena *arena, HostWay *out, Error *err)
@@ -338,9 +353,11 @@ static Json *check_json(const HostWay *way, const EngineFacts *facts, int64_t di
 
 static bool unreachable_json(const HostWay *way, const Error *failure, Json **out, Error *err)
 {
+    char what[2 * ERROR_TEXT + sizeof(": ")];
+    (void)snprintf(what, sizeof(what), "%s%s%s", failure->what, failure->why[0] ? ": " : "", failure->why);
     *out = json_build("{s:s%, s:s%, s:s, s:[{s:s, s:s}]}", "name", way->name.data, way->name.len, "url",
-                      way->url_text.data, way->url_text.len, "state", "unreachable", "problems", "what", failure->what,
-                      "next", failure->next[0] ? failure->next : failure->why);
+                      way->url_text.data, way->url_text.len, "state", "unreachable", "problems", "what", what, "next",
+                      failure->next[0] ? failure->next : "see that it runs, and that the way to it is free");
     return json_ok(*out, err);
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/stat.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -94,7 +95,12 @@ static bool error_from_socket(Error *err, const HttpServer *server, int number)
     }
     error_set(err, ERR_UNREACHABLE, "%.*s doesn't answer", STR_ARG(server->name));
     error_where(err, "%.*s", STR_ARG(server->socket));
-    error_why(err, "%s", number == ENOENT ? "there is no such socket" : "nothing listens on the socket");
+    struct stat status;
+    bool is_other = stat(server->socket.data, &status) == 0 && !S_ISSOCK(status.st_mode);
+    error_why(err, "%s",
+              number == ENOENT ? "there is no such socket"
+              : is_other       ? "it isn't a socket"
+                               : "nothing listens on the socket");
     return error_next(err, "see that the path is right, and that the engine runs");
 }
 
