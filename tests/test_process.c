@@ -154,7 +154,7 @@ TEST(a_process_is_found_again_by_its_file_until_it_ends)
 static void *number_tell(void *pipe_fd)
 {
     int number = gettid(), fd = *(const int *)pipe_fd;
-    (void)write(fd, &number, sizeof(number));
+    (void)!write(fd, &number, sizeof(number));
     (void)pause();
     return NULL;
 }
