@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "tests/support/more_check.h"
 #include "tests/support/own_kind.h"
 
@@ -28,7 +29,11 @@ static const struct {
     {HOST_SSH, VICTIM_LINK, "ssh, the link", 19},
 };
 
-enum { STEP_MOMENTS = 4 };    // before it and after it, then resumed or taken back
+enum {
+    STEP_MOMENTS = 4,    // before it and after it, then resumed or taken back
+    MENDED_MS = 30000,
+    MENDED_STEP_MS = 100,
+};
 
 static OwnShops shops;
 static StepMoment strike_at;
@@ -75,6 +80,18 @@ static void victim_revive(void)
         engine_server_join(shops.engine);
 }
 
+// The controller's part: an engine that was killed stops what it finds running, also where the operation needed it no
+// more.
+static void engine_mended(const OwnState *state, const char *moment)
+{
+    if (victim != VICTIM_ENGINE || !state->is_served || !state->things)
+        return;
+    (void)own_shops_mended(&shops, ERR_NONE, "");
+    for (int64_t until_ms = clock_ms() + MENDED_MS; own_shops_status(&shops, "bazar", "/") != 200;
+         clock_sleep_ms(MENDED_STEP_MS))
+        ck_assert_msg(clock_ms() < until_ms, "%s: the shop doesn't answer once it is mended", moment);
+}
+
 static void strike_at_moment(const OwnKind *kind, size_t round, const char *place)
 {
     strike_at = (StepMoment){round / STEP_MOMENTS, round % 2 ? EVENT_AFTER : EVENT_BEFORE};
@@ -86,6 +103,7 @@ static void strike_at_moment(const OwnKind *kind, size_t round, const char *plac
     victim_revive();
     int64_t id = own_operation_newest(&shops);
     bool is_done = own_kind_finish(&shops, kind, id > before_id ? id : 0, way, moment);
+    engine_mended(is_done ? &kind->after : &kind->before, moment);
     own_kind_check(&shops, kind, is_done, moment);
     own_kind_again(&shops, kind, is_done);
 }
