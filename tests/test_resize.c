@@ -303,6 +303,9 @@ TEST(a_resize_ends_whatever_became_of_the_container)
         if (i == 1)
             ck_assert_contains(mended(ERR_NONE, ""), S("made the container"));
         answers();
+        for (int64_t until_ms = clock_ms() + WAIT_MS;
+             command_runner_run(&shops.runner, "tenant psql bazar -c select(1)", S(""), NULL, NULL).exit_code != 0;)
+            ck_assert_msg(clock_ms() < until_ms, "its PostgreSQL doesn't answer");
         check_size(true, GONE[i]);
         (void)run(0, "tenant resize bazar --plan-size");
     }
