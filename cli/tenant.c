@@ -185,8 +185,9 @@ static bool limit_read(const CommandCall *call, size_t i, TenantChange *change, 
     Str name = S(""), value = S("");
     Str names[COUNT(LIMITS) - 1];
     command_pair_at(call, "limit", i, &name, &value);
-    for (size_t at = 0; LIMITS[at]; at++) {
+    for (size_t at = 0; at < COUNT(names); at++)
         names[at] = str_of(LIMITS[at]);
+    for (size_t at = 0; at < COUNT(names); at++) {
         if (!str_eq(name, names[at]))
             continue;
         if (change->limit_count == COUNT(change->limits))
