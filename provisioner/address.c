@@ -179,9 +179,9 @@ bool address_lists_differ(Str listen, Str other, Error *err)
 
 static const char *reachable_host(const Address *address)
 {
-    if (address->host[0] == '\0' || strcmp(address->host, "0.0.0.0") == 0 || strcmp(address->host, "*") == 0)
-        return "127.0.0.1";
-    return strcmp(address->host, "::") == 0 ? "::1" : address->host;
+    if (strcmp(address->host, "::") == 0)
+        return "::1";
+    return is_any(address) ? "127.0.0.1" : address->host;
 }
 
 bool address_url(Str listen, Arena *arena, Str *out, Error *err)

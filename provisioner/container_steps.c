@@ -21,8 +21,6 @@ enum {
     PAUSE_FIRST_MS = 20,
     PAUSE_MAX_MS = 100,
     LOG_MS = 1000,
-    POSTGRES_STOP_S = 40,    // within the time after which another process takes over
-    SHOPD_STOP_S = 30,
     LOG_LINES = 5,
 };
 

@@ -35,6 +35,9 @@ typedef struct Dedicated {
     Str postgres_address;    // which is fixed where the engine allows it; else empty
 } Dedicated;
 
+// How long a container may take to stop: within the time after which another process takes an operation over.
+enum { POSTGRES_STOP_S = 40, SHOPD_STOP_S = 30 };
+
 // What one program ("postgres", "shopd") gets by a document as cells.resources has it.
 DedicatedResources dedicated_resources(const Json *resources, const char *program);
 

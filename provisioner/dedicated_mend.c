@@ -7,7 +7,7 @@
 #include "provisioner/dedicated_addresses.h"
 #include "provisioner/host.h"
 
-enum { BUDGET = 4 * MIB, STOP_S = 40 };
+enum { BUDGET = 4 * MIB };
 
 typedef struct Mending {
     Platform *platform;
@@ -151,7 +151,7 @@ static bool is_in_networks(const Mending *mending, const Part *part, const Json 
 // It is known there by a name and an address that it has from its start.
 static bool container_renew(const Mending *mending, const Part *part, Error *err)
 {
-    return container_stop(mending->engine, part->name, STOP_S, err) &&
+    return container_stop(mending->engine, part->name, POSTGRES_STOP_S, err) &&
            thing_remove(mending->engine, THING_CONTAINER, part->name, err) && container_make(mending, part, err);
 }
 

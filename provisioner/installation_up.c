@@ -493,7 +493,8 @@ static bool gateway_finish(const Installation *in, Platform *platform, const Jso
                                   installation_gateway_finish(&in->gateway, platform, &now, in->deadline_ms, err));
 }
 
-// Of starts before this one.
+// What the supervisor noted of starts before this one: it takes that away as well, but we look before it has heard of
+// us.
 static void failures_forget(const Installation *in, const Running *running)
 {
     for (size_t i = 0; i < running->count; i++) {

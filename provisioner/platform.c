@@ -197,32 +197,36 @@ const PlatformOptions *platform_options(const Platform *platform) { return &plat
 
 Db *platform_control(Platform *platform) { return platform->control; }
 
-// *out is 0 where there is no such host.
-static bool host_record(Platform *platform, Str name, int64_t *out, Error *err)
-{
-    CLEANUP(rows_close) Rows *rows = NULL;
-    if (!db_query(platform->control,
-                  S("select hashtextextended(concat_ws(' ', url, tls_directory, created_at), 0) "
-                    "from control.hosts where name = $1"),
-                  PARAMS(name), &rows, err))
-        return false;
-    *out = rows_count(rows) ? rows_int64(rows, 0, 0) : 0;
-    return true;
-}
+// What the record says of the way to a host, as a number.
+#define HOST_RECORD "hashtextextended(concat_ws(' ', url, tls_directory, created_at), 0)"
 
 // A host that was removed, or is another machine by now, isn't to be reached by the way that it had.
 static bool hosts_refresh(Platform *platform, Error *err)
 {
+    CLEANUP(rows_close) Rows *rows = NULL;
+    if (platform->host_count == 0)
+        return true;
+    if (!db_query(platform->control, S("select name, " HOST_RECORD " from control.hosts"), NO_PARAMS, &rows, err))
+        return false;
     for (size_t i = 0; i < platform->host_count; i++) {
-        int64_t record = 0;
-        if (!platform->hosts[i].host)
-            continue;
-        if (!host_record(platform, platform->hosts[i].name, &record, err))
-            return false;
-        if (record != platform->hosts[i].record)
-            platform_host_forget(platform, platform->hosts[i].name);
+        const HostConnection *host = &platform->hosts[i];
+        size_t row = 0;
+        while (row < rows_count(rows) && !str_eq(rows_str(rows, row, 0), host->name))
+            row++;
+        if (host->host && (row == rows_count(rows) || rows_int64(rows, row, 1) != host->record))
+            platform_host_forget(platform, host->name);
     }
     return true;
+}
+
+static bool host_connect(Platform *platform, HostConnection *host, Error *err)
+{
+    CLEANUP(rows_close) Rows *rows = NULL;
+    if (!db_query(platform->control, S("select " HOST_RECORD " from control.hosts where name = $1"), PARAMS(host->name),
+                  &rows, err))
+        return false;
+    host->record = rows_count(rows) ? rows_int64(rows, 0, 0) : 0;    // opening says that there is none
+    return host_open(platform, host->name, &host->host, err);
 }
 
 bool platform_reconnect(Platform *platform, Error *err)
@@ -258,8 +262,7 @@ bool platform_host(Platform *platform, Str name, Host **out, Error *err)
         platform->hosts[platform->host_count++].name = str_copy(platform->arena, name);
     }
     HostConnection *host = &platform->hosts[i];
-    if (!arena_ok(platform->arena, err) || (!host->host && (!host_record(platform, name, &host->record, err) ||
-                                                            !host_open(platform, name, &host->host, err))))
+    if (!arena_ok(platform->arena, err) || (!host->host && !host_connect(platform, host, err)))
         return false;
     *out = host->host;
     return true;

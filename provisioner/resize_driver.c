@@ -8,8 +8,6 @@
 #include "provisioner/dedicated_ready.h"
 #include "provisioner/tenant_steps.h"
 
-enum { POSTGRES_STOP_S = 40 };    // within the time after which another process takes over
-
 static bool size_text(Operation *op, const char *size, Str *out, Error *err)
 {
     return json_print(json_get(op->input, size), 0, op->arena, out, err);

@@ -7,7 +7,7 @@
 #include "provisioner/dedicated_ready.h"
 #include "provisioner/host.h"
 
-enum { BUDGET = MIB, SHOPD_STOP_S = 30, POSTGRES_STOP_S = 60 };
+enum { BUDGET = MIB, RESTART_POSTGRES_S = 60 };
 
 bool tenant_cell_find(Platform *platform, Slug slug, Arena *arena, TenantRecord *tenant, Dedicated *cell, Error *err)
 {
@@ -50,7 +50,7 @@ bool tenant_restart(Platform *platform, Slug slug, bool has_postgres, int64_t *o
         return false;
     Engine *engine = host_engine(host);
     int64_t from_ms = clock_ms();
-    if ((has_postgres && !container_restart(engine, cell.postgres_name, POSTGRES_STOP_S, err)) ||
+    if ((has_postgres && !container_restart(engine, cell.postgres_name, RESTART_POSTGRES_S, err)) ||
         !container_restart(engine, cell.shopd_name, SHOPD_STOP_S, err) ||
         !dedicated_ready_wait(platform, NULL, cell.url, slug.text, err))
         return false;

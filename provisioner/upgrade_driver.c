@@ -16,8 +16,6 @@
 #include "provisioner/tenant_steps.h"
 
 enum {
-    POSTGRES_STOP_S = 40,    // within the time after which another process takes over
-    SHOPD_STOP_S = 30,
     LOG_LINES = 5,
     RESTARTS_MAX = 3,
     PAGE_MS = 5000,

@@ -146,18 +146,12 @@ TEST(an_engine_is_the_same_by_all_three_ways)
     Error err = {0};
     Str output = S("");
     const char *argv[] = {"sh", "-c",
-                          LINE("mkdir %s/mixed && cp %s/ca.pem %s/cert.pem %s/key.pem %s/mixed", engine.directory.data,
-                               right, wrong, wrong, engine.directory.data),
+                          LINE("cd %s && mkdir mixed locked && cp right/ca.pem wrong/cert.pem wrong/key.pem mixed && "
+                               "cp right/ca.pem right/cert.pem locked && openssl ec -in right/key.pem -aes128 -passout "
+                               "pass:x -out locked/key.pem 2>said",
+                               engine.directory.data),
                           NULL};
     ck_assert_ok(process_run(&(ProcessSpec){.argv = argv}, 10000, runner.world.arena, &output, &err), &err);
-    const char *lock[] = {
-        "sh", "-c",
-        LINE("mkdir %s/locked && cp %s/ca.pem %s/cert.pem %s/locked && openssl ec -in %s/key.pem -aes128 "
-             "-passout pass:x -out %s/locked/key.pem 2>%s/said",
-             engine.directory.data, right, right, engine.directory.data, right, engine.directory.data,
-             engine.directory.data),
-        NULL};
-    ck_assert_ok(process_run(&(ProcessSpec){.argv = lock}, 10000, runner.world.arena, &output, &err), &err);
     ck_assert_contains(run(65, LINE("host add tls %s --tls-dir %s/locked", tcp_url().data, engine.directory.data)),
                        S("its key has a passphrase"));
     ck_assert_contains(run(69, LINE("host add tls unix://%s/said", engine.directory.data)), S("it isn't a socket"));
